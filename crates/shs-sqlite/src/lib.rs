@@ -1,0 +1,1 @@
+//! Keeps session-history-saver's conversations in one SQLite file.

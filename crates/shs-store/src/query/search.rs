@@ -1,0 +1,218 @@
+//! Search across sessions.
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::fingerprint;
+use super::message::message_filter_methods;
+use super::scope::{page_methods, range_methods, scope_methods};
+use super::{Page, PageBuilder, PageRequest, Position, Scope};
+use crate::limits::MAX_RANKED;
+use crate::text::{Query, Snippet};
+use crate::{Error, Message, Result, Role, Session, SessionId, Status, Timestamp};
+
+/// The order of search hits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SearchOrder {
+    /// Last stored first. "Stored" is when the message arrived in this store, by append, import or fork.
+    #[default]
+    Newest,
+    /// First stored first; with a cursor, the way to follow what arrives.
+    Oldest,
+    /// Best match first. There is one page: the best `limit` of the newest 10,000 matches.
+    Rank,
+}
+
+/// Asks for messages of all sessions, by text and by filters.
+///
+/// The text is in the language of [`text::Query`](crate::text::Query): words that must all match,
+/// `"a phrase"`, `prefix*`, `-not`. Any text is a valid query; one without a word to look for finds
+/// nothing. [`SearchQuery::all`] has no text and finds every message that passes the filters.
+///
+/// # Examples
+/// ```
+/// use shs_store::{Role, SearchQuery};
+///
+/// let query = SearchQuery::new("double charge -refund").with_user("alice").with_role(Role::User);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchQuery {
+    /// What to look for; every message if `None`.
+    pub text: Option<String>,
+    /// Only in this session.
+    pub session: Option<SessionId>,
+    /// Whose and which sessions.
+    pub scope: Scope,
+    /// Only of this role.
+    pub role: Option<Role>,
+    /// Only of this model.
+    pub model: Option<String>,
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only said from this time on.
+    pub since: Option<Timestamp>,
+    /// Only said before this time.
+    pub until: Option<Timestamp>,
+    /// The order.
+    pub order: SearchOrder,
+    /// Which page.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+
+impl SearchQuery {
+    /// Messages that match this text, last stored first.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..Self::default() }
+    }
+
+    /// Every message, last stored first.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    scope_methods!();
+    message_filter_methods!();
+    range_methods!();
+    page_methods!();
+
+    /// Only messages of this session.
+    #[must_use]
+    pub fn with_session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// In this order.
+    #[must_use]
+    pub fn with_order(mut self, order: SearchOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// The text, parsed; `None` if every message is meant; for backends.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if it is longer than
+    /// [`MAX_QUERY_BYTES`](crate::limits::MAX_QUERY_BYTES).
+    pub fn parsed_text(&self) -> Result<Option<Query>> {
+        self.text.as_deref().map(Query::parse).transpose()
+    }
+
+    /// What ties a cursor to this query; for backends.
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint("search", self)
+    }
+
+    /// Whether a message of a session passes every filter but the text; for backends.
+    pub fn matches(&self, session: &Session, message: &Message) -> bool {
+        self.session.as_ref().is_none_or(|id| *id == session.id)
+            && self.scope.matches(session)
+            && self.role.is_none_or(|role| message.role == role)
+            && self.status.is_none_or(|status| message.status == status)
+            && (self.model.is_none() || self.model == message.model)
+            && self.in_range(message.timestamp)
+    }
+}
+
+impl SearchQuery {
+    /// Where the page begins: after the message that arrived as this one; for backends.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.
+    pub fn begins_after(&self) -> Result<Option<i64>> {
+        match self.page.position(self.fingerprint())? {
+            Some(Position::Arrival(number)) => Ok(Some(number)),
+            Some(_) => Err(Error::invalid("the cursor is not one of a search")),
+            None => Ok(None),
+        }
+    }
+
+    /// The page, out of the numbers of arrival of the messages whose text matches; for backends.
+    ///
+    /// `candidates` come in the order of the query, newest first for a ranked one, and after
+    /// [`begins_after`](Self::begins_after). `load` returns the session and the message of a number, or `None` if they
+    /// do not pass the filters. `rank` weighs a number.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit is not valid, and whatever `load` fails
+    /// with.
+    pub fn page_of(
+        &self,
+        text: Option<&Query>,
+        candidates: impl Iterator<Item = i64>,
+        mut load: impl FnMut(i64) -> Result<Option<(Session, Message)>>,
+        rank: impl Fn(i64) -> f64,
+    ) -> Result<Page<Hit>> {
+        let limit = self.page.checked_limit()?;
+        let mut page = PageBuilder::new(limit);
+        let mut to_skip = self.page.offset;
+        if self.order == SearchOrder::Rank {
+            let mut ranked = Vec::new();
+            for number in candidates {
+                if ranked.len() == MAX_RANKED {
+                    break;
+                }
+                if load(number)?.is_some() {
+                    ranked.push((rank(number), number));
+                }
+            }
+            ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+            let offset = usize::try_from(to_skip).unwrap_or(usize::MAX);
+            for (rank, number) in ranked.into_iter().skip(offset) {
+                if page.is_full() {
+                    break;
+                }
+                if let Some((session, message)) = load(number)? {
+                    let weight = message.weight();
+                    let hit = Hit::new(session, message, text, Some(rank));
+                    page.push(hit, Position::Arrival(number), weight);
+                }
+            }
+            return Ok(page.finish(self.fingerprint()));
+        }
+        for number in candidates {
+            let Some((session, message)) = load(number)? else { continue };
+            if to_skip > 0 {
+                to_skip -= 1;
+                continue;
+            }
+            if page.is_full() {
+                page.mark_more();
+                break;
+            }
+            let weight = message.weight();
+            page.push(Hit::new(session, message, text, None), Position::Arrival(number), weight);
+        }
+        Ok(page.finish(self.fingerprint()))
+    }
+}
+
+/// A message that was found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Hit {
+    /// The session that it belongs to.
+    pub session: Session,
+    /// The message.
+    pub message: Message,
+    /// How well it matches, in a search ordered by rank; higher is better, comparable within a page only.
+    pub rank: Option<f64>,
+    /// The place of the match, shortened, with the matches marked; empty in a search without text.
+    pub snippet: Snippet,
+}
+
+impl Hit {
+    /// A hit whose snippet is cut from the message's content; for backends.
+    pub fn new(
+        session: Session,
+        message: Message,
+        query: Option<&Query>,
+        rank: Option<f64>,
+    ) -> Self {
+        let snippet = query.map(|query| query.snippet(&message.content)).unwrap_or_default();
+        Self { session, message, rank, snippet }
+    }
+}

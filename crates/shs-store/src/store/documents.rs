@@ -1,0 +1,388 @@
+//! A store out of five methods over whole conversations.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use futures::lock::Mutex;
+
+use super::{AppendOptions, Appended, Deleted, ImportMode, Store};
+use crate::document::Revision;
+use crate::text::InvertedIndex;
+use crate::{
+    Clock, Document, Error, ErrorKind, Hit, Message, MessageId, MessagePatch, MessageQuery,
+    NewMessage, NewSession, Page, Result, SearchOrder, SearchQuery, Seq, Session, SessionId,
+    SessionPatch, SessionQuery, Stats, StatsQuery, SystemClock, Timestamp, Transcript,
+};
+
+/// The five methods from which [`Documents`] makes a full [`Store`].
+///
+/// It keeps whole conversations as [`Document`]s, which serialize with serde. That is the shortest way
+/// to a backend of one's own: a key-value server, an object store, a table with one JSON column. It is right before
+/// it is fast: each append loads and saves a conversation, each search reads them all.
+///
+/// # Cancel safety
+/// A dropped future of [`save`](Self::save) or [`delete`](Self::delete) must have done all or nothing.
+#[async_trait]
+pub trait DocumentStore: Debug + Send + Sync + 'static {
+    /// Loads a conversation; `None` if there is none.
+    async fn load(&self, id: &SessionId) -> Result<Option<Document>>;
+
+    /// Saves a conversation durably, if what is stored still has this revision (`None`: if nothing is stored);
+    /// `false`, and nothing is changed, if not. The check and the change are one step for all callers.
+    async fn save(&self, document: &Document, expected: Option<Revision>) -> Result<bool>;
+
+    /// Deletes a conversation durably, if it still has this revision; `false`, and nothing is changed, if
+    /// not.
+    async fn delete(&self, id: &SessionId, expected: Revision) -> Result<bool>;
+
+    /// The ids of all conversations, in any order.
+    async fn ids(&self) -> Result<Vec<SessionId>>;
+
+    /// Closes the storage. It is called once.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Makes a full [`Store`] of a [`DocumentStore`].
+///
+/// Writers of one process take turns. Writers of several processes are told apart by the
+/// revision: who comes second loads again, and gives up as [`Unavailable`](ErrorKind::Unavailable) after
+/// 1,000 attempts.
+#[derive(Debug)]
+pub struct Documents<D> {
+    inner: D,
+    name: &'static str,
+    clock: Arc<dyn Clock>,
+    turn: Mutex<()>,
+    last_arrival: AtomicI64,
+    closed: AtomicBool,
+}
+
+const MAX_ATTEMPTS: usize = 1_000;
+
+impl<D: DocumentStore> Documents<D> {
+    /// A store of this name, for its errors and spans, over `inner`.
+    pub fn new(name: &'static str, inner: D) -> Self {
+        Self {
+            inner,
+            name,
+            clock: Arc::new(SystemClock),
+            turn: Mutex::new(()),
+            last_arrival: AtomicI64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the time from this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The storage inside.
+    pub fn inner(&self) -> &D {
+        &self.inner
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    /// A number for a message that arrives now: the time in microseconds and twelve bits more, which tell
+    /// apart what arrives at once, in one process by counting, between processes by chance.
+    fn next_arrival(&self) -> i64 {
+        let chance = i64::from(uuid::Uuid::now_v7().as_bytes()[15]) << 4;
+        let now = (Timestamp::now().as_micros() << 12) | chance;
+        let next = |last: i64| Some(now.max(last + 1));
+        let before = self.last_arrival.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        before.map_or(now, |last| now.max(last + 1))
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Document> {
+        self.inner.load(id).await?.ok_or_else(|| Error::session_not_found(id))
+    }
+
+    async fn load_all(&self) -> Result<Vec<Document>> {
+        let mut documents = Vec::new();
+        for id in self.inner.ids().await? {
+            // One that was deleted since the ids were listed is passed over.
+            documents.extend(self.inner.load(&id).await?);
+        }
+        Ok(documents)
+    }
+
+    /// Loads, changes and saves, again if somebody else saved meanwhile. A change that returns `None` needs
+    /// no saving.
+    async fn change<T: Send>(
+        &self,
+        id: &SessionId,
+        change: impl Fn(&mut Document) -> Result<(T, bool)> + Send + Sync,
+    ) -> Result<T> {
+        let _turn = self.turn.lock().await;
+        self.check_open()?;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut document = self.load(id).await?;
+            let revision = document.revision();
+            let (result, changed) = change(&mut document)?;
+            if !changed {
+                return Ok(result);
+            }
+            document.renew();
+            if self.inner.save(&document, Some(revision)).await? {
+                return Ok(result);
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
+    }
+
+    async fn create(&self, document: Document) -> Result<Session> {
+        let _turn = self.turn.lock().await;
+        self.check_open()?;
+        if self.inner.save(&document, None).await? {
+            return Ok(document.session().clone());
+        }
+        Err(Error::session_exists(&document.session().id))
+    }
+
+    /// Deletes a conversation in whatever state it is; returns how many messages went.
+    async fn remove(
+        &self,
+        id: &SessionId,
+        wanted: impl Fn(&Session) -> bool,
+    ) -> Result<Option<u64>> {
+        for _ in 0..MAX_ATTEMPTS {
+            let document = self.inner.load(id).await?;
+            let Some(document) = document.filter(|document| wanted(document.session())) else {
+                return Ok(None);
+            };
+            if self.inner.delete(id, document.revision()).await? {
+                return Ok(Some(document.session().message_count));
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
+    }
+
+    fn context(&self, op: &'static str) -> impl Fn(Error) -> Error + use<D> {
+        let name = self.name;
+        move |error| error.with_store(name).with_op(op)
+    }
+}
+
+#[async_trait]
+impl<D: DocumentStore> Store for Documents<D> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn create_session(&self, new: NewSession) -> Result<Session> {
+        let create = async { self.create(Document::create(new, self.clock.now())?).await };
+        create.await.map_err(self.context("create_session"))
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Session> {
+        let read = async {
+            self.check_open()?;
+            Ok(self.load(id).await?.session().clone())
+        };
+        read.await.map_err(self.context("session"))
+    }
+
+    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
+        self.change(id, |document| {
+            let session = document.update_session(patch.clone(), self.clock.now())?;
+            Ok((session.clone(), true))
+        })
+        .await
+        .map_err(self.context("update_session"))
+    }
+
+    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
+        let delete = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
+            Ok(self.remove(id, |_| true).await?.is_some())
+        };
+        delete.await.map_err(self.context("delete_session"))
+    }
+
+    /// Deletes session after session: an error or a drop in the middle leaves the others, and a repetition
+    /// goes on.
+    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
+        let delete = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
+            let mut deleted = Deleted::default();
+            for id in self.inner.ids().await? {
+                let of_user = |session: &Session| session.user_id.as_deref() == Some(user_id);
+                if let Some(messages) = self.remove(&id, of_user).await? {
+                    deleted.sessions += 1;
+                    deleted.messages += messages;
+                }
+            }
+            Ok(deleted)
+        };
+        delete.await.map_err(self.context("delete_user"))
+    }
+
+    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
+        let list = async {
+            self.check_open()?;
+            let documents = self.load_all().await?;
+            query.page_of(documents.iter().map(Document::session))
+        };
+        list.await.map_err(self.context("list_sessions"))
+    }
+
+    async fn append_opts(
+        &self,
+        id: &SessionId,
+        batch: Vec<NewMessage>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        self.change(id, |document| {
+            let now = self.clock.now();
+            let appended = document.append(batch.clone(), options, now, || self.next_arrival())?;
+            let changed = appended.inserted > 0;
+            Ok((appended, changed))
+        })
+        .await
+        .map_err(self.context("append"))
+    }
+
+    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
+        let read = async {
+            self.check_open()?;
+            self.load(id).await?.message(message_id).cloned()
+        };
+        read.await.map_err(self.context("message"))
+    }
+
+    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
+        let read = async {
+            self.check_open()?;
+            self.load(id).await?.page(query)
+        };
+        read.await.map_err(self.context("messages"))
+    }
+
+    async fn update_message(
+        &self,
+        id: &SessionId,
+        message_id: &MessageId,
+        patch: MessagePatch,
+    ) -> Result<Message> {
+        self.change(id, |document| {
+            let now = self.clock.now();
+            let (_, message) = document.update_message(message_id, patch.clone(), now)?;
+            Ok((message.clone(), true))
+        })
+        .await
+        .map_err(self.context("update_message"))
+    }
+
+    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
+        self.change(id, |document| {
+            let deleted = document.delete_message(message_id, self.clock.now()).is_some();
+            Ok((deleted, deleted))
+        })
+        .await
+        .map_err(self.context("delete_message"))
+    }
+
+    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
+        let fork = async {
+            self.check_open()?;
+            let source = self.load(id).await?;
+            let fork = source.fork(up_to, new, self.clock.now(), || self.next_arrival())?;
+            self.create(fork).await
+        };
+        fork.await.map_err(self.context("fork"))
+    }
+
+    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        let import = async {
+            let mut document = Document::from_transcript(transcript, || self.next_arrival());
+            if mode == ImportMode::CreateOnly {
+                return self.create(document).await;
+            }
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
+            for _ in 0..MAX_ATTEMPTS {
+                let stored = self.inner.load(&document.session().id).await?;
+                document.renew();
+                if self.inner.save(&document, stored.map(|stored| stored.revision())).await? {
+                    return Ok(document.session().clone());
+                }
+            }
+            Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
+        };
+        import.await.map_err(self.context("import"))
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
+        let search = async {
+            self.check_open()?;
+            let text = query.parsed_text()?;
+            let after = query.begins_after()?;
+            let documents = self.load_all().await?;
+            let mut found = BTreeMap::new();
+            let mut index = InvertedIndex::new();
+            for document in &documents {
+                for record in document.records() {
+                    let (session, message) = (document.session(), &record.message);
+                    let fits = query.matches(session, message)
+                        && text.as_ref().is_none_or(|text| text.matches(&message.content));
+                    if fits {
+                        if query.order == SearchOrder::Rank {
+                            index.insert(record.arrival, &message.content);
+                        }
+                        found.insert(record.arrival, (session, message));
+                    }
+                }
+            }
+            let numbers: Vec<i64> = match (query.order, after) {
+                (SearchOrder::Oldest, Some(after)) => {
+                    found.range(after + 1..).map(|(number, _)| *number).collect()
+                }
+                (SearchOrder::Oldest, None) => found.keys().copied().collect(),
+                (_, Some(before)) => found.range(..before).rev().map(|(n, _)| *n).collect(),
+                (_, None) => found.keys().rev().copied().collect(),
+            };
+            let load = |number: i64| {
+                Ok(found
+                    .get(&number)
+                    .map(|(session, message)| ((*session).clone(), (*message).clone())))
+            };
+            let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
+            query.page_of(text.as_ref(), numbers.into_iter(), load, rank)
+        };
+        search.await.map_err(self.context("search"))
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        let count = async {
+            self.check_open()?;
+            let mut stats = Stats::default();
+            for document in self.load_all().await? {
+                stats.count_document(query, &document);
+            }
+            Ok(stats)
+        };
+        count.await.map_err(self.context("stats"))
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.check_open().map_err(self.context("flush"))
+    }
+
+    async fn close(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.inner.close().await.map_err(self.context("close"))
+    }
+}

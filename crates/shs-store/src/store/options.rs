@@ -1,0 +1,79 @@
+//! Options and results of the operations of a store.
+
+use crate::{Message, Seq};
+
+/// What must hold for an append to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expected {
+    /// The session's [`last_seq`](crate::Session::last_seq) is this: nothing was appended since the
+    /// caller read it.
+    LastSeq(Seq),
+}
+
+/// How to append.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppendOptions {
+    /// What must hold; nothing if `None`.
+    pub expected: Option<Expected>,
+}
+
+impl AppendOptions {
+    /// No conditions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends only if this holds.
+    #[must_use]
+    pub fn with_expected(mut self, expected: Expected) -> Self {
+        self.expected = Some(expected);
+        self
+    }
+}
+
+/// What an append stored, or found stored.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The messages of the batch, in its order, as they are stored.
+    pub messages: Vec<Message>,
+    /// How many of them this call stored; the others were there already.
+    pub inserted: usize,
+}
+
+impl Appended {
+    /// The result of an append; for backends.
+    pub fn new(messages: Vec<Message>, inserted: usize) -> Self {
+        Self { messages, inserted }
+    }
+}
+
+/// What to do with an import if the session exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImportMode {
+    /// Refuse it with [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    #[default]
+    CreateOnly,
+    /// Put the import in its place, whole.
+    Overwrite,
+}
+
+/// What a deletion took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// Sessions.
+    pub sessions: u64,
+    /// Messages in them.
+    pub messages: u64,
+}
+
+impl Deleted {
+    /// So many sessions, with so many messages; for backends.
+    pub fn new(sessions: u64, messages: u64) -> Self {
+        Self { sessions, messages }
+    }
+}

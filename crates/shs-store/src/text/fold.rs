@@ -1,0 +1,73 @@
+//! Folding of case, width and diacritics, and the classes of characters.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// Whether a character begins or continues a word.
+pub(super) fn is_word(c: char) -> bool {
+    c.is_alphanumeric()
+}
+
+/// Whether a character belongs to the one before it: a mark, a joiner, a jamo of the same syllable.
+pub(super) fn continues(c: char) -> bool {
+    is_combining_mark(c)
+        || matches!(
+            c,
+            '\u{200C}' | '\u{200D}' // zero-width joiners
+            | '\u{FE00}'..='\u{FE0F}' // variation selectors
+            | '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}' // vowels and finals of Hangul
+            | '\u{FF9E}' | '\u{FF9F}' // half-width voicing marks of kana
+        )
+}
+
+/// Whether a script is written without spaces between words, so that its characters are indexed in pairs.
+pub(super) fn is_unspaced(c: char) -> bool {
+    matches!(
+        c,
+        '\u{0E00}'..='\u{0EFF}' // Thai, Lao
+        | '\u{1000}'..='\u{109F}' // Myanmar
+        | '\u{1100}'..='\u{11FF}' // Hangul jamo
+        | '\u{1780}'..='\u{17FF}' // Khmer
+        | '\u{3005}'..='\u{3007}' // ideographic iteration mark, closing mark, zero
+        | '\u{3040}'..='\u{30FF}' // Hiragana, Katakana
+        | '\u{3100}'..='\u{318F}' // Bopomofo, compatibility jamo
+        | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}'
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' // Han
+        | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' // Hangul
+        | '\u{F900}'..='\u{FAFF}'
+        | '\u{1B000}'..='\u{1B16F}' // Kana supplement
+        | '\u{20000}'..='\u{3FFFF}' // Han supplements
+    )
+}
+
+/// Whether a mark is a diacritic that search passes over.
+///
+/// Marks that change what is written, such as the voicing marks of kana or the vowel signs of Indic
+/// scripts, are kept.
+fn is_diacritic(c: char) -> bool {
+    matches!(
+        c,
+        '\u{0300}'..='\u{036F}'
+            | '\u{0591}'..='\u{05C7}' // Hebrew points
+            | '\u{0610}'..='\u{061A}' | '\u{064B}'..='\u{065F}' | '\u{0670}' // Arabic vowel marks
+            | '\u{1AB0}'..='\u{1AFF}'
+            | '\u{1DC0}'..='\u{1DFF}'
+            | '\u{20D0}'..='\u{20FF}'
+            | '\u{FE20}'..='\u{FE2F}'
+    )
+}
+
+/// Folds one character with the marks that follow it, and hands on what remains.
+pub(super) fn fold(cluster: &str, mut emit: impl FnMut(char)) {
+    if let [byte] = cluster.as_bytes() {
+        emit(byte.to_ascii_lowercase() as char);
+        return;
+    }
+    let composed = cluster.nfkd().filter(|c| !is_diacritic(*c)).nfc();
+    // Upper case first, so that letters with several lower-case forms (ς and σ, ß and ss) become one.
+    for c in composed.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+        if (c.is_alphanumeric() || is_combining_mark(c)) && !is_diacritic(c) {
+            emit(c);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The text analyzer and the query language: what makes search mean the same on every backend.
+//!
+//! # The analyzer
+//!
+//! Text becomes *tokens*: words, that is runs of letters and digits, compared without regard to case,
+//! width and diacritics. `Déjà`, `DEJA` and `ｄｅｊａ` are the same token; so are `Straße` and `STRASSE`. Scripts
+//! that are written without spaces between words (Chinese, Japanese, Korean, Thai and their
+//! neighbours) become overlapping pairs of characters, so that any piece of a sentence can be found.
+//! Punctuation, symbols and emoji separate tokens and are not searched.
+//!
+//! # The query language
+//!
+//! | written | finds messages with |
+//! |---|---|
+//! | `double charge` | both words, anywhere |
+//! | `"double charge"` | the words next to each other, in this order |
+//! | `charg*` | a word that begins so |
+//! | `charge -refund` | the first word, without the second |
+//!
+//! Anything that a person can type is a valid query. A word with punctuation inside, such as `node.js`,
+//! is looked for as a phrase.
+//!
+//! For backends: index [`tokens`] of each message's content with their positions, and answer a
+//! [`Query`] from its [clauses](Query::clauses), or use the [`InvertedIndex`].
+
+mod analyze;
+mod fold;
+mod index;
+mod query;
+mod snippet;
+
+pub use analyze::{MAX_TOKEN_BYTES, Token, analyze, tokens};
+pub use index::InvertedIndex;
+pub use query::{Clause, Query};
+pub use snippet::Snippet;

@@ -1,0 +1,3 @@
+//! Placeholder until its commit.
+
+fn main() {}
