@@ -1,1 +1,320 @@
-//! Keeps session-history-saver's conversations in one SQLite file.
+//! Keeps conversations in one SQLite file.
+//!
+//! [`SqliteStore`] keeps the whole contract of [`Store`]. SQLite is compiled in; nothing has to be installed.
+//!
+//! # How it works
+//!
+//! - One task writes. It takes operations from a bounded queue and commits many callers' in one
+//!   transaction; each caller is answered after the commit. So a write costs one wait for the disk, and
+//!   64 callers at once share it.
+//! - Reads run on connections of their own and never wait for the writer (WAL).
+//! - Commits wait for the disk (`synchronous=FULL`), unless [`Durability::Relaxed`] is chosen.
+//! - Several processes may have the file open; writers take turns, for as long as
+//!   [the busy timeout](SqliteOptions::with_busy_timeout).
+//! - Search is an FTS5 index over the tokens of [`shs_store::text`].
+//!
+//! # Files
+//!
+//! For `history.db` there are `history.db-wal` and `history.db-shm`, which belong to it while it is open, and
+//! `history.db-lock`, which tells stores apart that have it open. The file has to be on a local disk: SQLite's
+//! log does not work on network file systems.
+//!
+//! A database of the Python package `session-history-saver` opens as it is: its content is moved into the
+//! schema here, and the old database stays beside it as `history.db.python-backup`. The Python package
+//! cannot open the new one.
+//!
+//! # Examples
+//! ```
+//! use shs_sqlite::SqliteStore;
+//! use shs_store::{NewMessage, NewSession, SearchQuery, Store, StoreExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> shs_store::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("history.db");
+//! let store = SqliteStore::open(&path).await?;
+//! let session = store.create_session(NewSession::new().with_user("alice")).await?;
+//! store.append(&session.id, NewMessage::user("I was double-charged.")).await?;
+//! let found = store.search(&SearchQuery::new("charged")).await?;
+//! assert_eq!(found.items[0].session.user_id.as_deref(), Some("alice"));
+//! store.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod open;
+mod options;
+mod read;
+mod row;
+mod write;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use shs_store::document::check_batch;
+use shs_store::streaming::StreamLease;
+use shs_store::{
+    AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
+    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
+    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Status, Store, Transcript,
+};
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::error::translate;
+use crate::open::Presence;
+pub use crate::options::{Durability, SqliteOptions};
+use crate::write::{Operation, Queued, Writer};
+
+/// Keeps conversations in one SQLite file. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    readers: SqlitePool,
+    /// What `close` ends; `None` once it has.
+    running: tokio::sync::Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    writer: JoinHandle<()>,
+    /// Kept for its lock.
+    _presence: Option<Presence>,
+}
+
+impl SqliteStore {
+    const NAME: &'static str = "sqlite";
+
+    /// Opens a file with the defaults of [`SqliteOptions`]; it is created if it is missing.
+    ///
+    /// # Errors
+    /// - [`Unavailable`](ErrorKind::Unavailable) if the file cannot be opened or written, or is locked by another
+    ///   process for longer than the busy timeout.
+    /// - [`Corrupt`](ErrorKind::Corrupt) if it is not a SQLite database, or one of another program, or damaged.
+    /// - [`Unsupported`](ErrorKind::Unsupported) if a newer version of this library wrote it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        SqliteOptions::new(path).open().await
+    }
+
+    async fn open_with(options: SqliteOptions) -> Result<Self> {
+        Self::try_open(options).await.map_err(|error| context(error, "open"))
+    }
+
+    async fn try_open(options: SqliteOptions) -> Result<Self> {
+        open::check_path(&options.path)?;
+        let mut connection = open::connect_writer(&options, true).await?;
+        open::check_sqlite(&mut connection).await?;
+        open::migrate(&mut connection, &options.path, &options.clock).await?;
+        let path = options.path.clone();
+        let arrival = tokio::task::spawn_blocking(move || Presence::arrive(&path)).await.map_err(
+            |error| Error::new(ErrorKind::Internal, "opening was ended").with_source(error),
+        )?;
+        tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
+        let readers = open::readers(&options);
+        let (queue, receiver) = mpsc::channel(options.queue);
+        let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
+        let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
+        let inner = Inner { queue: Mutex::new(Some(queue)), readers, running };
+        let store = Self { inner: Arc::new(inner) };
+        if arrival.is_alone() {
+            // Nobody else comes in before this is done.
+            store.interrupt_abandoned_streams().await?;
+        }
+        if let Some(running) = store.inner.running.lock().await.as_mut() {
+            running._presence = Some(arrival.stay());
+        }
+        Ok(store)
+    }
+
+    /// Marks the streamed answers of writers that died: nobody else has the file open, so all leases are
+    /// of the dead.
+    async fn interrupt_abandoned_streams(&self) -> Result<()> {
+        let mut interrupted = 0;
+        let mut pending = SearchQuery::all().with_status(Status::Pending);
+        loop {
+            let page = self.search(&pending).await?;
+            for hit in page.items {
+                if StreamLease::of(&hit.message).is_none() {
+                    continue;
+                }
+                let patch = StreamLease::interrupt();
+                match self.update_message(&hit.session.id, &hit.message.id, patch).await {
+                    Ok(_) => interrupted += 1,
+                    Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.next {
+                Some(next) => pending = pending.with_after(next),
+                None => break,
+            }
+        }
+        if interrupted > 0 {
+            tracing::info!(interrupted, "marked streamed answers whose writer died");
+        }
+        Ok(())
+    }
+
+    fn queue(&self) -> Result<mpsc::Sender<Queued>> {
+        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.clone().ok_or_else(Error::closed)
+    }
+
+    /// Hands a write to the writer and waits for its answer.
+    async fn send<T>(
+        &self,
+        op: &'static str,
+        (queued, answer): (Queued, oneshot::Receiver<Result<T>>),
+    ) -> Result<T> {
+        let send = async {
+            let stopped =
+                || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");
+            self.queue()?.send(queued).await.map_err(|_| stopped())?;
+            answer.await.map_err(|_| stopped())?
+        };
+        send.await.map_err(|error| context(error, op))
+    }
+
+    async fn write<O: Operation>(&self, op: &'static str, operation: O) -> Result<O::Output> {
+        self.send(op, Queued::other(operation)).await
+    }
+
+    /// A connection to read with.
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>> {
+        self.queue()?;
+        self.inner.readers.acquire().await.map_err(|error| translate(&Arc::new(error)))
+    }
+}
+
+fn context(error: Error, op: &'static str) -> Error {
+    error.with_store(SqliteStore::NAME).with_op(op)
+}
+
+/// Reads with one of the store's connections.
+macro_rules! read {
+    ($store:expr, $op:literal, $read:expr) => {{
+        let read = async {
+            let mut connection = $store.reader().await?;
+            let read = $read;
+            read(&mut connection).await.map_err(Error::from)
+        };
+        read.await.map_err(|error: Error| context(error, $op))
+    }};
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn create_session(&self, new: NewSession) -> Result<Session> {
+        self.write("create_session", write::Create(new)).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Session> {
+        read!(self, "session", async |connection: &mut _| read::session(connection, id).await)
+    }
+
+    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
+        self.write("update_session", write::UpdateSession { id: id.clone(), patch }).await
+    }
+
+    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
+        self.write("delete_session", write::DeleteSession(id.clone())).await
+    }
+
+    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
+        self.write("delete_user", write::DeleteUser(user_id.to_owned())).await
+    }
+
+    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
+        read!(self, "list_sessions", async |c: &mut _| read::list_sessions(c, query).await)
+    }
+
+    async fn append_opts(
+        &self,
+        id: &SessionId,
+        batch: Vec<NewMessage>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
+        let append = write::Append { id: id.clone(), batch, options };
+        self.send("append", append.queued()).await
+    }
+
+    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
+        read!(self, "message", async |c: &mut _| read::message(c, id, message_id).await)
+    }
+
+    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
+        read!(self, "messages", async |c: &mut _| read::messages(c, id, query).await)
+    }
+
+    async fn update_message(
+        &self,
+        id: &SessionId,
+        message_id: &MessageId,
+        patch: MessagePatch,
+    ) -> Result<Message> {
+        let (id, message) = (id.clone(), message_id.clone());
+        self.write("update_message", write::UpdateMessage { id, message, patch }).await
+    }
+
+    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
+        let (id, message) = (id.clone(), message_id.clone());
+        self.write("delete_message", write::DeleteMessage { id, message }).await
+    }
+
+    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
+        self.write("fork", write::Fork { id: id.clone(), up_to, new }).await
+    }
+
+    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        self.write("import", write::Import { transcript, mode }).await
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
+        read!(self, "search", async |c: &mut _| read::search(c, query).await)
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        read!(self, "stats", async |c: &mut _| read::stats(c, query).await)
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.write("flush", write::Flush).await
+    }
+
+    /// Closes the database file too, once every clone's operations have ended.
+    async fn close(&self) -> Result<()> {
+        // Who writes now holds a sender of its own and is answered; nobody new gets one.
+        drop(self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut running = self.inner.running.lock().await;
+        if let Some(Running { writer, .. }) = running.as_mut() {
+            self.inner.readers.close().await;
+            let ended = writer.await;
+            *running = None;
+            ended.map_err(|error| {
+                context(
+                    Error::new(ErrorKind::Internal, "the writer failed").with_source(error),
+                    "close",
+                )
+            })?;
+            tracing::info!("closed a database");
+        }
+        Ok(())
+    }
+}

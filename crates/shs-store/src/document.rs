@@ -11,7 +11,7 @@ use crate::query::{PageBuilder, Position};
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
     MessageOrder, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Seq, Session,
-    SessionPatch, Timestamp, Transcript,
+    SessionId, SessionPatch, Timestamp, Transcript,
 };
 
 /// A session with its messages, as a store keeps it; every change follows the contract of
@@ -166,7 +166,7 @@ impl Document {
         mut arrival: impl FnMut() -> i64,
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| error.with_session(&self.session.id))?;
-        let plan = plan_append(&self.session, &batch, options, |id| {
+        let plan = plan_append(&self.session.id, self.session.last_seq, &batch, options, |id| {
             self.record(id).map(|record| record.digest)
         })?;
         let mut messages = Vec::with_capacity(batch.len());
@@ -330,17 +330,18 @@ pub fn check_batch(batch: &[NewMessage]) -> Result<()> {
 }
 
 /// Decides what an append stores: for each message of the batch the number that it gets, or `None` if it
-/// is there already. `find` returns what was appended under an id, if the session has it.
+/// is there already. `last_seq` is the session's; `find` returns what was appended under an id, if the session has it.
 ///
 /// # Errors
 /// [`Conflict`](ErrorKind::Conflict), as [`Store::append_opts`](crate::Store::append_opts) says.
 pub fn plan_append(
-    session: &Session,
+    id: &SessionId,
+    last_seq: Seq,
     batch: &[NewMessage],
     options: AppendOptions,
     find: impl Fn(&MessageId) -> Option<ContentDigest>,
 ) -> Result<Vec<Option<Seq>>> {
-    let mut last = session.last_seq;
+    let mut last = last_seq;
     let mut plan = Vec::with_capacity(batch.len());
     for new in batch {
         plan.push(match find(&new.id) {
@@ -348,12 +349,13 @@ pub fn plan_append(
             Some(_) => {
                 let detail = "a message with this id is there with another role, content or parts";
                 return Err(Error::new(ErrorKind::Conflict, detail)
-                    .with_session(&session.id)
+                    .with_session(id)
                     .with_message(&new.id));
             }
             None if last == Seq::MAX => {
-                return Err(Error::invalid("the session's numbers are used up; fork it")
-                    .with_session(&session.id));
+                return Err(
+                    Error::invalid("the session's numbers are used up; fork it").with_session(id)
+                );
             }
             None => {
                 last = last.next();
@@ -362,9 +364,9 @@ pub fn plan_append(
         });
     }
     match options.expected {
-        Some(Expected::LastSeq(seq)) if last != session.last_seq && seq != session.last_seq => {
-            let detail = format!("the last seq is {}, not {seq} as expected", session.last_seq);
-            Err(Error::new(ErrorKind::Conflict, detail).with_session(&session.id))
+        Some(Expected::LastSeq(seq)) if last != last_seq && seq != last_seq => {
+            let detail = format!("the last seq is {last_seq}, not {seq} as expected");
+            Err(Error::new(ErrorKind::Conflict, detail).with_session(id))
         }
         _ => Ok(plan),
     }

@@ -27,6 +27,7 @@ pub mod document;
 pub mod error;
 pub mod limits;
 pub mod model;
+pub mod python;
 pub mod query;
 pub mod store;
 pub mod streaming;

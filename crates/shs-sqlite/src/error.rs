@@ -1,0 +1,119 @@
+//! From SQLite's errors to the store's.
+
+use std::sync::Arc;
+
+use shs_store::{Error, ErrorKind};
+
+/// Why an operation inside a transaction did not happen.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was refused before it wrote anything; the transaction is as it was.
+    Refused(Error),
+    /// SQLite failed; the transaction has to be rolled back.
+    Broken(sqlx::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Broken(error) => translate(&Arc::new(error)),
+        }
+    }
+}
+
+/// SQLite's primary result code (<https://www.sqlite.org/rescode.html>), if it is an error of SQLite's.
+pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i32>().ok().map(|code| code & 0xff)
+}
+
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const NOMEM: i32 = 7;
+const READONLY: i32 = 8;
+const IOERR: i32 = 10;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const TOOBIG: i32 = 18;
+const AUTH: i32 = 23;
+const NOTADB: i32 = 26;
+
+/// Whether another connection holds the database.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(BUSY | LOCKED))
+}
+
+/// Whether the connection cannot be trusted after this error.
+///
+/// After these SQLite may have rolled back by itself, so that sqlx and SQLite disagree about the transaction.
+pub(crate) fn spoils_connection(error: &sqlx::Error) -> bool {
+    match primary_code(error) {
+        Some(code) => matches!(code, FULL | IOERR | NOMEM | CORRUPT | NOTADB),
+        None => true,
+    }
+}
+
+/// The store's error for one of sqlx's, which becomes its source.
+pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
+    let (kind, detail) = match &**error {
+        sqlx::Error::Database(_) => describe(primary_code(error)),
+        sqlx::Error::PoolTimedOut => {
+            (ErrorKind::Unavailable, "all reading connections are busy; allow more, or try again")
+        }
+        sqlx::Error::PoolClosed => (ErrorKind::Closed, "the store is closed"),
+        sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the database file cannot be used"),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            (ErrorKind::Corrupt, "a stored value is not what the schema says")
+        }
+        _ => (ErrorKind::Internal, "SQLite could not be used"),
+    };
+    // The source says more, but never content: SQLite's messages name tables and columns.
+    Error::new(kind, detail).with_source(Arc::clone(error))
+}
+
+fn describe(code: Option<i32>) -> (ErrorKind, &'static str) {
+    match code {
+        Some(BUSY | LOCKED) => (
+            ErrorKind::Unavailable,
+            "the database is locked by another process for longer than the busy timeout",
+        ),
+        Some(READONLY) => (
+            ErrorKind::Unavailable,
+            "the database is read-only; allow writing to the file and to its folder",
+        ),
+        Some(IOERR) => (ErrorKind::Unavailable, "reading or writing the database file failed"),
+        Some(FULL) => (ErrorKind::Unavailable, "the disk is full; free space and repeat"),
+        Some(CANTOPEN) => (
+            ErrorKind::Unavailable,
+            "the database file cannot be opened; check that its folder exists and is writable",
+        ),
+        Some(AUTH) => (ErrorKind::Unavailable, "access to the database was denied"),
+        Some(NOMEM) => (ErrorKind::Unavailable, "SQLite ran out of memory"),
+        Some(CORRUPT) => (ErrorKind::Corrupt, "the database file is damaged; restore a backup"),
+        Some(NOTADB) => (ErrorKind::Corrupt, "the file is not a SQLite database"),
+        Some(TOOBIG) => (ErrorKind::InvalidInput, "a value is too large for SQLite"),
+        _ => (ErrorKind::Internal, "SQLite refused a statement"),
+    }
+}
+
+/// A stored value that cannot be read.
+pub(crate) fn corrupt(
+    what: &'static str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: what.to_owned(), source: cause.into() }
+}

@@ -1,0 +1,137 @@
+//! The schema and its versions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use shs_store::{Clock, Error, ErrorKind, Result};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use super::python;
+use crate::error::Failure;
+use crate::write::Transaction;
+
+/// Says that a database is this library's: "SHS1".
+const APPLICATION_ID: i64 = 0x5348_5331;
+
+/// Numbered from 1; each brings the schema from the version before to its own. Frozen once released.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// What a database file is.
+enum Found {
+    /// Nothing is in it.
+    Empty,
+    /// This library's, with this version of the schema.
+    Ours(usize),
+    /// The Python package's.
+    Python,
+}
+
+/// Brings a database to the newest schema: a new one, an older one, the Python package's.
+///
+/// # Errors
+/// `Unsupported` if it is newer than this code, `Corrupt` if it is something else.
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<()> {
+    let found = find(connection).await.map_err(Error::from)?;
+    if let Found::Ours(version) = found
+        && version == MIGRATIONS.len()
+    {
+        return Ok(());
+    }
+    if let Found::Python = found {
+        python::back_up(connection, path).await?;
+    }
+    // Looked at again inside the transaction: another process may have come first.
+    execute(connection, "BEGIN IMMEDIATE").await.map_err(Error::from)?;
+    match advance(connection, clock).await {
+        Ok(()) => execute(connection, "COMMIT").await.map_err(Error::from),
+        Err(failure) => {
+            // The connection is given up by the caller, so a failed rollback needs no answer.
+            let _ = execute(connection, "ROLLBACK").await;
+            Err(failure.into())
+        }
+    }
+}
+
+async fn advance(connection: &mut SqliteConnection, clock: &Arc<dyn Clock>) -> Result<(), Failure> {
+    match find(connection).await? {
+        Found::Empty => {
+            run(connection, 0).await?;
+            tracing::info!(version = MIGRATIONS.len(), "created a database");
+        }
+        Found::Ours(version) => {
+            run(connection, version).await?;
+            if version < MIGRATIONS.len() {
+                tracing::info!(from = version, to = MIGRATIONS.len(), "migrated a database");
+            }
+        }
+        Found::Python => {
+            python::set_aside(connection).await?;
+            run(connection, 0).await?;
+            let mut transaction = Transaction::new(connection, Arc::clone(clock));
+            let counts = python::migrate(&mut transaction).await?;
+            tracing::info!(
+                sessions = counts.sessions,
+                messages = counts.messages,
+                "migrated a database of the Python package"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn run(connection: &mut SqliteConnection, from: usize) -> Result<(), Failure> {
+    for migration in MIGRATIONS.iter().skip(from) {
+        sqlx::raw_sql(*migration).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn find(connection: &mut SqliteConnection) -> Result<Found, Failure> {
+    let application = number(connection, "PRAGMA application_id").await?;
+    let version = number(connection, "PRAGMA user_version").await?;
+    if application == APPLICATION_ID {
+        let known = MIGRATIONS.len();
+        return match usize::try_from(version) {
+            Ok(version) if version <= known => Ok(Found::Ours(version)),
+            _ => {
+                let detail = format!(
+                    "the database has version {version} and this library knows up to {known}; \
+                     use a newer version of the library"
+                );
+                Err(Error::new(ErrorKind::Unsupported, detail).into())
+            }
+        };
+    }
+    if number(connection, "SELECT count(*) FROM sqlite_master").await? == 0 {
+        return Ok(Found::Empty);
+    }
+    if python::is_python(connection).await? {
+        return Ok(Found::Python);
+    }
+    Err(Error::corrupt("the file is a database of another program; choose another path").into())
+}
+
+async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query(sql).fetch_one(connection).await?.try_get(0)
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Failure> {
+    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_records_what_the_code_checks() {
+        let last = MIGRATIONS[MIGRATIONS.len() - 1];
+        assert!(last.contains(&format!("PRAGMA application_id = {APPLICATION_ID:#x}")));
+        assert!(last.contains(&format!("PRAGMA user_version = {}", MIGRATIONS.len())));
+    }
+}

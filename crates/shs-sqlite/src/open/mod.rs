@@ -1,0 +1,127 @@
+//! Opening a database: connections, the schema, and what others left behind.
+
+mod migrate;
+mod presence;
+mod python;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shs_store::{Error, ErrorKind, Result};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
+
+pub(crate) use self::migrate::migrate;
+pub(crate) use self::presence::Presence;
+use crate::error::{is_busy, translate};
+use crate::options::{Durability, SqliteOptions};
+
+/// A WAL file longer than this is cut back when it is reset, in bytes.
+const JOURNAL_SIZE_LIMIT: &str = "67108864";
+/// Pages in the WAL at which a commit moves them into the database.
+const AUTOCHECKPOINT: &str = "4000";
+
+fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&options.path)
+        .busy_timeout(options.busy_timeout)
+        // Referential integrity is kept by the writer, in fewer lookups.
+        .foreign_keys(false)
+        .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
+        .pragma("wal_autocheckpoint", AUTOCHECKPOINT)
+        .pragma("trusted_schema", "OFF")
+        .synchronous(match options.durability {
+            Durability::Full => SqliteSynchronous::Full,
+            Durability::Relaxed => SqliteSynchronous::Normal,
+        })
+        .disable_statement_logging()
+}
+
+/// Opens the connection that writes; the file must exist unless `create` says to make it.
+pub(crate) async fn connect_writer(
+    options: &SqliteOptions,
+    create: bool,
+) -> Result<SqliteConnection> {
+    let connect = connect_options(options).create_if_missing(create);
+    let mut connection = connect.connect().await.map_err(|error| translate(&Arc::new(error)))?;
+    switch_to_wal(&mut connection, options.busy_timeout).await?;
+    Ok(connection)
+}
+
+/// The pool of connections that read. They cannot write, and stay open.
+pub(crate) fn readers(options: &SqliteOptions) -> SqlitePool {
+    let connect = connect_options(options).pragma("query_only", "ON");
+    PoolOptions::new()
+        .max_connections(options.readers)
+        .min_connections(0)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(connect)
+}
+
+/// Switches on the write-ahead log. SQLite may say "locked" here before any busy timeout applies, so it is
+/// tried again until the timeout is over.
+async fn switch_to_wal(connection: &mut SqliteConnection, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await {
+            Ok(row) => {
+                let mode: String = row.try_get(0).map_err(|e| translate(&Arc::new(e)))?;
+                if mode.eq_ignore_ascii_case("wal") {
+                    return Ok(());
+                }
+                let detail = format!("SQLite uses the journal mode {mode} here and not WAL");
+                return Err(Error::new(ErrorKind::Unsupported, detail));
+            }
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => return Err(translate(&Arc::new(error))),
+        }
+    }
+}
+
+/// The oldest SQLite without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>), by which
+/// two connections that write and checkpoint can damage the database.
+const OLDEST_SQLITE: i64 = 3_051_003;
+
+/// Refuses a SQLite that may damage the database; the one that is compiled in by default is newer.
+pub(crate) async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
+    let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
+    let version: String =
+        row.and_then(|row| row.try_get(0)).map_err(|error| translate(&Arc::new(error)))?;
+    let number = version
+        .split('.')
+        .take(3)
+        .fold(0, |number, part| number * 1_000 + part.parse::<i64>().unwrap_or(0));
+    if number < OLDEST_SQLITE {
+        let detail = format!("SQLite {version} is too old; 3.51.3 or later is needed");
+        return Err(Error::new(ErrorKind::Unsupported, detail));
+    }
+    Ok(())
+}
+
+/// Says clearly what is wrong with a path before SQLite says "unable to open database file".
+///
+/// Nothing is read or locked: closing a database file that SQLite has open in the same process would
+/// release its locks (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+pub(crate) fn check_path(path: &Path) -> Result<()> {
+    let unavailable = |detail: String| Err(Error::new(ErrorKind::Unavailable, detail));
+    if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
+        return Err(Error::invalid(
+            "a database needs the path of a file; for memory use the memory backend",
+        ));
+    }
+    if path.is_dir() {
+        return unavailable(format!("{} is a folder; give the path of a file", path.display()));
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            unavailable(format!("the folder {} does not exist; create it", parent.display()))
+        }
+        _ => Ok(()),
+    }
+}

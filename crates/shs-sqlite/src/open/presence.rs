@@ -1,0 +1,65 @@
+//! Who has a database open.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+/// A mark that this store has the database open, held as a shared lock on a file beside it.
+///
+/// The operating system takes the lock back when the process ends, however it ends. So whoever can
+/// lock the file alone knows that nobody else is there.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Kept for its lock.
+    _file: Option<File>,
+}
+
+/// The first to come, for as long as nobody else may come.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    file: Option<File>,
+    alone: bool,
+}
+
+impl Presence {
+    /// Comes in. Blocks while another store that came in alone looks around.
+    ///
+    /// Where the file system has no locks, nobody is ever known to be alone.
+    pub(crate) fn arrive(database: &Path) -> Arrival {
+        let path = lock_path(database);
+        let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(%error, "no lock file beside the database; interrupted answers wait for their lease");
+                return Arrival { file: None, alone: false };
+            }
+        };
+        let alone = file.try_lock().is_ok();
+        if !alone && let Err(error) = file.lock_shared() {
+            tracing::warn!(%error, "no file locks here; interrupted answers wait for their lease");
+            return Arrival { file: None, alone: false };
+        }
+        Arrival { file: Some(file), alone }
+    }
+}
+
+impl Arrival {
+    /// Whether nobody else has the database open.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Lets others in.
+    pub(crate) fn stay(self) -> Presence {
+        let Self { file, alone } = self;
+        // Between the two locks another may believe to be alone, rightly: this store has not written yet.
+        let file =
+            file.filter(|file| !alone || file.unlock().and_then(|()| file.lock_shared()).is_ok());
+        Presence { _file: file }
+    }
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-lock");
+    name.into()
+}

@@ -1,0 +1,181 @@
+//! The database of the Python package `session-history-saver` 1.0.
+//!
+//! It is recognized by its two tables. Its old content is copied to a file beside it, moved into our
+//! schema inside one transaction, and recounted: its `message_count` and `total_tokens` can be wrong, and its
+//! `sort_order` can repeat, in which case the order of the rows decides.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use shs_store::{Error, ErrorKind, Result, SessionId, python};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef};
+
+use crate::error::{Failure, translate};
+use crate::write::{Import, Operation, Transaction};
+
+/// What was migrated.
+pub(super) struct Counts {
+    pub(super) sessions: u64,
+    pub(super) messages: u64,
+}
+
+/// Whether a database is the Python package's.
+pub(super) async fn is_python(connection: &mut SqliteConnection) -> Result<bool, Failure> {
+    const SQL: &str = "SELECT count(*) FROM pragma_table_info('sessions') s, pragma_table_info('messages') m \
+         WHERE s.name IN ('session_id', 'tags', 'updated_at') \
+         AND m.name IN ('message_id', 'session_id', 'sort_order')";
+    let found: i64 = sqlx::query(SQL).fetch_one(connection).await?.try_get(0)?;
+    Ok(found == 9)
+}
+
+/// Copies the database to a file beside it, whole and on disk, before it is touched.
+pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let backup = free_name(path)?;
+    let target = backup.to_str().ok_or_else(|| {
+        Error::invalid("the path of a Python package's database has to be valid UTF-8")
+    })?;
+    // In a log of its own, the database may be newer than its main file: SQLite itself copies both.
+    sqlx::query("VACUUM INTO ?1")
+        .bind(target.to_owned())
+        .execute(connection)
+        .await
+        .map_err(|error| translate(&Arc::new(error)))?;
+    let synced = std::fs::File::open(&backup).and_then(|file| file.sync_all());
+    synced.map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "the copy of the old database could not be written")
+            .with_source(error)
+    })?;
+    tracing::info!(backup = %backup.display(), "copied a database of the Python package");
+    Ok(())
+}
+
+/// `history.db.python-backup`, or that with a number.
+fn free_name(path: &Path) -> Result<PathBuf> {
+    let name = |suffix: &str| {
+        let mut name = OsString::from(path);
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let names = std::iter::once(name(".python-backup"))
+        .chain((2..1_000).map(|number| name(&format!(".python-backup-{number}"))));
+    names.into_iter().find(|name| !name.exists()).ok_or_else(|| {
+        Error::new(ErrorKind::Unavailable, "too many copies of the old database; remove some")
+    })
+}
+
+/// Moves the old tables out of the way of the new ones.
+pub(super) async fn set_aside(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    const INDEXES: [&str; 4] = [
+        "DROP INDEX IF EXISTS idx_messages_session",
+        "DROP INDEX IF EXISTS idx_sessions_user",
+        "DROP INDEX IF EXISTS idx_sessions_project",
+        "DROP INDEX IF EXISTS idx_sessions_updated",
+    ];
+    // Messages first, so that renaming the sessions does not rewrite a reference into them.
+    const RENAMES: [&str; 3] = [
+        "ALTER TABLE messages RENAME TO python_messages",
+        "ALTER TABLE sessions RENAME TO python_sessions",
+        "CREATE INDEX python_order ON python_messages (session_id, sort_order)",
+    ];
+    for sql in INDEXES.into_iter().chain(RENAMES) {
+        sqlx::query(sql).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Moves everything from the old tables, last written session last, and drops them.
+pub(super) async fn migrate(transaction: &mut Transaction<'_>) -> Result<Counts, Failure> {
+    // Messages without a session are kept too, in one made for them.
+    const SESSIONS: &str = "SELECT * FROM (SELECT session_id, user_id, project_id, title, tags, metadata, created_at, updated_at \
+         FROM python_sessions ORDER BY updated_at, rowid) UNION ALL \
+         SELECT DISTINCT session_id, NULL, NULL, NULL, NULL, NULL, min(timestamp), max(timestamp) \
+         FROM python_messages WHERE session_id NOT IN (SELECT session_id FROM python_sessions) \
+         GROUP BY session_id";
+    const DROPS: [&str; 3] =
+        ["DROP INDEX python_order", "DROP TABLE python_messages", "DROP TABLE python_sessions"];
+    let mut counts = Counts { sessions: 0, messages: 0 };
+    let sessions = sqlx::query(SESSIONS).fetch_all(&mut *transaction.connection).await?;
+    for row in sessions {
+        let id = value(&row, 0)?;
+        let messages = messages(transaction, &id).await?;
+        let session = json!({
+            "session_id": id,
+            "user_id": value(&row, 1)?,
+            "project_id": value(&row, 2)?,
+            "title": value(&row, 3)?,
+            "tags": parsed(value(&row, 4)?),
+            "metadata": parsed(value(&row, 5)?),
+            "created_at": value(&row, 6)?,
+            "updated_at": value(&row, 7)?,
+            "messages": messages,
+        });
+        let mut transcript = python::transcript(session)?;
+        if transaction.session_exists(&transcript.session.id).await? {
+            // Two ids that differ in their type only: 1 and '1'.
+            transcript.session.id = SessionId::generate();
+        }
+        counts.sessions += 1;
+        counts.messages += transcript.session.message_count;
+        Import { transcript, mode: Default::default() }.run(transaction).await?;
+    }
+    for sql in DROPS {
+        sqlx::query(sql).execute(&mut *transaction.connection).await?;
+    }
+    Ok(counts)
+}
+
+/// A session's messages, in order.
+async fn messages(
+    transaction: &mut Transaction<'_>,
+    session: &Value,
+) -> Result<Vec<Value>, Failure> {
+    const SQL: &str = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
+         FROM python_messages WHERE session_id = ?1 ORDER BY sort_order, rowid";
+    let query = match session {
+        Value::Number(number) => sqlx::query(SQL).bind(number.as_i64()),
+        other => sqlx::query(SQL).bind(other.as_str().map(str::to_owned)),
+    };
+    let rows = query.fetch_all(&mut *transaction.connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(json!({
+                "message_id": value(row, 0)?,
+                "role": value(row, 1)?,
+                "content": value(row, 2)?,
+                "timestamp": value(row, 3)?,
+                "metadata": parsed(value(row, 4)?),
+                "status": value(row, 5)?,
+                "tokens": value(row, 6)?,
+                "model": value(row, 7)?,
+                "latency_ms": value(row, 8)?,
+            }))
+        })
+        .collect()
+}
+
+/// A column of whatever type the row has there: SQLite keeps what Python gave it.
+fn value(row: &SqliteRow, at: usize) -> Result<Value, sqlx::Error> {
+    let raw = row.try_get_raw(at)?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let kind = raw.type_info().name().to_owned();
+    Ok(match kind.as_str() {
+        "INTEGER" => row.try_get_unchecked::<i64, _>(at)?.into(),
+        "REAL" => row.try_get_unchecked::<f64, _>(at)?.into(),
+        "BLOB" => String::from_utf8_lossy(row.try_get_unchecked::<&[u8], _>(at)?).into(),
+        _ => row.try_get_unchecked::<String, _>(at)?.into(),
+    })
+}
+
+/// JSON in a column; what is no JSON, such as Python's `NaN`, stays text.
+fn parsed(column: Value) -> Value {
+    match column {
+        Value::String(text) if text.is_empty() => Value::Null,
+        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        other => other,
+    }
+}

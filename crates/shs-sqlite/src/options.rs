@@ -1,0 +1,109 @@
+//! How a database is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shs_store::{Clock, Result, SystemClock};
+
+use crate::SqliteStore;
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process and a loss of power: each commit waits for the disk (`synchronous=FULL`).
+    #[default]
+    Full,
+    /// The end of the process, but not a loss of power, which may take the last writes
+    /// (`synchronous=NORMAL`). What was [flushed](shs_store::Store::flush) is safe.
+    Relaxed,
+}
+
+/// How to open a [`SqliteStore`].
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use shs_sqlite::SqliteOptions;
+///
+/// # async fn open() -> shs_store::Result<()> {
+/// let store = SqliteOptions::new("history.db")
+///     .with_busy_timeout(Duration::from_secs(20))
+///     .with_readers(8)
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) busy_timeout: Duration,
+    pub(crate) readers: u32,
+    pub(crate) queue: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl SqliteOptions {
+    /// Opens this file, which is created if it is missing; its folder must exist.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            durability: Durability::Full,
+            busy_timeout: Duration::from_secs(10),
+            readers: 4,
+            queue: 1_024,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// What an acknowledged write survives; [`Durability::Full`] unless said otherwise.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long a write waits for another process that holds the database; 10 seconds unless said otherwise.
+    #[must_use]
+    pub fn with_busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// How many reads run at once, each on a connection of its own; 4 unless said otherwise, 1 at least.
+    #[must_use]
+    pub fn with_readers(mut self, readers: u32) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// How many writes wait in the queue before callers are held back; 1,024 unless said otherwise, 1 at
+    /// least.
+    #[must_use]
+    pub fn with_queue(mut self, queue: usize) -> Self {
+        self.queue = queue.max(1);
+        self
+    }
+
+    /// Takes the time from this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(self) -> Result<SqliteStore> {
+        SqliteStore::open_with(self).await
+    }
+}

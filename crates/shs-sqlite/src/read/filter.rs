@@ -1,0 +1,75 @@
+//! Conditions that several queries share.
+
+use shs_store::{Role, Status, Timestamp};
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::row::{role_code, status_code, to_json};
+
+/// Sessions with one of some tags, as a list of keys; the tags are bound as a JSON array.
+const TAGGED: &str = "(SELECT session FROM session_tags WHERE tag IN (SELECT value FROM json_each(";
+/// Tags of which the session lacks one; the tags are bound as a JSON array.
+const LACKS: &str = " AND NOT EXISTS (SELECT 1 FROM json_each(";
+
+/// Narrows `sessions s` to those with the tags, found through the index by tag.
+///
+/// Other columns of `s` that an index could serve have to be hidden from the planner with a `+`, or it
+/// may walk all sessions to find the few with a tag.
+pub(crate) fn tags(sql: &mut QueryBuilder<Sqlite>, any: &[String], all: &[String]) {
+    let found_by = if any.is_empty() { &all[..all.len().min(1)] } else { any };
+    if found_by.is_empty() {
+        return;
+    }
+    sql.push(" AND s.key IN ").push(TAGGED).push_bind(to_json(found_by)).push(")))");
+    if !all.is_empty() {
+        sql.push(LACKS).push_bind(to_json(all)).push(
+            ") wanted WHERE NOT EXISTS (SELECT 1 FROM session_tags t \
+             WHERE t.tag = wanted.value AND t.session = s.key))",
+        );
+    }
+}
+
+/// Narrows by a user's name.
+pub(crate) fn user(sql: &mut QueryBuilder<Sqlite>, column: &'static str, name: &str) {
+    sql.push(" AND ").push(column);
+    sql.push(" = (SELECT key FROM users WHERE name = ").push_bind(name.to_owned()).push(")");
+}
+
+/// Narrows by a project's name.
+pub(crate) fn project(sql: &mut QueryBuilder<Sqlite>, column: &'static str, name: &str) {
+    sql.push(" AND ").push(column);
+    sql.push(" = (SELECT key FROM projects WHERE name = ").push_bind(name.to_owned()).push(")");
+}
+
+/// Narrows `messages m` by time.
+pub(crate) fn said(
+    sql: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) {
+    if let Some(since) = since {
+        sql.push(" AND ").push(column).push(" >= ").push_bind(since.as_micros());
+    }
+    if let Some(until) = until {
+        sql.push(" AND ").push(column).push(" < ").push_bind(until.as_micros());
+    }
+}
+
+/// Narrows `messages m`, found otherwise, by role, status and model.
+pub(crate) fn kind(
+    sql: &mut QueryBuilder<Sqlite>,
+    role: Option<Role>,
+    status: Option<Status>,
+    model: Option<&str>,
+) {
+    if let Some(role) = role {
+        sql.push(" AND m.role = ").push_bind(role_code(role));
+    }
+    if let Some(status) = status {
+        sql.push(" AND m.status = ").push_bind(status_code(status));
+    }
+    if let Some(model) = model {
+        sql.push(" AND m.model = (SELECT key FROM models WHERE name = ");
+        sql.push_bind(model.to_owned()).push(")");
+    }
+}

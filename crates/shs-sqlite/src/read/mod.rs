@@ -1,0 +1,12 @@
+//! All reading, on connections of its own: readers never wait for the writer.
+
+mod filter;
+mod messages;
+mod search;
+mod sessions;
+mod stats;
+
+pub(crate) use self::messages::{message, messages};
+pub(crate) use self::search::search;
+pub(crate) use self::sessions::{list_sessions, session};
+pub(crate) use self::stats::stats;

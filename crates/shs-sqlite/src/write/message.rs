@@ -1,0 +1,148 @@
+//! Changing and deleting messages.
+
+use shs_store::model::ContentDigest;
+use shs_store::{Error, Message, MessageId, MessagePatch, SessionId};
+use sqlx::Row;
+
+use super::transaction::{Record, StoredSession, Totals, count};
+use super::{Operation, Transaction};
+use crate::error::Failure;
+use crate::row::{self, json_of, json_of_list, message_columns, message_joins, status_code};
+
+/// A message as its row has it.
+struct StoredMessage {
+    key: i64,
+    model: Option<i64>,
+    digest: ContentDigest,
+    message: Message,
+}
+
+async fn find(
+    transaction: &mut Transaction<'_>,
+    session: i64,
+    id: &MessageId,
+) -> Result<Option<StoredMessage>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "SELECT m.model, m.digest, ",
+        message_columns!(),
+        " FROM messages m",
+        message_joins!(),
+        "WHERE m.session = ?1 AND m.id = ?2"
+    );
+    let row = sqlx::query(SQL)
+        .bind(session)
+        .bind(id.as_str())
+        .fetch_optional(&mut *transaction.connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (key, message) = row::message(&row, 2)?;
+    let digest = row::digest(row.try_get(1)?)?;
+    Ok(Some(StoredMessage { key, model: row.try_get(0)?, digest, message }))
+}
+
+/// Moves the session's counts by so many messages and tokens, and its time forward.
+async fn touch(
+    transaction: &mut Transaction<'_>,
+    stored: &StoredSession,
+    messages: i64,
+    tokens: i64,
+) -> Result<(), sqlx::Error> {
+    const SQL: &str = "UPDATE sessions SET message_count = message_count + ?2, \
+         total_tokens = total_tokens + ?3, updated_at = max(updated_at, ?4) WHERE key = ?1";
+    sqlx::query(SQL)
+        .bind(stored.key)
+        .bind(messages)
+        .bind(tokens)
+        .bind(transaction.now().as_micros())
+        .execute(&mut *transaction.connection)
+        .await?;
+    Ok(())
+}
+
+/// Changes a message.
+pub(crate) struct UpdateMessage {
+    pub(crate) id: SessionId,
+    pub(crate) message: MessageId,
+    pub(crate) patch: MessagePatch,
+}
+
+impl Operation for UpdateMessage {
+    type Output = Message;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Message, Failure> {
+        const SQL: &str = "UPDATE messages SET status = ?2, tokens = ?3, model = ?4, latency_ms = ?5, \
+             parts = ?6, metadata = ?7, content = ?8 WHERE key = ?1";
+        let session = transaction.session(&self.id).await?;
+        let before = find(transaction, session.key, &self.message)
+            .await?
+            .ok_or_else(|| Error::message_not_found(&self.id, &self.message))?;
+        let mut message = before.message.clone();
+        self.patch.clone().apply(&mut message).map_err(|error| error.with_session(&self.id))?;
+        let model = match &message.model {
+            Some(name) if message.model != before.message.model => {
+                Some(transaction.model_key(name).await?)
+            }
+            Some(_) => before.model,
+            None => None,
+        };
+        sqlx::query(SQL)
+            .bind(before.key)
+            .bind(status_code(message.status))
+            .bind(message.tokens.map(i64::from))
+            .bind(model)
+            .bind(message.latency_ms)
+            .bind(json_of_list(&message.parts))
+            .bind(json_of(&message.metadata))
+            .bind(message.content.as_str())
+            .execute(&mut *transaction.connection)
+            .await?;
+        let indexed = |message: &Message, model| (message.status, model);
+        if message.content != before.message.content
+            || indexed(&message, model) != indexed(&before.message, before.model)
+        {
+            let record = Record {
+                message: &message,
+                digest: before.digest,
+                session: session.key,
+                scope: session.scope,
+            };
+            transaction.index_again(before.key, &record, model).await?;
+        }
+        let mut totals = Totals::new();
+        count(&mut totals, &before.message, before.model, -1);
+        count(&mut totals, &message, model, 1);
+        transaction.add_totals(&totals).await?;
+        let tokens = |message: &Message| message.tokens.map_or(0, i64::from);
+        touch(transaction, &session, 0, tokens(&message) - tokens(&before.message)).await?;
+        Ok(message)
+    }
+
+    fn weight(&self) -> usize {
+        self.patch.content.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Deletes a message.
+pub(crate) struct DeleteMessage {
+    pub(crate) id: SessionId,
+    pub(crate) message: MessageId,
+}
+
+impl Operation for DeleteMessage {
+    type Output = bool;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, Failure> {
+        const SQL: &str = "DELETE FROM messages WHERE key = ?1";
+        let session = transaction.session(&self.id).await?;
+        let Some(stored) = find(transaction, session.key, &self.message).await? else {
+            return Ok(false);
+        };
+        transaction.unindex(stored.key).await?;
+        sqlx::query(SQL).bind(stored.key).execute(&mut *transaction.connection).await?;
+        let mut totals = Totals::new();
+        count(&mut totals, &stored.message, stored.model, -1);
+        transaction.add_totals(&totals).await?;
+        touch(transaction, &session, -1, -stored.message.tokens.map_or(0, i64::from)).await?;
+        Ok(true)
+    }
+}

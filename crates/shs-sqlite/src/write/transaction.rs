@@ -1,0 +1,364 @@
+//! A transaction of the writer, and the statements that several operations share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use shs_store::model::ContentDigest;
+use shs_store::text::tokens;
+use shs_store::{Clock, Error, Message, Session, SessionId, Timestamp};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use crate::error::Failure;
+use crate::row::{
+    self, json_of, json_of_list, role_code, session_columns, session_joins, status_code, to_json,
+};
+
+/// A transaction that has begun, and that somebody else commits.
+pub(crate) struct Transaction<'a> {
+    pub(crate) connection: &'a mut SqliteConnection,
+    clock: Arc<dyn Clock>,
+    models: HashMap<String, i64>,
+}
+
+/// A session as its row has it.
+pub(crate) struct StoredSession {
+    pub(crate) key: i64,
+    pub(crate) session: Session,
+    pub(crate) scope: SessionScope,
+}
+
+/// What the text index knows of a session.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct SessionScope {
+    pub(crate) user: Option<i64>,
+    pub(crate) project: Option<i64>,
+}
+
+/// A message to be inserted.
+pub(crate) struct Record<'m> {
+    pub(crate) message: &'m Message,
+    pub(crate) digest: ContentDigest,
+    pub(crate) session: i64,
+    pub(crate) scope: SessionScope,
+}
+
+/// How many rows one statement inserts; each size is a statement that stays prepared.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(connection: &'a mut SqliteConnection, clock: Arc<dyn Clock>) -> Self {
+        Self { connection, clock, models: HashMap::new() }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The session with this id, or that it is not found.
+    pub(crate) async fn session(&mut self, id: &SessionId) -> Result<StoredSession, Failure> {
+        const SQL: &str = concat!(
+            "SELECT s.user, s.project, ",
+            session_columns!(),
+            " FROM sessions s",
+            session_joins!(),
+            "WHERE s.id = ?1"
+        );
+        let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *self.connection).await?;
+        let row = row.ok_or_else(|| Error::session_not_found(id))?;
+        let (key, session) = row::session(&row, 2)?;
+        let scope = SessionScope { user: row.try_get(0)?, project: row.try_get(1)? };
+        Ok(StoredSession { key, session, scope })
+    }
+
+    /// Whether there is a session with this id.
+    pub(crate) async fn session_exists(&mut self, id: &SessionId) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "SELECT 1 FROM sessions WHERE id = ?1";
+        let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *self.connection).await?;
+        Ok(row.is_some())
+    }
+
+    /// Inserts a session's row and tags, and counts it. Its counts are taken as they are.
+    pub(crate) async fn insert_session(
+        &mut self,
+        session: &Session,
+    ) -> Result<(i64, SessionScope), sqlx::Error> {
+        const SQL: &str = "INSERT INTO sessions (id, user, project, title, tags, metadata, extra, created_at, \
+             updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+        let user = match &session.user_id {
+            Some(name) => Some(self.key_of(Names::Users, name).await?),
+            None => None,
+        };
+        let project = match &session.project_id {
+            Some(name) => Some(self.key_of(Names::Projects, name).await?),
+            None => None,
+        };
+        let fork = session.forked_from.as_ref();
+        let done = sqlx::query(SQL)
+            .bind(session.id.as_str())
+            .bind(user)
+            .bind(project)
+            .bind(session.title.as_deref())
+            .bind(json_of_list(&session.tags))
+            .bind(json_of(&session.metadata))
+            .bind(json_of(&session.extra))
+            .bind(session.created_at.as_micros())
+            .bind(session.updated_at.as_micros())
+            .bind(session.ended_at.map(Timestamp::as_micros))
+            .bind(fork.map(|fork| fork.session_id.as_str()))
+            .bind(fork.map(|fork| fork.seq.get() as i64))
+            .bind(session.message_count as i64)
+            .bind(session.total_tokens as i64)
+            .bind(session.last_seq.get() as i64)
+            .execute(&mut *self.connection)
+            .await?;
+        let key = done.last_insert_rowid();
+        self.insert_tags(key, &session.tags).await?;
+        self.count_sessions(1, i64::from(!session.is_ended())).await?;
+        Ok((key, SessionScope { user, project }))
+    }
+
+    pub(crate) async fn insert_tags(
+        &mut self,
+        session: i64,
+        tags: &[String],
+    ) -> Result<(), sqlx::Error> {
+        const SQL: &str =
+            "INSERT INTO session_tags (tag, session) SELECT value, ?2 FROM json_each(?1)";
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let tags = to_json(tags);
+        sqlx::query(SQL).bind(tags).bind(session).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn count_sessions(
+        &mut self,
+        sessions: i64,
+        active: i64,
+    ) -> Result<(), sqlx::Error> {
+        const SQL: &str =
+            "UPDATE counters SET sessions = sessions + ?1, active = active + ?2 WHERE only_row = 1";
+        sqlx::query(SQL).bind(sessions).bind(active).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    /// Inserts messages, in this order of arrival, into the table, the index and the totals. The sessions'
+    /// own counts are the caller's.
+    pub(crate) async fn insert_messages(
+        &mut self,
+        records: &[Record<'_>],
+    ) -> Result<(), sqlx::Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let first = self.take_arrivals(records.len()).await?;
+        let mut models = Vec::with_capacity(records.len());
+        for record in records {
+            models.push(match &record.message.model {
+                Some(name) => Some(self.model_key(name).await?),
+                None => None,
+            });
+        }
+        let mut totals = HashMap::new();
+        let mut at = 0;
+        while at < records.len() {
+            let rows = ROWS.into_iter().find(|rows| at + rows <= records.len()).unwrap_or(1);
+            let mut insert = sqlx::query(AssertSqlSafe(insert_sql(
+                "INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, model, \
+                 latency_ms, digest, parts, metadata, extra, content) VALUES ",
+                15,
+                rows,
+            )));
+            let mut index = sqlx::query(AssertSqlSafe(insert_sql(
+                "INSERT INTO search (rowid, scope, content) VALUES ",
+                3,
+                rows,
+            )));
+            for number in at..at + rows {
+                let (record, model) = (&records[number], models[number]);
+                let key = first + number as i64;
+                insert = bind_message(insert, key, record, model);
+                let scope = scope_tokens(record.session, record.scope, record.message, model);
+                index = index.bind(key).bind(scope).bind(content_tokens(&record.message.content));
+                count(&mut totals, record.message, model, 1);
+            }
+            insert.execute(&mut *self.connection).await?;
+            index.execute(&mut *self.connection).await?;
+            at += rows;
+        }
+        self.add_totals(&totals).await
+    }
+
+    /// Numbers of arrival, never given before; returns the first.
+    async fn take_arrivals(&mut self, count: usize) -> Result<i64, sqlx::Error> {
+        const SQL: &str =
+            "UPDATE counters SET arrival = arrival + ?1 WHERE only_row = 1 RETURNING arrival";
+        let count = count as i64;
+        let last: i64 =
+            sqlx::query(SQL).bind(count).fetch_one(&mut *self.connection).await?.try_get(0)?;
+        Ok(last - count + 1)
+    }
+
+    /// Adds to the totals by role and model.
+    pub(crate) async fn add_totals(&mut self, totals: &Totals) -> Result<(), sqlx::Error> {
+        const SQL: &str = "INSERT INTO totals (role, model, messages, tokens) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
+             tokens = tokens + excluded.tokens";
+        for ((role, model), (messages, tokens)) in totals {
+            if (*messages, *tokens) != (0, 0) {
+                sqlx::query(SQL)
+                    .bind(role)
+                    .bind(model)
+                    .bind(messages)
+                    .bind(tokens)
+                    .execute(&mut *self.connection)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key of a model's name. Models are never removed, so keys are kept for the whole transaction.
+    pub(crate) async fn model_key(&mut self, name: &str) -> Result<i64, sqlx::Error> {
+        if let Some(key) = self.models.get(name) {
+            return Ok(*key);
+        }
+        let key = self.key_of(Names::Models, name).await?;
+        self.models.insert(name.to_owned(), key);
+        Ok(key)
+    }
+
+    async fn key_of(&mut self, names: Names, name: &str) -> Result<i64, sqlx::Error> {
+        let (find, insert) = names.sql();
+        if let Some(row) =
+            sqlx::query(find).bind(name).fetch_optional(&mut *self.connection).await?
+        {
+            return row.try_get(0);
+        }
+        let done = sqlx::query(insert).bind(name).execute(&mut *self.connection).await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// Puts a message into the index anew.
+    pub(crate) async fn index_again(
+        &mut self,
+        key: i64,
+        record: &Record<'_>,
+        model: Option<i64>,
+    ) -> Result<(), sqlx::Error> {
+        self.unindex(key).await?;
+        const SQL: &str = "INSERT INTO search (rowid, scope, content) VALUES (?1, ?2, ?3)";
+        sqlx::query(SQL)
+            .bind(key)
+            .bind(scope_tokens(record.session, record.scope, record.message, model))
+            .bind(content_tokens(&record.message.content))
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a message out of the index.
+    pub(crate) async fn unindex(&mut self, key: i64) -> Result<(), sqlx::Error> {
+        const SQL: &str = "DELETE FROM search WHERE rowid = ?1";
+        sqlx::query(SQL).bind(key).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+}
+
+/// The tables that give names keys.
+#[derive(Clone, Copy)]
+enum Names {
+    Users,
+    Projects,
+    Models,
+}
+
+impl Names {
+    fn sql(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Users => {
+                ("SELECT key FROM users WHERE name = ?1", "INSERT INTO users (name) VALUES (?1)")
+            }
+            Self::Projects => (
+                "SELECT key FROM projects WHERE name = ?1",
+                "INSERT INTO projects (name) VALUES (?1)",
+            ),
+            Self::Models => {
+                ("SELECT key FROM models WHERE name = ?1", "INSERT INTO models (name) VALUES (?1)")
+            }
+        }
+    }
+}
+
+/// Changes to messages and tokens, by the codes of role and model.
+pub(crate) type Totals = HashMap<(i64, i64), (i64, i64)>;
+
+/// Counts a message in (`1`) or out (`-1`).
+pub(crate) fn count(totals: &mut Totals, message: &Message, model: Option<i64>, sign: i64) {
+    let entry = totals.entry((role_code(message.role), model.unwrap_or(0))).or_default();
+    entry.0 += sign;
+    entry.1 += sign * message.tokens.map_or(0, i64::from);
+}
+
+fn bind_message<'q>(
+    insert: row::Query<'q>,
+    key: i64,
+    record: &Record<'q>,
+    model: Option<i64>,
+) -> row::Query<'q> {
+    let message = record.message;
+    insert
+        .bind(key)
+        .bind(record.session)
+        .bind(message.seq.get() as i64)
+        .bind(message.id.as_str())
+        .bind(role_code(message.role))
+        .bind(status_code(message.status))
+        .bind(message.timestamp.as_micros())
+        .bind(message.tokens.map(i64::from))
+        .bind(model)
+        .bind(message.latency_ms)
+        .bind(record.digest.as_bytes().to_vec())
+        .bind(json_of_list(&message.parts))
+        .bind(json_of(&message.metadata))
+        .bind(json_of(&message.extra))
+        .bind(message.content.as_str())
+}
+
+/// `insert` with so many rows of so many placeholders.
+fn insert_sql(insert: &str, columns: usize, rows: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    format!("{insert}{}", vec![row.as_str(); rows].join(","))
+}
+
+/// The tokens by which the index filters: see `schema.sql`.
+fn scope_tokens(
+    session: i64,
+    scope: SessionScope,
+    message: &Message,
+    model: Option<i64>,
+) -> String {
+    let (role, status) = (role_code(message.role), status_code(message.status));
+    let mut tokens = format!("s{session} r{role} t{status}");
+    for (letter, key) in [('u', scope.user), ('p', scope.project), ('m', model)] {
+        if let Some(key) = key {
+            tokens.push(' ');
+            tokens.push(letter);
+            tokens.push_str(&key.to_string());
+        }
+    }
+    tokens
+}
+
+fn content_tokens(content: &str) -> String {
+    let mut indexed = String::with_capacity(content.len() + 8);
+    tokens(content, |token| {
+        if !indexed.is_empty() {
+            indexed.push(' ');
+        }
+        indexed.push_str(token);
+    });
+    indexed
+}
