@@ -8,7 +8,7 @@
 //!   transaction; each caller is answered after the commit. So a write costs one wait for the disk, and
 //!   64 callers at once share it.
 //! - Reads run on connections of their own and never wait for the writer (WAL).
-//! - Commits wait for the disk (`synchronous=FULL`), unless [`Durability::Relaxed`] is chosen.
+//! - Commits wait for the disk (`synchronous=FULL`), unless [`Durability::Relaxed`](shs_store::Durability::Relaxed) is chosen.
 //! - Several processes may have the file open; writers take turns, for as long as
 //!   [the busy timeout](SqliteOptions::with_busy_timeout).
 //! - Search is an FTS5 index over the tokens of [`shs_store::text`].
@@ -54,11 +54,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
-use shs_store::streaming::StreamLease;
 use shs_store::{
     AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
-    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Status, Store, Transcript,
+    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, StoreExt, Timestamp,
+    Transcript,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
@@ -67,7 +67,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::translate;
 use crate::open::Presence;
-pub use crate::options::{Durability, SqliteOptions};
+pub use crate::options::SqliteOptions;
 use crate::write::{Operation, Queued, Writer};
 
 /// Keeps conversations in one SQLite file. Clones share the connection.
@@ -129,42 +129,16 @@ impl SqliteStore {
         let inner = Inner { queue: Mutex::new(Some(queue)), readers, running };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
-            // Nobody else comes in before this is done.
-            store.interrupt_abandoned_streams().await?;
+            // Nobody else comes in before this is done, so all leases are of the dead.
+            let interrupted = store.interrupt_stale_streams(Timestamp::MAX).await?;
+            if interrupted > 0 {
+                tracing::info!(interrupted, "marked streamed answers whose writer died");
+            }
         }
         if let Some(running) = store.inner.running.lock().await.as_mut() {
             running._presence = Some(arrival.stay());
         }
         Ok(store)
-    }
-
-    /// Marks the streamed answers of writers that died: nobody else has the file open, so all leases are
-    /// of the dead.
-    async fn interrupt_abandoned_streams(&self) -> Result<()> {
-        let mut interrupted = 0;
-        let mut pending = SearchQuery::all().with_status(Status::Pending);
-        loop {
-            let page = self.search(&pending).await?;
-            for hit in page.items {
-                if StreamLease::of(&hit.message).is_none() {
-                    continue;
-                }
-                let patch = StreamLease::interrupt();
-                match self.update_message(&hit.session.id, &hit.message.id, patch).await {
-                    Ok(_) => interrupted += 1,
-                    Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            match page.next {
-                Some(next) => pending = pending.with_after(next),
-                None => break,
-            }
-        }
-        if interrupted > 0 {
-            tracing::info!(interrupted, "marked streamed answers whose writer died");
-        }
-        Ok(())
     }
 
     fn queue(&self) -> Result<mpsc::Sender<Queued>> {

@@ -4,21 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shs_store::{Clock, Result, SystemClock};
+use shs_store::{Clock, Durability, Result, SystemClock};
 
 use crate::SqliteStore;
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// The end of the process and a loss of power: each commit waits for the disk (`synchronous=FULL`).
-    #[default]
-    Full,
-    /// The end of the process, but not a loss of power, which may take the last writes
-    /// (`synchronous=NORMAL`). What was [flushed](shs_store::Store::flush) is safe.
-    Relaxed,
-}
 
 /// How to open a [`SqliteStore`].
 ///
@@ -60,7 +48,8 @@ impl SqliteOptions {
         }
     }
 
-    /// What an acknowledged write survives; [`Durability::Full`] unless said otherwise.
+    /// What an acknowledged write survives; [`Durability::Full`] unless said otherwise: `synchronous=FULL`,
+    /// or `NORMAL`.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;

@@ -7,11 +7,10 @@ use uuid::Uuid;
 
 use crate::limits::MAX_BATCH;
 use crate::model::ContentDigest;
-use crate::query::{PageBuilder, Position};
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
-    MessageOrder, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Seq, Session,
-    SessionId, SessionPatch, Timestamp, Transcript,
+    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Seq, Session, SessionId,
+    SessionPatch, Timestamp, Transcript,
 };
 
 /// A session with its messages, as a store keeps it; every change follows the contract of
@@ -250,37 +249,12 @@ impl Document {
     /// # Errors
     /// As [`Store::messages`](crate::Store::messages).
     pub fn page(&self, query: &MessageQuery) -> Result<Page<Message>> {
-        let fingerprint = query.fingerprint(&self.session.id);
-        let mut page = PageBuilder::new(query.page.checked_limit()?);
-        let after = match query.page.position(fingerprint)? {
-            Some(Position::Seq(seq)) => Some(seq),
-            Some(_) => return Err(Error::invalid("the cursor is not one of a list of messages")),
-            None => None,
-        };
-        let from = self.records.partition_point(|record| {
-            let seq = record.message.seq;
-            match (query.order, after) {
-                (MessageOrder::Oldest, Some(after)) => seq <= after,
-                (MessageOrder::Newest, Some(after)) => seq < after,
-                (MessageOrder::Oldest, None) => false,
-                (MessageOrder::Newest, None) => true,
-            }
-        });
-        let matching = |record: &&Record| query.matches(&record.message);
-        let offset = usize::try_from(query.page.offset).unwrap_or(usize::MAX);
-        let records: Box<dyn Iterator<Item = &Record>> = match query.order {
-            MessageOrder::Oldest => Box::new(self.records[from..].iter()),
-            MessageOrder::Newest => Box::new(self.records[..from].iter().rev()),
-        };
-        for record in records.filter(matching).skip(offset) {
-            let message = &record.message;
-            if page.is_full() {
-                page.mark_more();
-                break;
-            }
-            page.push(message.clone(), Position::Seq(message.seq), message.weight());
-        }
-        Ok(page.finish(fingerprint))
+        query.page_of(
+            &self.session.id,
+            &self.records,
+            |record| &record.message,
+            |record| Ok(record.message.clone()),
+        )
     }
 
     /// The conversation without what a store keeps beside it.

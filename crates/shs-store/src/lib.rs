@@ -45,8 +45,8 @@ pub use query::{
     SessionOrder, SessionQuery, Stats, StatsQuery, Usage,
 };
 pub use store::{
-    AppendOptions, Appended, Deleted, DocumentStore, Documents, Expected, ImportMode, SessionStats,
-    Store, StoreExt, TracedStore,
+    AppendOptions, Appended, Deleted, DocumentStore, Documents, Durability, Expected, ImportMode,
+    SessionStats, Store, StoreExt, TracedStore,
 };
 
 /// A JSON object, as used for metadata.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shs_store::{Error, ErrorKind, Result};
+use shs_store::{Durability, Error, ErrorKind, Result};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
 pub(crate) use self::migrate::migrate;
 pub(crate) use self::presence::Presence;
 use crate::error::{is_busy, translate};
-use crate::options::{Durability, SqliteOptions};
+use crate::options::SqliteOptions;
 
 /// A WAL file longer than this is cut back when it is reset, in bytes.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";

@@ -21,7 +21,7 @@ mod transaction;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shs_store::{Clock, Error, ErrorKind, Result};
+use shs_store::{Clock, Durability, Error, ErrorKind, Result};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,7 +32,7 @@ pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateS
 pub(crate) use self::transaction::Transaction;
 use crate::error::{Failure, spoils_connection, translate};
 use crate::open::connect_writer;
-use crate::options::{Durability, SqliteOptions};
+use crate::options::SqliteOptions;
 
 /// Most operations in one transaction.
 const MAX_OPERATIONS: usize = 512;

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PageRequest;
 use super::cursor::fingerprint;
 use super::scope::{page_methods, range_methods};
-use crate::{Message, Role, Seq, SessionId, Status, Timestamp};
+use super::{Page, PageBuilder, PageRequest, Position};
+use crate::{Error, Message, Result, Role, Seq, SessionId, Status, Timestamp};
 
 /// The order of messages within a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,5 +116,53 @@ impl MessageQuery {
             && self.status.is_none_or(|status| message.status == status)
             && (self.model.is_none() || self.model == message.model)
             && self.in_range(message.timestamp)
+    }
+
+    /// The page, out of all messages of a session by rising number; for backends that have them, or their
+    /// heads, in memory.
+    ///
+    /// `head` gives an item's message, of which the content may be missing; `load` gives it whole.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit or the cursor is not valid, and whatever
+    /// `load` fails with.
+    pub fn page_of<T>(
+        &self,
+        session: &SessionId,
+        items: &[T],
+        head: impl Fn(&T) -> &Message,
+        mut load: impl FnMut(&T) -> Result<Message>,
+    ) -> Result<Page<Message>> {
+        let fingerprint = self.fingerprint(session);
+        let mut page = PageBuilder::new(self.page.checked_limit()?);
+        let after = match self.page.position(fingerprint)? {
+            Some(Position::Seq(seq)) => Some(seq),
+            Some(_) => return Err(Error::invalid("the cursor is not one of a list of messages")),
+            None => None,
+        };
+        let from = items.partition_point(|item| {
+            let seq = head(item).seq;
+            match (self.order, after) {
+                (MessageOrder::Oldest, Some(after)) => seq <= after,
+                (MessageOrder::Newest, Some(after)) => seq < after,
+                (MessageOrder::Oldest, None) => false,
+                (MessageOrder::Newest, None) => true,
+            }
+        });
+        let items: Box<dyn Iterator<Item = &T>> = match self.order {
+            MessageOrder::Oldest => Box::new(items[from..].iter()),
+            MessageOrder::Newest => Box::new(items[..from].iter().rev()),
+        };
+        let offset = usize::try_from(self.page.offset).unwrap_or(usize::MAX);
+        for item in items.filter(|item| self.matches(head(item))).skip(offset) {
+            if page.is_full() {
+                page.mark_more();
+                break;
+            }
+            let message = load(item)?;
+            let (position, weight) = (Position::Seq(message.seq), message.weight());
+            page.push(message, position, weight);
+        }
+        Ok(page.finish(fingerprint))
     }
 }

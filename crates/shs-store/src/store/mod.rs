@@ -10,5 +10,5 @@ mod traced;
 pub use contract::Store;
 pub use documents::{DocumentStore, Documents};
 pub use ext::{SessionStats, StoreExt};
-pub use options::{AppendOptions, Appended, Deleted, Expected, ImportMode};
+pub use options::{AppendOptions, Appended, Deleted, Durability, Expected, ImportMode};
 pub use traced::TracedStore;

@@ -2,6 +2,18 @@
 
 use crate::{Message, Seq};
 
+/// What an acknowledged write survives, in a backend that has a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process and a loss of power: a write is acknowledged when the disk has it.
+    #[default]
+    Full,
+    /// The end of the process, but not a loss of power, which may take the last writes. What was
+    /// [flushed](crate::Store::flush) is safe.
+    Relaxed,
+}
+
 /// What must hold for an append to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
