@@ -32,9 +32,10 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", AUTOCHECKPOINT)
         .pragma("trusted_schema", "OFF")
-        .synchronous(match options.durability {
-            Durability::Full => SqliteSynchronous::Full,
-            Durability::Relaxed => SqliteSynchronous::Normal,
+        .synchronous(if options.durability == Durability::Relaxed {
+            SqliteSynchronous::Normal
+        } else {
+            SqliteSynchronous::Full
         })
         .disable_statement_logging()
 }
