@@ -1,1 +1,349 @@
-//! Keeps session-history-saver's conversations in human-readable files.
+//! Keeps conversations in human-readable files.
+//!
+//! [`FsStore`] keeps the whole contract of [`Store`] in one folder. Each conversation is a file of JSON lines: the
+//! session first, then a line for each message or change, which is only ever added at the end. It can be read with
+//! any editor, copied, and kept in version control.
+//!
+//! # How it works
+//!
+//! - One thread writes. It takes changes from a bounded queue, writes many callers' lines, waits once
+//!   for the disk for each file that was written to, and answers then.
+//! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
+//!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
+//!   byte.
+//! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
+//!   staged beside its place, synced and renamed.
+//! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
+//!   reads all files and keeps an index of their words from then on.
+//!
+//! One process at a time has a folder open: the file `shs-fs.format` is locked. For several processes there is
+//! `shs-sqlite`.
+//!
+//! A folder of the Python package `session-history-saver` opens as it is: each `NAME.json` becomes a file of
+//! ours, and stays beside it as `NAME.json.python-backup`.
+//!
+//! # Examples
+//! ```
+//! use shs_fs::FsStore;
+//! use shs_store::{NewMessage, NewSession, Store, StoreExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> shs_store::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("history");
+//! let store = FsStore::open(&path).await?;
+//! let session = store.create_session(NewSession::new().with_user("alice")).await?;
+//! store.append(&session.id, NewMessage::user("I was double-charged.")).await?;
+//! store.close().await?;
+//!
+//! let store = FsStore::open(&path).await?;
+//! assert_eq!(store.last_messages(&session.id, 10).await?[0].content, "I was double-charged.");
+//! # Ok(())
+//! # }
+//! ```
+
+mod conversation;
+mod folder;
+mod line;
+mod name;
+mod open;
+mod options;
+mod python;
+mod state;
+mod work;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use shs_store::document::check_batch;
+use shs_store::{
+    AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
+    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
+    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, StoreExt, Timestamp,
+    Transcript,
+};
+use tokio::sync::mpsc;
+
+pub use crate::options::FsOptions;
+use crate::state::State;
+use crate::work::Work;
+use crate::writer::{Job, Shared};
+
+/// Keeps conversations in files. Clones share the folder.
+#[derive(Clone, Debug)]
+pub struct FsStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` once it is closed: with it go the memory and the folder's lock.
+    shared: Mutex<Option<Arc<Shared>>>,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    /// What `close` ends; `None` once it has.
+    writer: tokio::sync::Mutex<Option<Writer>>,
+}
+
+/// The writing thread.
+#[derive(Debug)]
+enum Writer {
+    Running(JoinHandle<()>),
+    /// Somebody waits for its end; whether it came to it without a panic.
+    Ending(tokio::task::JoinHandle<bool>),
+}
+
+impl FsStore {
+    const NAME: &'static str = "fs";
+
+    /// Opens a folder with the defaults of [`FsOptions`]; it is created if it is missing.
+    ///
+    /// # Errors
+    /// - [`Unavailable`](ErrorKind::Unavailable) if the folder cannot be made, read or written, or is open in another
+    ///   process or store.
+    /// - [`Corrupt`](ErrorKind::Corrupt) if a file in it is damaged, or a `.json` file is not the Python
+    ///   package's.
+    /// - [`Unsupported`](ErrorKind::Unsupported) if a newer version of this library wrote it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        FsOptions::new(folder).open().await
+    }
+
+    async fn open_with(options: FsOptions) -> Result<Self> {
+        let queue = options.queue;
+        let shared = blocking(move || open::open(options)).await.map_err(|e| context(e, "open"))?;
+        let shared = Arc::new(shared);
+        let (sender, receiver) = mpsc::channel(queue);
+        let for_writer = Arc::clone(&shared);
+        let writer = std::thread::Builder::new()
+            .name("shs-fs".to_owned())
+            .spawn(move || writer::work(&for_writer, receiver))
+            .map_err(|error| {
+                let error = Error::new(ErrorKind::Internal, "no thread could be started")
+                    .with_source(error);
+                context(error, "open")
+            })?;
+        let inner = Inner {
+            shared: Mutex::new(Some(shared)),
+            queue: Mutex::new(Some(sender)),
+            writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        // Nobody else has the folder open, so all leases are of the dead.
+        let interrupted = store
+            .interrupt_stale_streams(Timestamp::MAX)
+            .await
+            .map_err(|error| context(error, "open"))?;
+        if interrupted > 0 {
+            tracing::info!(interrupted, "marked streamed answers whose writer died");
+        }
+        Ok(store)
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>> {
+        let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.clone().ok_or_else(Error::closed)
+    }
+
+    /// Hands a change to the writing thread and waits for its answer.
+    async fn write<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        session: Option<&SessionId>,
+        change: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let send = async {
+            let queue = {
+                let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.clone().ok_or_else(Error::closed)?
+            };
+            let (job, answer) = Job::new(session.cloned(), change);
+            let stopped =
+                || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");
+            queue.send(job).await.map_err(|_| stopped())?;
+            answer.await.map_err(|_| stopped())?
+        };
+        send.await.map_err(|error| context(error, op))
+    }
+
+    /// Reads in one go on a thread for blocking work.
+    async fn read<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        read: impl FnOnce(&Shared, RwLockReadGuard<'_, State>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let go = async {
+            let shared = self.shared()?;
+            blocking(move || {
+                let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+                read(&shared, state)
+            })
+            .await
+        };
+        go.await.map_err(|error| context(error, op))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, "the work on the files was ended").with_source(error))
+    })
+}
+
+fn context(error: Error, op: &'static str) -> Error {
+    error.with_store(FsStore::NAME).with_op(op)
+}
+
+#[async_trait]
+impl Store for FsStore {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    async fn create_session(&self, new: NewSession) -> Result<Session> {
+        self.write("create_session", None, |work| work.create(new)).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Session> {
+        let id = id.clone();
+        self.read("session", move |_, state| Ok(state.conversation(&id)?.session.clone())).await
+    }
+
+    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
+        let session = id.clone();
+        self.write("update_session", Some(id), move |work| work.update_session(&session, patch))
+            .await
+    }
+
+    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
+        let session = id.clone();
+        self.write("delete_session", Some(id), move |work| work.delete_session(&session)).await
+    }
+
+    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
+        let user_id = user_id.to_owned();
+        self.write("delete_user", None, move |work| work.delete_user(&user_id)).await
+    }
+
+    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
+        let query = query.clone();
+        self.read("list_sessions", move |_, state| query.page_of(state.sessions())).await
+    }
+
+    async fn append_opts(
+        &self,
+        id: &SessionId,
+        batch: Vec<NewMessage>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
+        let session = id.clone();
+        self.write("append", Some(id), move |work| work.append(&session, batch, options)).await
+    }
+
+    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
+        let (id, message_id) = (id.clone(), message_id.clone());
+        self.read("message", move |shared, state| {
+            state.conversation(&id)?.message(&shared.folder, &message_id)
+        })
+        .await
+    }
+
+    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
+        let (id, query) = (id.clone(), query.clone());
+        self.read("messages", move |shared, state| state.messages(&shared.folder, &id, &query))
+            .await
+    }
+
+    async fn update_message(
+        &self,
+        id: &SessionId,
+        message_id: &MessageId,
+        patch: MessagePatch,
+    ) -> Result<Message> {
+        let (session, message_id) = (id.clone(), message_id.clone());
+        self.write("update_message", Some(id), move |work| {
+            work.update_message(&session, &message_id, patch)
+        })
+        .await
+    }
+
+    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
+        let (session, message_id) = (id.clone(), message_id.clone());
+        self.write("delete_message", Some(id), move |work| {
+            work.delete_message(&session, &message_id)
+        })
+        .await
+    }
+
+    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
+        let session = id.clone();
+        self.write("fork", None, move |work| work.fork(&session, up_to, new)).await
+    }
+
+    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        self.write("import", None, move |work| work.import(transcript, mode)).await
+    }
+
+    /// The first search with a text reads all files.
+    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
+        let query = query.clone();
+        let go = async {
+            let shared = self.shared()?;
+            blocking(move || search(&shared, &query)).await
+        };
+        go.await.map_err(|error| context(error, "search"))
+    }
+
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        let query = query.clone();
+        self.read("stats", move |_, state| Ok(state.stats(&query))).await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.write("flush", None, |work| work.flush()).await
+    }
+
+    /// Gives the folder free for others too.
+    async fn close(&self) -> Result<()> {
+        // Who writes now holds a sender of its own and is answered; nobody new gets one.
+        drop(self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut writer = self.inner.writer.lock().await;
+        if let Some(Writer::Running(thread)) = writer.take_if(|w| matches!(w, Writer::Running(_))) {
+            *writer =
+                Some(Writer::Ending(tokio::task::spawn_blocking(move || thread.join().is_ok())));
+        }
+        // It stays in its place if this future is dropped.
+        if let Some(Writer::Ending(end)) = writer.as_mut() {
+            let ended = end.await;
+            *writer = None;
+            let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let unlocked = shared.map_or(Ok(()), |shared| shared.folder.unlock());
+            if !matches!(ended, Ok(true)) || unlocked.is_err() {
+                let error = Error::new(ErrorKind::Internal, "the writer failed");
+                return Err(context(error, "close"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn search(shared: &Shared, query: &SearchQuery) -> Result<Page<Hit>> {
+    let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+    if query.text.is_none() || state.has_index() {
+        return state.search(&shared.folder, query);
+    }
+    drop(state);
+    // What is refused needs no index.
+    query.parsed_text()?;
+    query.begins_after()?;
+    let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+    state.build_index(&shared.folder)?;
+    state.search(&shared.folder, query)
+}

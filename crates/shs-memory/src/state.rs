@@ -174,7 +174,9 @@ impl State {
 
     pub(crate) fn stats(&self, query: &StatsQuery) -> Stats {
         let mut stats = Stats::default();
-        self.documents.values().for_each(|document| stats.count_document(query, document));
+        for document in self.documents.values() {
+            stats.count_conversation(query, document.session(), document.messages());
+        }
         stats
     }
 }

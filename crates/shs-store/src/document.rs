@@ -114,6 +114,11 @@ impl Document {
         &self.records
     }
 
+    /// The messages, by rising number.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> + Clone {
+        self.records.iter().map(|record| &record.message)
+    }
+
     /// The record of a message, if it is there.
     pub fn record(&self, id: &MessageId) -> Option<&Record> {
         self.seqs.get(id).and_then(|seq| self.record_at(*seq))

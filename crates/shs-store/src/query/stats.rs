@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scope;
 use super::scope::{range_methods, scope_methods};
-use crate::{Document, Message, Role, Session, Timestamp};
+use crate::{Message, Role, Session, Timestamp};
 
 /// Asks for totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,16 +64,20 @@ impl Stats {
     }
 
     /// Counts what the query asks for in one conversation; for backends.
-    pub fn count_document(&mut self, query: &StatsQuery, document: &Document) {
-        if !query.scope.matches(document.session()) {
+    pub fn count_conversation<'m>(
+        &mut self,
+        query: &StatsQuery,
+        session: &Session,
+        messages: impl Iterator<Item = &'m Message> + Clone,
+    ) {
+        if !query.scope.matches(session) {
             return;
         }
-        let messages = || document.records().iter().map(|record| &record.message);
-        let in_range = |message: &&Message| query.in_range(message.timestamp);
-        if !query.has_range() || messages().any(|message| in_range(&message)) {
-            self.count_session(document.session());
+        let counted = messages.filter(|message| query.in_range(message.timestamp));
+        if !query.has_range() || counted.clone().next().is_some() {
+            self.count_session(session);
         }
-        messages().filter(in_range).for_each(|message| self.count_message(message));
+        counted.for_each(|message| self.count_message(message));
     }
 
     /// Counts a message; for backends.

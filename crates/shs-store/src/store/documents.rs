@@ -367,7 +367,7 @@ impl<D: DocumentStore> Store for Documents<D> {
             self.check_open()?;
             let mut stats = Stats::default();
             for document in self.load_all().await? {
-                stats.count_document(query, &document);
+                stats.count_conversation(query, document.session(), document.messages());
             }
             Ok(stats)
         };

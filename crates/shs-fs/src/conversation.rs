@@ -1,0 +1,297 @@
+//! One conversation in memory: everything but the content of its messages, which stays in its file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+
+use shs_store::model::ContentDigest;
+use shs_store::{Error, Map, Message, MessageId, Result, Seq, Session, Timestamp};
+
+use crate::folder::{Folder, unavailable};
+use crate::line::{Change, Line};
+
+/// Where a message's line stands in its file, without its line break.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) at: u64,
+    pub(crate) length: usize,
+}
+
+/// A message in memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The message without its content, parts, metadata and unknown keys.
+    pub(crate) head: Message,
+    pub(crate) arrival: i64,
+    /// What was appended under its id.
+    pub(crate) digest: ContentDigest,
+    pub(crate) place: Place,
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) session: Session,
+    /// By rising number.
+    pub(crate) entries: Vec<Entry>,
+    seqs: HashMap<MessageId, Seq>,
+    /// The name of its file.
+    pub(crate) name: String,
+    /// How much of its file counts; what is behind it was never acknowledged.
+    pub(crate) length: u64,
+    /// How much of its file is still needed.
+    live: u64,
+}
+
+/// Below this length, in bytes, a file is not written anew to make it shorter.
+const REWRITE_FROM: u64 = 64 * 1024;
+
+impl Conversation {
+    /// One without messages, whose file has this length.
+    pub(crate) fn new(session: Session, name: String, length: u64) -> Self {
+        let entries = Vec::new();
+        Self { session, entries, seqs: HashMap::new(), name, length, live: length }
+    }
+
+    /// Reads a file. A torn last change, which was never acknowledged, does not count; anything else that is
+    /// not as it was written is an error.
+    pub(crate) fn read(folder: &Folder, name: &str) -> Result<Self> {
+        let file = File::open(folder.path_of(name))
+            .map_err(|error| unavailable(&format!("{name} cannot be opened"), error))?;
+        Reading { name, found: None, waiting: Vec::new(), at: 0, line: 0 }.run(BufReader::new(file))
+    }
+
+    pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
+        self.seqs.get(id).and_then(|seq| self.entry_at(*seq))
+    }
+
+    pub(crate) fn entry_at(&self, seq: Seq) -> Option<&Entry> {
+        self.index_of(seq).map(|at| &self.entries[at])
+    }
+
+    fn index_of(&self, seq: Seq) -> Option<usize> {
+        self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
+    }
+
+    /// Adds a message whose number is the highest.
+    pub(crate) fn push(
+        &mut self,
+        message: &Message,
+        arrival: i64,
+        digest: ContentDigest,
+        place: Place,
+    ) {
+        self.seqs.insert(message.id.clone(), message.seq);
+        self.session.count_in(message);
+        self.live += place.length as u64 + 1;
+        self.entries.push(Entry { head: head_of(message), arrival, digest, place });
+    }
+
+    /// Puts a message in the place of the one with its id.
+    pub(crate) fn replace(&mut self, message: &Message, place: Place) -> bool {
+        let Some(at) = self.seqs.get(&message.id).and_then(|seq| self.index_of(*seq)) else {
+            return false;
+        };
+        let entry = &mut self.entries[at];
+        let before = std::mem::replace(&mut entry.head, head_of(message));
+        self.live = self.live + place.length as u64 - entry.place.length as u64;
+        entry.place = place;
+        self.session.count_out(&before);
+        self.session.count_in(message);
+        true
+    }
+
+    /// Whether most of the file is not needed any more.
+    pub(crate) fn is_mostly_waste(&self) -> bool {
+        self.length > REWRITE_FROM && self.length / 4 > self.live
+    }
+
+    /// Reads a message from the file.
+    pub(crate) fn load(&self, folder: &Folder, entry: &Entry) -> Result<Message> {
+        let Place { at, length } = entry.place;
+        let error =
+            |error: Error| error.with_session(&self.session.id).with_message(&entry.head.id);
+        let bytes = folder
+            .read_at(&self.name, at, length)
+            .map_err(|e| error(unavailable(&format!("{} cannot be read", self.name), e)))?;
+        let line = Line::read(&bytes).map_err(|e| {
+            error(Error::corrupt(format!("{} is damaged at byte {at}", self.name)).with_source(e))
+        })?;
+        match line.change {
+            Change::Message(message) | Change::Update(message) if message.id == entry.head.id => {
+                Ok(message.into_owned())
+            }
+            _ => {
+                Err(error(Error::corrupt(format!("{} was changed by another program", self.name))))
+            }
+        }
+    }
+
+    /// The message with this id, from the file.
+    pub(crate) fn message(&self, folder: &Folder, id: &MessageId) -> Result<Message> {
+        let entry = self.entry(id).ok_or_else(|| Error::message_not_found(&self.session.id, id))?;
+        self.load(folder, entry)
+    }
+}
+
+fn head_of(message: &Message) -> Message {
+    let mut head = message.clone();
+    head.content = String::new();
+    head.parts = Vec::new();
+    head.metadata = Map::new();
+    head.extra = Map::new();
+    head
+}
+
+/// A file that is being read.
+struct Reading<'a> {
+    name: &'a str,
+    found: Option<Conversation>,
+    /// The lines of a change that has not ended.
+    waiting: Vec<(Line<'static>, Place)>,
+    /// Where the next line begins.
+    at: u64,
+    line: usize,
+}
+
+impl Reading<'_> {
+    fn run(mut self, mut file: impl BufRead) -> Result<Conversation> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            let read =
+                file.read_until(b'\n', &mut bytes).map_err(|error| self.unreadable(error))?;
+            self.line += 1;
+            if bytes.pop_if(|last| *last == b'\n').is_none() {
+                // The end, or a line whose end never came to the disk.
+                break;
+            }
+            let place = Place { at: self.at, length: bytes.len() };
+            let line = match Line::read(&bytes) {
+                Ok(line) => line,
+                Err(_) if bytes.contains(&0) && self.rest_is_torn(&mut file)? => break,
+                Err(error) => return Err(self.damaged(error)),
+            };
+            self.at += read as u64;
+            let more = line.more;
+            self.waiting.push((line, place));
+            if !more {
+                self.take_change()?;
+            }
+        }
+        let nothing = || Error::corrupt(format!("{} has no session in its first line", self.name));
+        self.found.ok_or_else(nothing)
+    }
+
+    /// Whether no whole line follows: what a power cut leaves of a write has holes of zeros in it, but nothing
+    /// was written behind it.
+    fn rest_is_torn(&self, file: &mut impl BufRead) -> Result<bool> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            file.read_until(b'\n', &mut bytes).map_err(|error| self.unreadable(error))?;
+            match bytes.pop_if(|last| *last == b'\n') {
+                None => return Ok(true),
+                Some(_) if Line::read(&bytes).is_ok() => return Ok(false),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn take_change(&mut self) -> Result<()> {
+        for (line, place) in std::mem::take(&mut self.waiting) {
+            let Line { change, n, digest, at, .. } = line;
+            match (change, &mut self.found) {
+                (Change::Session(session), None) => {
+                    let mut session = session.into_owned();
+                    (session.message_count, session.total_tokens) = (0, 0);
+                    self.found = Some(Conversation::new(session, self.name.to_owned(), 0));
+                }
+                (Change::Session(session), Some(found)) if session.id == found.session.id => {
+                    let before = std::mem::replace(&mut found.session, session.into_owned());
+                    found.session.message_count = before.message_count;
+                    found.session.total_tokens = before.total_tokens;
+                    found.session.last_seq = before.last_seq.max(found.session.last_seq);
+                }
+                (Change::Message(message), Some(found))
+                    if found.entries.last().is_none_or(|last| last.head.seq < message.seq)
+                        && !found.seqs.contains_key(&message.id) =>
+                {
+                    let digest = digest.unwrap_or_else(|| message.digest());
+                    let n = n.ok_or_else(|| self.odd("a message without a place"))?;
+                    if let Some(found) = &mut self.found {
+                        found.push(&message, n, digest, place);
+                    }
+                }
+                (Change::Update(message), Some(found)) => {
+                    if !found.replace(&message, place) {
+                        return Err(self.odd("a change to a message that is not there"));
+                    }
+                }
+                _ => return Err(self.odd("a line out of order")),
+            }
+            if let Some(found) = &mut self.found {
+                found.session.updated_at = at;
+            }
+        }
+        if let Some(found) = &mut self.found {
+            found.length = self.at;
+            if found.live == 0 {
+                found.live = self.at;
+            }
+        }
+        Ok(())
+    }
+
+    fn odd(&self, what: &str) -> Error {
+        Error::corrupt(format!("{} has {what} before line {}", self.name, self.line + 1))
+    }
+
+    fn damaged(&self, error: Error) -> Error {
+        let Self { name, line, at, .. } = self;
+        let detail = format!(
+            "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
+        );
+        Error::corrupt(detail).with_source(error)
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        unavailable(&format!("{} cannot be read", self.name), error)
+    }
+}
+
+/// The bytes of a whole conversation's file, and where its messages stand in it.
+pub(crate) fn whole_file<'m>(
+    session: &Session,
+    messages: impl Iterator<Item = Result<(std::borrow::Cow<'m, Message>, i64, ContentDigest)>>,
+    at: Timestamp,
+) -> Result<(Vec<u8>, Vec<Entry>)> {
+    let mut bytes = Vec::new();
+    Line::session(session).write(&mut bytes);
+    let mut entries = Vec::new();
+    for message in messages {
+        let (message, arrival, digest) = message?;
+        let start = bytes.len();
+        Line::message(&message, arrival, digest, at).write(&mut bytes);
+        let place = Place { at: start as u64, length: bytes.len() - start - 1 };
+        entries.push(Entry { head: head_of(&message), arrival, digest, place });
+    }
+    Ok((bytes, entries))
+}
+
+impl Conversation {
+    /// A conversation whose file was written with [`whole_file`].
+    pub(crate) fn of_file(
+        mut session: Session,
+        name: String,
+        length: u64,
+        entries: Vec<Entry>,
+    ) -> Self {
+        (session.message_count, session.total_tokens) = (0, 0);
+        let seqs = entries.iter().map(|e| (e.head.id.clone(), e.head.seq)).collect();
+        for entry in &entries {
+            session.count_in(&entry.head);
+        }
+        Self { session, entries, seqs, name, length, live: length }
+    }
+}

@@ -1,0 +1,261 @@
+//! The folder: its lock, its files, and how they come to be on disk.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use shs_store::{Durability, Error, ErrorKind, Result};
+use uuid::Uuid;
+
+use crate::name::EXTENSION;
+
+/// The file that says what the folder is; its lock says that a process has it open.
+const MARKER: &str = "shs-fs.format";
+/// The version of the files.
+const VERSION: u64 = 1;
+/// How files begin that are not published yet.
+const STAGED: &str = ".staged-";
+
+/// The folder of a store, locked for this process.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    durability: Durability,
+    marker: File,
+}
+
+impl Folder {
+    /// Opens a folder, and makes it if it is missing.
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::invalid("a store in files needs the path of a folder"));
+        }
+        fs::create_dir_all(path).map_err(|error| {
+            unavailable(&format!("the folder {} cannot be made", path.display()), error)
+        })?;
+        let marker = lock(path)?;
+        let folder = Self { path: path.to_owned(), durability, marker };
+        folder.check_format()?;
+        folder.remove_staged()?;
+        Ok(folder)
+    }
+
+    /// Reads and writes through the one handle: where locks are mandatory, another could not.
+    fn check_format(&self) -> Result<()> {
+        let path = self.path.join(MARKER);
+        let mut marker = &self.marker;
+        let mut text = String::new();
+        marker
+            .read_to_string(&mut text)
+            .map_err(|error| unavailable("the format file cannot be read", error))?;
+        if text.trim().is_empty() {
+            // A new folder, or one of the Python package, or one whose first opening was cut short.
+            let format = json!({ "format": "shs-fs", "version": VERSION });
+            let mut write = || -> io::Result<()> {
+                marker.seek(SeekFrom::Start(0))?;
+                marker.write_all(format!("{format}\n").as_bytes())?;
+                marker.sync_all()?;
+                sync_folder(&self.path)
+            };
+            return write()
+                .map_err(|error| unavailable("the format file cannot be written", error));
+        }
+        let format: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+            Error::corrupt(format!("{} is not this library's", path.display())).with_source(error)
+        })?;
+        match format["version"].as_u64() {
+            Some(VERSION) => Ok(()),
+            Some(newer) if newer > VERSION => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the folder has version {newer} and this library knows up to {VERSION}; \
+                     use a newer version of the library"
+                ),
+            )),
+            _ => Err(Error::corrupt(format!("{} is not this library's", path.display()))),
+        }
+    }
+
+    /// Lets others open the folder.
+    pub(crate) fn unlock(&self) -> io::Result<()> {
+        self.marker.unlock()
+    }
+
+    fn remove_staged(&self) -> Result<()> {
+        for path in self.files(|name| name.starts_with(STAGED))? {
+            fs::remove_file(&path)
+                .map_err(|error| unavailable("a leftover cannot be removed", error))?;
+        }
+        Ok(())
+    }
+
+    /// The files of the folder whose names fit, by name.
+    fn files(&self, fits: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+        let list = || -> io::Result<Vec<PathBuf>> {
+            let mut found = Vec::new();
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if entry.file_name().to_str().is_some_and(&fits) && entry.file_type()?.is_file() {
+                    found.push(entry.path());
+                }
+            }
+            found.sort();
+            Ok(found)
+        };
+        list().map_err(|error| unavailable("the folder cannot be listed", error))
+    }
+
+    /// All conversations' files.
+    pub(crate) fn conversations(&self) -> Result<Vec<PathBuf>> {
+        self.with_extension(EXTENSION)
+    }
+
+    /// All files with this extension.
+    pub(crate) fn with_extension(&self, extension: &str) -> Result<Vec<PathBuf>> {
+        self.files(|name| {
+            !name.starts_with('.') && Path::new(name).extension() == Some(OsStr::new(extension))
+        })
+    }
+
+    /// The path of a file in the folder.
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Puts a whole file in its place, at once: staged beside it, synced, renamed, the folder synced.
+    pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let staged = self.path.join(format!("{STAGED}{}", Uuid::now_v7().simple()));
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
+            file.write_all(bytes)?;
+            self.sync(&file)?;
+            drop(file);
+            fs::rename(&staged, self.path.join(name))?;
+            self.sync_names()
+        };
+        write().inspect_err(|_| {
+            // It is not there any more if it was renamed, and is removed at the next opening if not.
+            let _ = fs::remove_file(&staged);
+        })
+    }
+
+    /// Removes a file; it is gone for good once the [names are synced](Self::sync_names).
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Renames a file of the folder, for good.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        sync_folder(&self.path)
+    }
+
+    /// Writes bytes at a place in a file, after cutting off what is there; not synced yet.
+    pub(crate) fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<File> {
+        let mut file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        if file.metadata()?.len() != at {
+            file.set_len(at)?;
+        }
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(bytes)?;
+        Ok(file)
+    }
+
+    /// Cuts a file to a length, for good.
+    pub(crate) fn cut(&self, name: &str, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        file.set_len(length)?;
+        self.sync(&file)
+    }
+
+    /// Reads a piece of a file.
+    pub(crate) fn read_at(&self, name: &str, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(name))?;
+        file.seek(SeekFrom::Start(at))?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether writes do not wait for the disk.
+    pub(crate) fn is_relaxed(&self) -> bool {
+        self.durability == Durability::Relaxed
+    }
+
+    /// Waits until a file's content is on disk, unless a relaxed durability was chosen.
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        if self.is_relaxed() { Ok(()) } else { file.sync_data() }
+    }
+
+    /// Waits until the folder's names are on disk, unless a relaxed durability was chosen.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        if self.is_relaxed() { Ok(()) } else { sync_folder(&self.path) }
+    }
+
+    /// Waits until a file's content is on disk, in any case.
+    pub(crate) fn sync_now(&self, name: &str) -> io::Result<()> {
+        match File::open(self.path.join(name)) {
+            Ok(file) => file.sync_data(),
+            // It was deleted since it was written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the folder's names are on disk, in any case.
+    pub(crate) fn sync_names_now(&self) -> io::Result<()> {
+        sync_folder(&self.path)
+    }
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(MARKER);
+    let marker = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(|error| {
+            unavailable(&format!("the folder {} cannot be written", folder.display()), error)
+        })?;
+    match marker.try_lock() {
+        Ok(()) => Ok(marker),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "the folder {} is open in another process or store; close that first, \
+                 or use a backend for several processes",
+                folder.display()
+            ),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(unavailable(&format!("the folder {} cannot be locked", folder.display()), error))
+        }
+    }
+}
+
+/// Waits until names that were made, renamed or removed in a folder are on disk. Windows does that by
+/// itself, and cannot open folders.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// An error of the file system.
+pub(crate) fn unavailable(what: &str, error: io::Error) -> Error {
+    let why = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": the disk is full; free space and repeat"
+        }
+        io::ErrorKind::PermissionDenied => ": permission denied",
+        io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => ": it is not a folder",
+        _ => "",
+    };
+    Error::new(ErrorKind::Unavailable, format!("{what}{why}")).with_source(error)
+}

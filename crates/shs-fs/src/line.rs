@@ -1,0 +1,139 @@
+//! The lines of a conversation's file.
+//!
+//! Each is a JSON object and ends in its own checksum, over everything before `,"crc":`:
+//!
+//! ```text
+//! {"session":{"session_id":"s1", …},"at":"2026-11-22T11:30:00.000000+00:00","crc":"9f3a1b2c"}
+//! {"message":{"message_id":"m1","seq":1,"role":"user","content":"Hello", …},"n":1,"at":…,"crc":…}
+//! {"update":{"message_id":"m1", … the message as it is now …},"at":…,"crc":…}
+//! ```
+//!
+//! The first line is the session; a later one with a session puts it anew. `n` is the message's place in the order of
+//! arrival in the store, `at` the session's `updated_at` after the change. A change of several lines has
+//! `"more":true` on all of them but the last, so that it is read whole or not at all.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use shs_store::model::ContentDigest;
+use shs_store::{Error, Message, Result, Session, Timestamp};
+
+/// One line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Line<'a> {
+    #[serde(flatten)]
+    pub(crate) change: Change<'a>,
+    /// A message's place in the order of arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) n: Option<i64>,
+    /// What was appended under a message's id, where it differs from what the message is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<ContentDigest>,
+    pub(crate) at: Timestamp,
+    /// Whether the change goes on in the next line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) more: bool,
+}
+
+/// What a line says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change<'a> {
+    /// The session, as it is now.
+    Session(Cow<'a, Session>),
+    /// A message was added.
+    Message(Cow<'a, Message>),
+    /// A message was changed to this.
+    Update(Cow<'a, Message>),
+}
+
+/// What stands before the checksum, and its length with the quotes and the brace after it.
+const MARK: &str = ",\"crc\":\"";
+const MARK_BYTES: usize = MARK.len() + 8 + 2;
+
+impl<'a> Line<'a> {
+    pub(crate) fn session(session: &'a Session) -> Self {
+        let change = Change::Session(Cow::Borrowed(session));
+        Self { change, n: None, digest: None, at: session.updated_at, more: false }
+    }
+
+    pub(crate) fn message(
+        message: &'a Message,
+        arrival: i64,
+        digest: ContentDigest,
+        at: Timestamp,
+    ) -> Self {
+        let digest = (message.digest() != digest).then_some(digest);
+        let change = Change::Message(Cow::Borrowed(message));
+        Self { change, n: Some(arrival), digest, at, more: false }
+    }
+
+    pub(crate) fn update(message: &'a Message, at: Timestamp) -> Self {
+        let change = Change::Update(Cow::Borrowed(message));
+        Self { change, n: None, digest: None, at, more: false }
+    }
+
+    pub(crate) fn and_more(mut self) -> Self {
+        self.more = true;
+        self
+    }
+
+    /// Adds the line to some bytes, with its line break.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        serde_json::to_writer(&mut *bytes, self).expect("plain values serialize");
+        bytes.pop();
+        let sum = crc32fast::hash(&bytes[start..]);
+        bytes.extend_from_slice(format!("{MARK}{sum:08x}\"}}\n").as_bytes());
+    }
+}
+
+impl Line<'static> {
+    /// Reads a line without its line break.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not a line as it was written.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
+        let damaged = || Error::corrupt("a line is damaged");
+        let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
+        let (body, tail) = bytes.split_at(cut);
+        if tail != format!("{MARK}{:08x}\"}}", crc32fast::hash(body)).as_bytes() {
+            return Err(damaged());
+        }
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::corrupt("a line is not what this version writes").with_source(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shs_store::{NewMessage, NewSession, Seq};
+
+    use super::*;
+
+    #[test]
+    fn a_line_comes_back_and_any_flipped_bit_is_noticed() {
+        let session = NewSession::new().with_user("alice").into_session(Timestamp::now()).unwrap();
+        let message = NewMessage::user("Grüße\n\0").with_latency_ms(0.1).into_message(Seq::FIRST);
+        let lines = [
+            Line::session(&session),
+            Line::message(&message, 7, message.digest(), session.updated_at).and_more(),
+            Line::update(&message, session.updated_at),
+        ];
+        for line in lines {
+            let mut bytes = Vec::new();
+            line.write(&mut bytes);
+            assert_eq!(bytes.pop(), Some(b'\n'));
+            assert!(!bytes.contains(&b'\n') && !bytes.contains(&0));
+            let read = Line::read(&bytes).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::to_value(&line).unwrap());
+            for at in 0..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1;
+                assert!(Line::read(&damaged).is_err(), "a flip at {at}");
+                assert!(Line::read(&bytes[..at]).is_err(), "cut at {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How a folder is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use shs_store::{Clock, Durability, Result, SystemClock};
+
+use crate::FsStore;
+
+/// How to open a [`FsStore`].
+///
+/// # Examples
+/// ```no_run
+/// use shs_fs::FsOptions;
+/// use shs_store::Durability;
+///
+/// # async fn open() -> shs_store::Result<()> {
+/// let store = FsOptions::new("history").with_durability(Durability::Relaxed).open().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FsOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) queue: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl FsOptions {
+    /// Opens this folder, which is created, with its parents, if it is missing.
+    pub fn new(folder: impl AsRef<Path>) -> Self {
+        Self {
+            folder: folder.as_ref().to_owned(),
+            durability: Durability::Full,
+            queue: 1_024,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// What an acknowledged write survives; [`Durability::Full`] unless said otherwise.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How many writes wait in the queue before callers are held back; 1,024 unless said otherwise, 1 at
+    /// least.
+    #[must_use]
+    pub fn with_queue(mut self, queue: usize) -> Self {
+        self.queue = queue.max(1);
+        self
+    }
+
+    /// Takes the time from this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// As [`FsStore::open`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(self) -> Result<FsStore> {
+        FsStore::open_with(self).await
+    }
+}

@@ -1,0 +1,197 @@
+//! All conversations in memory, and what is asked of them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use shs_store::text::InvertedIndex;
+use shs_store::{
+    Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchOrder, SearchQuery, Seq,
+    Session, SessionId, Stats, StatsQuery,
+};
+
+use crate::conversation::Conversation;
+use crate::folder::Folder;
+
+/// All conversations.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    conversations: HashMap<SessionId, Conversation>,
+    /// Conversations whose files could not be read again after a failed write.
+    unreadable: HashMap<SessionId, String>,
+    arrivals: BTreeMap<i64, (SessionId, Seq)>,
+    /// Made by the first search.
+    index: Option<InvertedIndex>,
+    pub(crate) last_arrival: i64,
+}
+
+impl State {
+    pub(crate) fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
+        self.conversations.get(id).ok_or_else(|| self.missing(id))
+    }
+
+    pub(crate) fn conversation_mut(&mut self, id: &SessionId) -> Result<&mut Conversation> {
+        if self.conversations.contains_key(id) {
+            return Ok(self.conversations.get_mut(id).expect("it was just found"));
+        }
+        Err(self.missing(id))
+    }
+
+    fn missing(&self, id: &SessionId) -> Error {
+        match self.unreadable.get(id) {
+            Some(name) => {
+                let detail = format!("{name} cannot be read since a write to it failed");
+                Error::new(ErrorKind::Unavailable, detail).with_session(id)
+            }
+            None => Error::session_not_found(id),
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &SessionId) -> bool {
+        self.conversations.contains_key(id) || self.unreadable.contains_key(id)
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.conversations.values().map(|conversation| &conversation.session)
+    }
+
+    pub(crate) fn next_arrival(&mut self) -> i64 {
+        self.last_arrival += 1;
+        self.last_arrival
+    }
+
+    /// Adds a conversation; `content` gives each message's content if the index is there to take it.
+    pub(crate) fn insert(
+        &mut self,
+        conversation: Conversation,
+        mut content: impl FnMut(&Conversation, usize) -> Result<String>,
+    ) -> Result<()> {
+        let id = conversation.session.id.clone();
+        for (at, entry) in conversation.entries.iter().enumerate() {
+            self.last_arrival = self.last_arrival.max(entry.arrival);
+            self.arrivals.insert(entry.arrival, (id.clone(), entry.head.seq));
+            if let Some(index) = &mut self.index {
+                index.insert(entry.arrival, &content(&conversation, at)?);
+            }
+        }
+        self.unreadable.remove(&id);
+        self.conversations.insert(id, conversation);
+        Ok(())
+    }
+
+    /// Takes a conversation out. The index is dropped, to be made anew, if a content cannot be read any
+    /// more.
+    pub(crate) fn remove(&mut self, folder: &Folder, id: &SessionId) -> Option<Conversation> {
+        let conversation = self.conversations.remove(id)?;
+        for entry in &conversation.entries {
+            self.arrivals.remove(&entry.arrival);
+            if let Some(index) = &mut self.index {
+                match conversation.load(folder, entry) {
+                    Ok(message) => index.remove(entry.arrival, &message.content),
+                    Err(_) => self.index = None,
+                }
+            }
+        }
+        Some(conversation)
+    }
+
+    /// Notes a conversation whose file cannot be read for now.
+    pub(crate) fn set_unreadable(&mut self, id: SessionId, name: String) {
+        self.unreadable.insert(id, name);
+    }
+
+    pub(crate) fn unreadable(&self, id: &SessionId) -> Option<&String> {
+        self.unreadable.get(id)
+    }
+
+    /// Drops the index, to be made anew by the next search.
+    pub(crate) fn drop_index(&mut self) {
+        self.index = None;
+    }
+
+    pub(crate) fn index_insert(&mut self, id: &SessionId, message: &Message, arrival: i64) {
+        self.arrivals.insert(arrival, (id.clone(), message.seq));
+        if let Some(index) = &mut self.index {
+            index.insert(arrival, &message.content);
+        }
+    }
+
+    pub(crate) fn index_replace(&mut self, arrival: i64, before: &str, after: &str) {
+        if let Some(index) = self.index.as_mut().filter(|_| before != after) {
+            index.remove(arrival, before);
+            index.insert(arrival, after);
+        }
+    }
+
+    pub(crate) fn has_index(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// Makes the index, which reads every message once.
+    pub(crate) fn build_index(&mut self, folder: &Folder) -> Result<()> {
+        if self.index.is_none() {
+            let mut index = InvertedIndex::new();
+            for conversation in self.conversations.values() {
+                for entry in &conversation.entries {
+                    index.insert(entry.arrival, &conversation.load(folder, entry)?.content);
+                }
+            }
+            self.index = Some(index);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn messages(
+        &self,
+        folder: &Folder,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>> {
+        let conversation = self.conversation(id)?;
+        query.page_of(
+            id,
+            &conversation.entries,
+            |entry| &entry.head,
+            |entry| conversation.load(folder, entry),
+        )
+    }
+
+    /// A page of hits; the index has to be there if the query has a text.
+    pub(crate) fn search(&self, folder: &Folder, query: &SearchQuery) -> Result<Page<Hit>> {
+        let text = query.parsed_text()?;
+        let after = query.begins_after()?;
+        let empty = InvertedIndex::new();
+        let index = self.index.as_ref().unwrap_or(&empty);
+        let numbers: Box<dyn Iterator<Item = i64>> = match (&text, query.order) {
+            (Some(text), SearchOrder::Oldest) => index.oldest_first(text, after),
+            (Some(text), _) => index.newest_first(text, after),
+            (None, SearchOrder::Oldest) => {
+                let from = after.map_or(i64::MIN, |after| after + 1);
+                Box::new(self.arrivals.range(from..).map(|(number, _)| *number))
+            }
+            (None, _) => {
+                let before = after.unwrap_or(i64::MAX);
+                Box::new(self.arrivals.range(..before).rev().map(|(number, _)| *number))
+            }
+        };
+        let load = |number: i64| {
+            let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
+            let conversation = self.conversation(id)?;
+            let entry = conversation.entry_at(*seq);
+            let Some(entry) = entry.filter(|e| query.matches(&conversation.session, &e.head))
+            else {
+                return Ok(None);
+            };
+            Ok(Some((conversation.session.clone(), conversation.load(folder, entry)?)))
+        };
+        let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
+        query.page_of(text.as_ref(), numbers, load, rank)
+    }
+
+    pub(crate) fn stats(&self, query: &StatsQuery) -> Stats {
+        let mut stats = Stats::default();
+        for conversation in self.conversations.values() {
+            let heads = conversation.entries.iter().map(|entry| &entry.head);
+            stats.count_conversation(query, &conversation.session, heads);
+        }
+        stats
+    }
+}

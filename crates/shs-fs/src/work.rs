@@ -1,0 +1,378 @@
+//! What the writing thread does with the files and the memory: every change is written first, then taken
+//! into memory, and acknowledged after the files are synced.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+
+use shs_store::document::{fork_session, plan_append};
+use shs_store::{
+    AppendOptions, Appended, Clock, Deleted, Error, ImportMode, Message, MessageId, MessagePatch,
+    NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
+};
+
+use crate::conversation::{Conversation, Place, whole_file};
+use crate::folder::{Folder, unavailable};
+use crate::line::Line;
+use crate::name::file_name;
+use crate::state::State;
+
+/// The file that lists what a deletion of several conversations takes away, while it does.
+pub(crate) const INTENT: &str = ".deleting";
+
+/// A batch of changes in progress.
+pub(crate) struct Work<'a> {
+    pub(crate) folder: &'a Folder,
+    pub(crate) state: &'a mut State,
+    pub(crate) clock: &'a dyn Clock,
+    /// Files that were appended to and are not synced yet, with their length before.
+    touched: HashMap<SessionId, (File, u64)>,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(folder: &'a Folder, state: &'a mut State, clock: &'a dyn Clock) -> Self {
+        Self { folder, state, clock, touched: HashMap::new() }
+    }
+
+    /// Syncs what was appended. Returns the sessions for which that failed; their changes are taken back.
+    pub(crate) fn sync(&mut self) -> Vec<(SessionId, Error)> {
+        let mut failed = Vec::new();
+        for (id, (file, length)) in std::mem::take(&mut self.touched) {
+            if let Err(error) = self.folder.sync(&file) {
+                drop(file);
+                self.take_back(&id, length);
+                failed.push((id, unavailable("writing a conversation to disk failed", error)));
+            }
+        }
+        failed
+    }
+
+    /// Makes file and memory what they were before.
+    fn take_back(&mut self, id: &SessionId, length: u64) {
+        if let Ok(conversation) = self.state.conversation(id) {
+            // If the file cannot be cut now, the next write to it does that.
+            let _ = self.folder.cut(&conversation.name, length);
+        }
+        self.reload(id);
+    }
+
+    /// Makes memory what the file is.
+    fn reload(&mut self, id: &SessionId) {
+        self.state.drop_index();
+        if let Some(lost) = self.state.remove(self.folder, id) {
+            self.read_in(id, &lost.name);
+        }
+    }
+
+    fn read_in(&mut self, id: &SessionId, name: &str) {
+        match Conversation::read(self.folder, name) {
+            Ok(read) => {
+                let inserted = self.state.insert(read, |_, _| Ok(String::new()));
+                inserted.expect("without an index nothing is read");
+            }
+            Err(_) => self.state.set_unreadable(id.clone(), name.to_owned()),
+        }
+    }
+
+    /// Reads a conversation again that could not be read when a write to it had failed.
+    fn recover(&mut self, id: &SessionId) -> Result<()> {
+        if let Some(name) = self.state.unreadable(id).cloned() {
+            let read = Conversation::read(self.folder, &name)?;
+            self.state.drop_index();
+            self.state.insert(read, |_, _| Ok(String::new()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes lines behind a conversation's file; returns where they begin.
+    fn write(&mut self, id: &SessionId, bytes: &[u8]) -> Result<u64> {
+        let conversation = self.state.conversation_mut(id)?;
+        let start = conversation.length;
+        let file = self.folder.write_at(&conversation.name, start, bytes).map_err(|error| {
+            // Whatever came to be written is cut off; if that fails too, the next write does it.
+            let _ = self.folder.cut(&conversation.name, start);
+            unavailable("a conversation cannot be written", error).with_session(id)
+        })?;
+        conversation.length += bytes.len() as u64;
+        let before = self.touched.get(id).map_or(start, |(_, before)| *before);
+        self.touched.insert(id.clone(), (file, before));
+        Ok(start)
+    }
+
+    /// Puts a whole conversation on disk and in memory.
+    fn publish<'m>(
+        &mut self,
+        session: Session,
+        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, shs_store::model::ContentDigest)>>,
+    ) -> Result<Session> {
+        let name = file_name(&session.id);
+        let (bytes, entries) = whole_file(&session, messages, session.updated_at)?;
+        let id = session.id.clone();
+        if let Err(error) = self.folder.publish(&name, &bytes) {
+            // It may have come as far as the new name.
+            self.reload(&id);
+            return Err(unavailable("a conversation cannot be written", error).with_session(&id));
+        }
+        self.state.remove(self.folder, &id);
+        // What was appended before in this batch is in the new file, which is synced.
+        self.touched.remove(&id);
+        let conversation = Conversation::of_file(session, name, bytes.len() as u64, entries);
+        let session = conversation.session.clone();
+        let folder = self.folder;
+        let content = |conversation: &Conversation, at: usize| {
+            Ok(conversation.load(folder, &conversation.entries[at])?.content)
+        };
+        if let Err(error) = self.state.insert(conversation, content) {
+            self.state.drop_index();
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Syncs every file, where commits do not wait for the disk by themselves.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if !self.folder.is_relaxed() {
+            return Ok(());
+        }
+        let error = |error| unavailable("writing to disk failed", error);
+        for session in self.state.sessions() {
+            let name = &self.state.conversation(&session.id)?.name;
+            self.folder.sync_now(name).map_err(error)?;
+        }
+        self.folder.sync_names_now().map_err(error)
+    }
+
+    pub(crate) fn create(&mut self, new: NewSession) -> Result<Session> {
+        let session = new.into_session(self.clock.now())?;
+        if self.state.contains(&session.id) {
+            return Err(Error::session_exists(&session.id));
+        }
+        self.publish(session, std::iter::empty())
+    }
+
+    pub(crate) fn update_session(
+        &mut self,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session> {
+        self.recover(id)?;
+        let mut session = self.state.conversation(id)?.session.clone();
+        patch.apply(&mut session, self.clock.now())?;
+        let mut bytes = Vec::new();
+        Line::session(&session).write(&mut bytes);
+        self.write(id, &bytes)?;
+        self.state.conversation_mut(id)?.session = session.clone();
+        Ok(session)
+    }
+
+    pub(crate) fn delete_session(&mut self, id: &SessionId) -> Result<bool> {
+        let name = match self.state.unreadable(id) {
+            Some(name) => name.clone(),
+            None if !self.state.contains(id) => return Ok(false),
+            None => self.state.conversation(id)?.name.clone(),
+        };
+        self.remove_all(std::slice::from_ref(id), &[name])?;
+        Ok(true)
+    }
+
+    pub(crate) fn delete_user(&mut self, user_id: &str) -> Result<Deleted> {
+        let mut deleted = Deleted::default();
+        let (mut ids, mut names) = (Vec::new(), Vec::new());
+        for session in self.state.sessions() {
+            if session.user_id.as_deref() == Some(user_id) {
+                deleted.sessions += 1;
+                deleted.messages += session.message_count;
+                ids.push(session.id.clone());
+                names.push(self.state.conversation(&session.id)?.name.clone());
+            }
+        }
+        self.remove_all(&ids, &names)?;
+        Ok(deleted)
+    }
+
+    /// Removes conversations, all or none: several are listed first in a file, by which the next opening goes on
+    /// if this does not come to its end.
+    fn remove_all(&mut self, ids: &[SessionId], names: &[String]) -> Result<()> {
+        let error = |error| unavailable("a conversation cannot be deleted", error);
+        if names.len() > 1 {
+            let list = serde_json::to_vec(names).expect("strings serialize");
+            self.folder.publish(INTENT, &list).map_err(error)?;
+        }
+        for id in ids {
+            self.touched.remove(id);
+            // Before the file, whose content is to be taken out of the index.
+            self.state.remove(self.folder, id);
+        }
+        let removed = remove_files(self.folder, names).map_err(error);
+        if removed.is_err() {
+            self.state.drop_index();
+            for (id, name) in ids.iter().zip(names) {
+                if self.folder.path_of(name).exists() {
+                    self.read_in(id, name);
+                }
+            }
+        }
+        removed
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        id: &SessionId,
+        batch: Vec<NewMessage>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        self.recover(id)?;
+        let conversation = self.state.conversation(id)?;
+        let last_seq = conversation.session.last_seq;
+        let known = |message: &MessageId| conversation.entry(message).map(|entry| entry.digest);
+        let plan = plan_append(id, last_seq, &batch, options, known)?;
+        let at = conversation.session.updated_at.max(self.clock.now());
+        let mut messages = Vec::with_capacity(batch.len());
+        let mut added = Vec::new();
+        for (new, seq) in batch.into_iter().zip(plan) {
+            match seq {
+                Some(seq) => {
+                    let digest = new.digest();
+                    added.push((messages.len(), digest));
+                    messages.push(new.into_message(seq));
+                }
+                None => messages.push(self.state.conversation(id)?.message(self.folder, &new.id)?),
+            }
+        }
+        if added.is_empty() {
+            return Ok(Appended::new(messages, 0));
+        }
+        let mut bytes = Vec::new();
+        let mut places = Vec::with_capacity(added.len());
+        for (number, (message, digest)) in added.iter().enumerate() {
+            let start = bytes.len();
+            let arrival = self.state.next_arrival();
+            let line = Line::message(&messages[*message], arrival, *digest, at);
+            let last = number + 1 == added.len();
+            if last { line } else { line.and_more() }.write(&mut bytes);
+            places.push((arrival, start, bytes.len() - start - 1));
+        }
+        let offset = self.write(id, &bytes)?;
+        let conversation = self.state.conversation_mut(id)?;
+        conversation.session.touch(at);
+        for ((message, digest), (arrival, start, length)) in added.iter().zip(&places) {
+            let place = Place { at: offset + *start as u64, length: *length };
+            conversation.push(&messages[*message], *arrival, *digest, place);
+        }
+        for ((message, _), (arrival, ..)) in added.iter().zip(&places) {
+            self.state.index_insert(id, &messages[*message], *arrival);
+        }
+        Ok(Appended::new(messages, added.len()))
+    }
+
+    pub(crate) fn update_message(
+        &mut self,
+        id: &SessionId,
+        message_id: &MessageId,
+        patch: MessagePatch,
+    ) -> Result<Message> {
+        self.recover(id)?;
+        let conversation = self.state.conversation(id)?;
+        let before = conversation.message(self.folder, message_id)?;
+        let mut message = before.clone();
+        patch.apply(&mut message).map_err(|error| error.with_session(id))?;
+        let at = conversation.session.updated_at.max(self.clock.now());
+        let arrival = conversation.entry(message_id).map_or(0, |entry| entry.arrival);
+        let mut bytes = Vec::new();
+        Line::update(&message, at).write(&mut bytes);
+        let place = Place { at: self.write(id, &bytes)?, length: bytes.len() - 1 };
+        let conversation = self.state.conversation_mut(id)?;
+        conversation.replace(&message, place);
+        conversation.session.touch(at);
+        self.state.index_replace(arrival, &before.content, &message.content);
+        Ok(message)
+    }
+
+    /// Writes the file anew, so that the deleted text is gone from it.
+    pub(crate) fn delete_message(
+        &mut self,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool> {
+        self.recover(id)?;
+        let conversation = self.state.conversation(id)?;
+        if conversation.entry(message_id).is_none() {
+            return Ok(false);
+        }
+        let mut session = conversation.session.clone();
+        session.touch(self.clock.now());
+        self.rewrite(id, session, |message| message.id != *message_id)?;
+        Ok(true)
+    }
+
+    /// Writes a conversation's file anew, with the messages that are to stay.
+    fn rewrite(
+        &mut self,
+        id: &SessionId,
+        session: Session,
+        stays: impl Fn(&Message) -> bool,
+    ) -> Result<()> {
+        let conversation = self.state.conversation(id)?;
+        let mut kept = Vec::new();
+        for entry in conversation.entries.iter().filter(|entry| stays(&entry.head)) {
+            let message = conversation.load(self.folder, entry)?;
+            kept.push((message, entry.arrival, entry.digest));
+        }
+        let kept =
+            kept.into_iter().map(|(m, arrival, digest)| Ok((Cow::Owned(m), arrival, digest)));
+        self.publish(session, kept).map(|_| ())
+    }
+
+    /// Writes those files anew of which most is not needed any more. That is no caller's wish, so an error is
+    /// only noted; the file is as it was then.
+    pub(crate) fn tidy<'i>(&mut self, ids: impl Iterator<Item = &'i SessionId>) {
+        for id in ids {
+            let Ok(conversation) = self.state.conversation(id) else { continue };
+            if conversation.is_mostly_waste() {
+                let session = conversation.session.clone();
+                if let Err(error) = self.rewrite(id, session, |_| true) {
+                    tracing::warn!(%error, "a conversation's file could not be made shorter");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fork(&mut self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
+        self.recover(id)?;
+        let source = self.state.conversation(id)?;
+        let session = fork_session(&source.session, up_to, new, self.clock.now())?;
+        if self.state.contains(&session.id) {
+            return Err(Error::session_exists(&session.id));
+        }
+        let mut copies = Vec::new();
+        for entry in source.entries.iter().take_while(|entry| entry.head.seq <= up_to) {
+            copies.push((source.load(self.folder, entry)?, entry.digest));
+        }
+        let mut numbered = Vec::with_capacity(copies.len());
+        for (message, digest) in copies {
+            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival(), digest)));
+        }
+        self.publish(session, numbered.into_iter())
+    }
+
+    pub(crate) fn import(&mut self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        let Transcript { session, messages, .. } = transcript;
+        if mode == ImportMode::CreateOnly && self.state.contains(&session.id) {
+            return Err(Error::session_exists(&session.id));
+        }
+        let mut numbered = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let arrival = self.state.next_arrival();
+            numbered.push(Ok((Cow::Borrowed(message), arrival, message.digest())));
+        }
+        self.publish(session, numbered.into_iter())
+    }
+}
+
+/// Removes files for good, and the list of them if there is one.
+pub(crate) fn remove_files(folder: &Folder, names: &[String]) -> io::Result<()> {
+    names.iter().try_for_each(|name| folder.remove(name))?;
+    folder.sync_names()?;
+    folder.remove(INTENT)
+}

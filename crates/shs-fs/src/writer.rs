@@ -1,0 +1,84 @@
+//! All writing: one thread takes changes from a bounded queue, writes many of them, syncs each file once, and
+//! acknowledges them then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use shs_store::{Clock, Error, Result, SessionId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::folder::Folder;
+use crate::state::State;
+use crate::work::Work;
+
+/// Most changes that are synced together.
+const MAX_CHANGES: usize = 512;
+
+/// What the writing thread and the readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) folder: Folder,
+    pub(crate) state: RwLock<State>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A change, and how its caller is answered.
+pub(crate) struct Job {
+    /// The session whose file it may append to.
+    session: Option<SessionId>,
+    run: Box<dyn FnOnce(&mut Work<'_>) -> Answer + Send>,
+}
+
+/// Gives the caller the outcome, or an error in its place.
+type Answer = Box<dyn FnOnce(Option<Error>)>;
+
+impl Job {
+    /// A change, and where its answer arrives.
+    pub(crate) fn new<T: Send + 'static>(
+        session: Option<SessionId>,
+        change: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T>>) {
+        let (reply, answer) = oneshot::channel();
+        let run = move |work: &mut Work<'_>| -> Answer {
+            let outcome = change(work);
+            Box::new(move |failed| {
+                let outcome = match failed {
+                    Some(error) if outcome.is_ok() => Err(error),
+                    _ => outcome,
+                };
+                // A caller who went away does not need the answer.
+                let _ = reply.send(outcome);
+            })
+        };
+        (Self { session, run: Box::new(run) }, answer)
+    }
+}
+
+/// Works until every sender of the queue is gone and the queue is empty.
+pub(crate) fn work(shared: &Shared, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < MAX_CHANGES {
+            let Ok(next) = queue.try_recv() else { break };
+            batch.push(next);
+        }
+        run(shared, batch);
+    }
+}
+
+/// Readers wait meanwhile: what they see is on disk.
+fn run(shared: &Shared, batch: Vec<Job>) {
+    let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
+    let mut work = Work::new(&shared.folder, &mut state, &*shared.clock);
+    let answers: Vec<(Option<SessionId>, Answer)> =
+        batch.into_iter().map(|job| (job.session, (job.run)(&mut work))).collect();
+    let failed: HashMap<SessionId, Error> = work.sync().into_iter().collect();
+    work.tidy(answers.iter().filter_map(|(session, _)| session.as_ref()));
+    drop(state);
+    for (session, answer) in answers {
+        let failure = session.and_then(|id| failed.get(&id).map(|error| (id, error)));
+        answer(failure.map(|(id, error)| {
+            Error::new(error.kind(), error.detail().to_owned()).with_session(&id)
+        }));
+    }
+}
