@@ -253,6 +253,10 @@ impl Document {
     /// # Errors
     /// As [`Store::messages`](crate::Store::messages).
     pub fn page(&self, query: &MessageQuery) -> Result<Page<Message>> {
+        self.page_of(query).map_err(|error| error.with_session(&self.session.id))
+    }
+
+    fn page_of(&self, query: &MessageQuery) -> Result<Page<Message>> {
         let fingerprint = query.fingerprint(&self.session.id);
         let mut page = PageBuilder::new(query.page.checked_limit()?);
         let after = match query.page.position(fingerprint)? {
