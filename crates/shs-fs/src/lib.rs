@@ -167,7 +167,10 @@ impl FsStore {
             queue.send(job).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| stopped())?
         };
-        send.await.map_err(|error| context(error, op))
+        send.await.map_err(|error| match session {
+            Some(id) => context(error, op).with_session(id),
+            None => context(error, op),
+        })
     }
 
     /// Reads in one go on a thread for blocking work.
@@ -288,6 +291,9 @@ impl Store for FsStore {
     }
 
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        // It may have been changed since it was made.
+        let transcript = Transcript::new(transcript.session, transcript.messages)
+            .map_err(|error| context(error, "import"))?;
         self.write("import", None, move |work| work.import(transcript, mode)).await
     }
 

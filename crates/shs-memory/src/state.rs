@@ -136,6 +136,7 @@ impl State {
     }
 
     pub(crate) fn import(&mut self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+        let transcript = Transcript::new(transcript.session, transcript.messages)?;
         let id = transcript.session.id.clone();
         if mode == ImportMode::CreateOnly && self.documents.contains_key(&id) {
             return Err(Error::session_exists(&id));

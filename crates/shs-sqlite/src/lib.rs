@@ -165,6 +165,16 @@ impl SqliteStore {
         self.send(op, Queued::other(operation)).await
     }
 
+    /// As [`write`](Self::write), about one session.
+    async fn write_to<O: Operation>(
+        &self,
+        op: &'static str,
+        id: &SessionId,
+        operation: O,
+    ) -> Result<O::Output> {
+        self.write(op, operation).await.map_err(|error| error.with_session(id))
+    }
+
     /// A connection to read with.
     async fn reader(&self) -> Result<PoolConnection<Sqlite>> {
         self.queue()?;
@@ -200,14 +210,15 @@ impl Store for SqliteStore {
 
     async fn session(&self, id: &SessionId) -> Result<Session> {
         read!(self, "session", async |connection: &mut _| read::session(connection, id).await)
+            .map_err(|error| error.with_session(id))
     }
 
     async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
-        self.write("update_session", write::UpdateSession { id: id.clone(), patch }).await
+        self.write_to("update_session", id, write::UpdateSession { id: id.clone(), patch }).await
     }
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-        self.write("delete_session", write::DeleteSession(id.clone())).await
+        self.write_to("delete_session", id, write::DeleteSession(id.clone())).await
     }
 
     async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
@@ -226,15 +237,17 @@ impl Store for SqliteStore {
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
         let append = write::Append { id: id.clone(), batch, options };
-        self.send("append", append.queued()).await
+        self.send("append", append.queued()).await.map_err(|error| error.with_session(id))
     }
 
     async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
         read!(self, "message", async |c: &mut _| read::message(c, id, message_id).await)
+            .map_err(|error| error.with_session(id))
     }
 
     async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
         read!(self, "messages", async |c: &mut _| read::messages(c, id, query).await)
+            .map_err(|error| error.with_session(id))
     }
 
     async fn update_message(
@@ -244,20 +257,25 @@ impl Store for SqliteStore {
         patch: MessagePatch,
     ) -> Result<Message> {
         let (id, message) = (id.clone(), message_id.clone());
-        self.write("update_message", write::UpdateMessage { id, message, patch }).await
+        self.write_to("update_message", &id.clone(), write::UpdateMessage { id, message, patch })
+            .await
     }
 
     async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
-        let (id, message) = (id.clone(), message_id.clone());
-        self.write("delete_message", write::DeleteMessage { id, message }).await
+        let delete = write::DeleteMessage { id: id.clone(), message: message_id.clone() };
+        self.write_to("delete_message", id, delete).await
     }
 
     async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        self.write("fork", write::Fork { id: id.clone(), up_to, new }).await
+        self.write_to("fork", id, write::Fork { id: id.clone(), up_to, new }).await
     }
 
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
-        self.write("import", write::Import { transcript, mode }).await
+        // It may have been changed since it was made.
+        let transcript = Transcript::new(transcript.session, transcript.messages)
+            .map_err(|error| context(error, "import"))?;
+        let id = transcript.session.id.clone();
+        self.write_to("import", &id, write::Import { transcript, mode }).await
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {

@@ -80,6 +80,9 @@ impl Document {
     }
 
     /// A whole conversation; `arrival` gives each message its number of arrival.
+    ///
+    /// It is taken as it is. A store that imports it puts it through [`Transcript::new`] first, as its
+    /// fields can have been changed since it was made.
     pub fn from_transcript(transcript: Transcript, mut arrival: impl FnMut() -> i64) -> Self {
         let records = transcript
             .messages

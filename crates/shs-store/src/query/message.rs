@@ -131,6 +131,16 @@ impl MessageQuery {
         session: &SessionId,
         items: &[T],
         head: impl Fn(&T) -> &Message,
+        load: impl FnMut(&T) -> Result<Message>,
+    ) -> Result<Page<Message>> {
+        self.fill_page(session, items, head, load).map_err(|error| error.with_session(session))
+    }
+
+    fn fill_page<T>(
+        &self,
+        session: &SessionId,
+        items: &[T],
+        head: impl Fn(&T) -> &Message,
         mut load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
         let fingerprint = self.fingerprint(session);

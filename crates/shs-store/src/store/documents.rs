@@ -304,6 +304,7 @@ impl<D: DocumentStore> Store for Documents<D> {
 
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
         let import = async {
+            let transcript = Transcript::new(transcript.session, transcript.messages)?;
             let mut document = Document::from_transcript(transcript, || self.next_arrival());
             if mode == ImportMode::CreateOnly {
                 return self.create(document).await;
