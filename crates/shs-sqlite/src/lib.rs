@@ -45,6 +45,8 @@
 mod error;
 mod open;
 mod options;
+#[cfg(test)]
+mod plans;
 mod read;
 mod row;
 mod write;

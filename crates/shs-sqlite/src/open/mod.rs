@@ -24,7 +24,7 @@ const JOURNAL_SIZE_LIMIT: &str = "67108864";
 const AUTOCHECKPOINT: &str = "4000";
 
 fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+    let connect = SqliteConnectOptions::new()
         .filename(&options.path)
         .busy_timeout(options.busy_timeout)
         // Referential integrity is kept by the writer, in fewer lookups.
@@ -36,8 +36,9 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
             SqliteSynchronous::Normal
         } else {
             SqliteSynchronous::Full
-        })
-        .disable_statement_logging()
+        });
+    // The test of the query plans listens to the statements.
+    if cfg!(test) { connect } else { connect.disable_statement_logging() }
 }
 
 /// Opens the connection that writes; the file must exist unless `create` says to make it.
