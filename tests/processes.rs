@@ -1,0 +1,211 @@
+//! Several processes on one store, and processes that are killed.
+
+use std::collections::HashMap;
+
+use session_history_saver::{
+    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, Status, Store, StoreExt,
+    open_store,
+};
+use shs_sqlite::SqliteOptions;
+use shs_store::streaming::STREAM_KEY;
+use shs_tests::process::Process;
+use tempfile::TempDir;
+
+const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
+
+/// How often a writer is killed; `SHS_KILLS=1000` for a long run.
+fn kills() -> usize {
+    std::env::var("SHS_KILLS").map_or(10, |kills| kills.parse().expect("SHS_KILLS is a number"))
+}
+
+struct Place {
+    url: String,
+    session: SessionId,
+    _folder: TempDir,
+}
+
+impl Place {
+    /// A store with one session in it, that nobody has open.
+    async fn new(scheme: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("{scheme}:{}", folder.path().join("history").display());
+        let session = SessionId::new("s").unwrap();
+        let store = open_store(&url.parse::<Location>().unwrap()).await.unwrap();
+        store.create_session(NewSession::with_id(session.clone())).await.unwrap();
+        store.close().await.unwrap();
+        Self { url, session, _folder: folder }
+    }
+
+    async fn open(&self) -> std::sync::Arc<dyn Store> {
+        open_store(&self.url.parse::<Location>().unwrap()).await.unwrap()
+    }
+}
+
+/// Notes an acknowledgement, a line `ID SEQ`.
+fn note(acknowledged: &mut HashMap<String, u64>, line: &str) {
+    let (id, seq) = line.split_once(' ').unwrap();
+    let before = acknowledged.insert(id.to_owned(), seq.parse().unwrap());
+    assert_eq!(before, None, "{id} was acknowledged twice");
+}
+
+/// Every acknowledged message is there once under its number, whole; numbers have no gap; counts and search agree.
+/// `unknown` says how many may be there that were not acknowledged.
+async fn audit(store: &dyn Store, session: &SessionId, acknowledged: &HashMap<String, u64>, unknown: usize) {
+    let transcript = store.transcript(session).await.unwrap();
+    let stored = store.session(session).await.unwrap();
+    assert_eq!(stored.message_count, transcript.messages.len() as u64);
+    assert_eq!(transcript.session, stored);
+    let mut found = HashMap::new();
+    for (message, expected) in transcript.messages.iter().zip(1..) {
+        assert_eq!(message.seq.get(), expected, "numbers have no gap");
+        let (name, number) = message.id.as_str().rsplit_once('-').unwrap();
+        let text = format!("{name} {number} {}", "word ".repeat(number.parse::<usize>().unwrap() % 50));
+        assert_eq!(message.content, text, "a message is whole");
+        assert!(found.insert(message.id.to_string(), message.seq.get()).is_none());
+    }
+    for (id, seq) in acknowledged {
+        assert_eq!(found.get(id), Some(seq), "{id} was acknowledged");
+    }
+    assert!(
+        found.len() <= acknowledged.len() + unknown,
+        "{} messages for {} acknowledgements",
+        found.len(),
+        acknowledged.len()
+    );
+    let mut query = SearchQuery::new("first*").with_limit(1_000);
+    let mut hits = 0;
+    loop {
+        let page = store.search(&query).await.unwrap();
+        hits += page.items.len();
+        match page.next {
+            Some(next) => query = query.with_after(next),
+            None => break,
+        }
+    }
+    let expected = found.keys().filter(|id| id.starts_with("first")).count();
+    assert_eq!(hits, expected, "search finds what is stored");
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_lose_nothing() {
+    let place = Place::new("sqlite").await;
+    let write = |name| Process::start(CHILD, &["write", &place.url, "s", name, "200"]);
+    let (mut first, mut second) = (write("first"), write("second"));
+    let mut acknowledged = HashMap::new();
+    let (mut a, mut b) = (0, 0);
+    while let Some(line) = first.line().await {
+        note(&mut acknowledged, &line);
+        a += 1;
+    }
+    while let Some(line) = second.line().await {
+        note(&mut acknowledged, &line);
+        b += 1;
+    }
+    assert!(first.succeeded().await && second.succeeded().await);
+    assert_eq!((a, b), (200, 200));
+    audit(&*place.open().await, &place.session, &acknowledged, 0).await;
+}
+
+/// Kills writers after more and more acknowledgements, on one store, so that each opening follows a kill.
+async fn killed(scheme: &str) {
+    let place = Place::new(scheme).await;
+    let mut acknowledged = HashMap::new();
+    for round in 0..kills() {
+        let name = format!("first{round}");
+        let mut child = Process::start(CHILD, &["write", &place.url, "s", &name, "0"]);
+        for _ in 0..=(round * 7) % 40 {
+            note(&mut acknowledged, &child.line().await.expect("it writes until it is killed"));
+        }
+        for line in child.kill().await {
+            note(&mut acknowledged, &line);
+        }
+        let store = place.open().await;
+        // Each of the eight tasks may have been about to be answered.
+        audit(&*store, &place.session, &acknowledged, 8 * (round + 1)).await;
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_in_sqlite() {
+    killed("sqlite").await;
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_in_files() {
+    killed("fs").await;
+}
+
+/// A process that dies in the middle of an answer leaves what was saved, marked at the next opening.
+async fn interrupted(scheme: &str) {
+    let place = Place::new(scheme).await;
+    let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
+    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 2_000 {}
+    child.kill().await;
+    let store = place.open().await;
+    let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
+    assert_eq!(message.status, Status::Interrupted);
+    assert!(!message.metadata.contains_key(STREAM_KEY));
+    assert!(message.content.starts_with("word0 word1 word2 "), "{:?}", message.content.get(..40));
+    let found = store.search(&SearchQuery::new("word7").with_status(Status::Interrupted)).await.unwrap();
+    assert_eq!(found.items.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_process_dies_is_marked_in_sqlite() {
+    interrupted("sqlite").await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_process_dies_is_marked_in_files() {
+    interrupted("fs").await;
+}
+
+#[tokio::test]
+async fn an_answer_of_a_living_process_is_left_alone() {
+    let place = Place::new("sqlite").await;
+    let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
+    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 500 {}
+    let store = place.open().await;
+    let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
+    assert_eq!(message.status, Status::Pending);
+    assert_eq!(store.interrupt_stale_streams(message.timestamp).await.unwrap(), 0);
+    child.kill().await;
+}
+
+#[tokio::test]
+async fn a_database_locked_by_another_process_is_an_error_until_it_is_free() {
+    let place = Place::new("sqlite").await;
+    let path = place.url.strip_prefix("sqlite:").unwrap();
+    let open = || SqliteOptions::new(path).with_busy_timeout(std::time::Duration::from_millis(200)).open();
+    let store = open().await.unwrap();
+    let mut child = Process::start(CHILD, &["hold", path]);
+    assert_eq!(child.line().await.as_deref(), Some("held"));
+
+    let message = NewMessage::user("hello");
+    let error = store.append(&place.session, message.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("locked by another process"), "{error}");
+    // Readers do not mind.
+    let page = store.messages(&place.session, &MessageQuery::new()).await.unwrap();
+    assert!(page.items.is_empty());
+    let another = open().await.expect("an existing database opens beside a writer");
+    another.close().await.unwrap();
+
+    child.end_input();
+    assert!(child.succeeded().await);
+    store.append(&place.session, message).await.unwrap();
+    assert_eq!(store.session(&place.session).await.unwrap().message_count, 1);
+}
+
+#[tokio::test]
+async fn a_folder_open_in_another_process_is_an_error_until_it_is_free() {
+    let place = Place::new("fs").await;
+    let mut child = Process::start(CHILD, &["write", &place.url, "s", "first", "0"]);
+    child.line().await.expect("it has the folder open");
+    let error = open_store(&place.url.parse::<Location>().unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("another process"), "{error}");
+    child.kill().await;
+    place.open().await;
+}

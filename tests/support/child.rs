@@ -1,0 +1,80 @@
+//! A process that writes to a store, or locks it, for the tests to watch and to kill.
+//!
+//! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
+//!   `ID SEQ` for each as soon as it is acknowledged.
+//! - `answer URL SESSION`: streams an answer without end, and prints the number of words it has pushed.
+//! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
+
+use std::io::{Read, Write};
+
+use session_history_saver::{
+    Location, NewMessage, SessionId, SessionTracker, Store, StoreExt, open_store,
+};
+use sqlx::Connection;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["write", url, session, name, count] => write(url, session, name, count.parse()?).await,
+        ["answer", url, session] => answer(url, session).await,
+        ["hold", path] => hold(path).await,
+        _ => Err("usage: shs-child write|answer|hold …".into()),
+    }
+}
+
+/// One line at once, or the tests would take a piece of one for an acknowledgement.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let told = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
+    told.expect("somebody listens");
+}
+
+async fn write(url: &str, session: &str, name: &str, count: usize) -> Result<()> {
+    let store = open_store(&url.parse::<Location>()?).await?;
+    let id = SessionId::new(session)?;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let (store, id, name) = (store.clone(), id.clone(), name.to_owned());
+            tokio::spawn(async move {
+                let mut number = task;
+                while count == 0 || number < count {
+                    let text = format!("{name} {number} {}", "word ".repeat(number % 50));
+                    let new = NewMessage::user(text).with_id(format!("{name}-{number}").parse()?);
+                    let message = store.append(&id, new).await?;
+                    say(&format!("{} {}", message.id, message.seq));
+                    number += 8;
+                }
+                Result::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    store.close().await?;
+    Ok(())
+}
+
+async fn answer(url: &str, session: &str) -> Result<()> {
+    let store = open_store(&url.parse::<Location>()?).await?;
+    let history = SessionTracker::with_store(store);
+    let session = history.resume(&SessionId::new(session)?).await?;
+    let mut answer = session.stream().begin().await?;
+    for number in 0_u64.. {
+        answer.push(format!("word{number} ")).await?;
+        say(&number.to_string());
+    }
+    Ok(())
+}
+
+async fn hold(path: &str) -> Result<()> {
+    let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{path}")).await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await?;
+    say("held");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    sqlx::query("ROLLBACK").execute(&mut connection).await?;
+    Ok(())
+}
