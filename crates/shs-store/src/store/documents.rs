@@ -41,7 +41,7 @@ pub trait DocumentStore: Debug + Send + Sync + 'static {
     /// The ids of all conversations, in any order.
     async fn ids(&self) -> Result<Vec<SessionId>>;
 
-    /// Closes the storage. It is called once.
+    /// Closes the storage. It is called once, and again only if it failed or its future was dropped.
     async fn close(&self) -> Result<()>;
 }
 
@@ -55,7 +55,8 @@ pub struct Documents<D> {
     inner: D,
     name: &'static str,
     clock: Arc<dyn Clock>,
-    turn: Mutex<()>,
+    /// Whose turn it is to write; it holds whether the storage is closed.
+    turn: Mutex<bool>,
     last_arrival: AtomicI64,
     closed: AtomicBool,
 }
@@ -69,7 +70,7 @@ impl<D: DocumentStore> Documents<D> {
             inner,
             name,
             clock: Arc::new(SystemClock),
-            turn: Mutex::new(()),
+            turn: Mutex::new(false),
             last_arrival: AtomicI64::new(0),
             closed: AtomicBool::new(false),
         }
@@ -380,10 +381,13 @@ impl<D: DocumentStore> Store for Documents<D> {
     }
 
     async fn close(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
+        // Whoever waits for a turn behind this is told that the store is closed.
+        self.closed.store(true, Ordering::Release);
+        let mut storage_closed = self.turn.lock().await;
+        if !*storage_closed {
+            self.inner.close().await.map_err(self.context("close"))?;
+            *storage_closed = true;
         }
-        self.inner.close().await.map_err(self.context("close"))
+        Ok(())
     }
 }
