@@ -139,9 +139,8 @@ impl<D: DocumentStore> Documents<D> {
         Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
     }
 
+    /// Saves a new conversation; whoever calls it has the turn.
     async fn create(&self, document: Document) -> Result<Session> {
-        let _turn = self.turn.lock().await;
-        self.check_open()?;
         if self.inner.save(&document, None).await? {
             return Ok(document.session().clone());
         }
@@ -179,7 +178,11 @@ impl<D: DocumentStore> Store for Documents<D> {
     }
 
     async fn create_session(&self, new: NewSession) -> Result<Session> {
-        let create = async { self.create(Document::create(new, self.clock.now())?).await };
+        let create = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
+            self.create(Document::create(new, self.clock.now())?).await
+        };
         create.await.map_err(self.context("create_session"))
     }
 
@@ -295,6 +298,9 @@ impl<D: DocumentStore> Store for Documents<D> {
 
     async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
         let fork = async {
+            // The numbers of arrival are taken within the turn, so that no message that is stored
+            // earlier has a later one.
+            let _turn = self.turn.lock().await;
             self.check_open()?;
             let source = self.load(id).await?;
             let fork = source.fork(up_to, new, self.clock.now(), || self.next_arrival())?;
@@ -305,13 +311,13 @@ impl<D: DocumentStore> Store for Documents<D> {
 
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
         let import = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
             let transcript = Transcript::new(transcript.session, transcript.messages)?;
             let mut document = Document::from_transcript(transcript, || self.next_arrival());
             if mode == ImportMode::CreateOnly {
                 return self.create(document).await;
             }
-            let _turn = self.turn.lock().await;
-            self.check_open()?;
             for _ in 0..MAX_ATTEMPTS {
                 let stored = self.inner.load(&document.session().id).await?;
                 document.renew();
