@@ -23,7 +23,7 @@ use crate::sample::{CORPUS, QUERIES, at, map, message_id, seq, session, session_
 use crate::{Fixture, ManualClock, Place};
 
 /// Sequences of operations tried unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 24;
+const CASES: u32 = 48;
 /// Most operations in one sequence.
 const MAX_OPERATIONS: usize = 40;
 /// Where failures are kept, below the folder of the backend's crate, to be tried first ever after.
