@@ -76,7 +76,8 @@ pub(crate) fn check_map(what: &str, map: &Map) -> Result<()> {
 }
 
 fn check_depth(what: &str, value: &Value, depth: usize) -> Result<()> {
-    if depth > MAX_JSON_DEPTH + 1 {
+    let holds_more = value.is_array() || value.is_object();
+    if holds_more && depth > MAX_JSON_DEPTH {
         return Err(Error::invalid(format!(
             "{what} is nested more than {MAX_JSON_DEPTH} levels deep"
         )));

@@ -25,7 +25,8 @@ use crate::{
 /// - Times order nothing within a session.
 ///
 /// # Atomicity and repetition
-/// - Each operation happens whole or not at all, and others see all of it or nothing.
+/// - Each operation happens whole or not at all, and others see all of it or nothing; but
+///   [`delete_user`](Self::delete_user) may go session by session.
 /// - An operation that fails changes nothing, with one exception: after
 ///   [`Unavailable`](crate::ErrorKind::Unavailable) it is not known whether a write was stored. Repeat it:
 ///   every write can be repeated, and says below what a repetition does.
@@ -44,10 +45,14 @@ use crate::{
 /// [`limits`](crate::limits), [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close),
 /// [`Unavailable`](crate::ErrorKind::Unavailable) if the storage cannot be used now (locked, full, read-only,
 /// gone), and [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored is damaged. What else a method fails
-/// with stands with it. An error names the store, the operation and the ids, and never holds content.
+/// with stands with it. Where several errors apply, it is one of them.
+///
+/// An error names the store, the operation (by the method's name; `append` for [`append_opts`](Self::append_opts))
+/// and, unless it is about the store as a whole, the ids; it never holds content.
 ///
 /// # Time
-/// `updated_at` of a session is set from the store's clock by every write to it, and never goes back.
+/// `updated_at` of a session is set from the store's clock by every write that changes it, and never goes
+/// back. An [`import`](Self::import) brings its own.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// The name of the backend, such as `"sqlite"`, as errors and spans carry it.
@@ -80,6 +85,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn delete_session(&self, id: &SessionId) -> Result<bool>;
 
     /// Deletes all sessions of a user, and says how many sessions and messages went; a repetition says zero.
+    ///
+    /// Each session goes whole or not at all. If the call fails or is dropped, some may be gone and others
+    /// not; a repetition deletes the rest.
     async fn delete_user(&self, user_id: &str) -> Result<Deleted>;
 
     /// Lists sessions in pages.
@@ -94,7 +102,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Returns the messages of the batch as they are stored. A message whose id the session has already
     /// is not stored again if its role, content and parts are those that were appended under this id: it is
     /// returned as it is stored, with whatever was changed since. So a batch can be repeated, in whole or
-    /// in part, and stores nothing twice. An empty batch stores nothing.
+    /// in part, and stores nothing twice. An empty batch stores nothing. In a fork, messages are known by what
+    /// was appended to its source; in an import, by what was imported.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the session does not exist; append never creates one.
@@ -161,14 +170,17 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `up_to` is beyond the source's last number.
     async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session>;
 
-    /// Stores a whole conversation as it is: ids, numbers, times, all fields. Its counts are computed anew.
+    /// Stores a whole conversation as it is: ids, numbers, times, all fields. Its counts are computed anew,
+    /// and its last number is that of its last message if that is higher.
     ///
     /// With [`ImportMode::Overwrite`] it takes the place of a session with the same id, whole; so it can be
     /// repeated.
     ///
     /// # Errors
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken and the mode is
-    /// [`ImportMode::CreateOnly`].
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken and the mode is
+    ///   [`ImportMode::CreateOnly`].
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the numbers do not rise or an id occurs twice, as
+    ///   [`Transcript::new`] says; check it again, as its fields can have been changed since.
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session>;
 
     /// Finds messages of all sessions, by text and by filters, in pages.

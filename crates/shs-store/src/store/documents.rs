@@ -41,7 +41,7 @@ pub trait DocumentStore: Debug + Send + Sync + 'static {
     /// The ids of all conversations, in any order.
     async fn ids(&self) -> Result<Vec<SessionId>>;
 
-    /// Closes the storage. It is called once.
+    /// Closes the storage. It is called once, and again only if it failed or its future was dropped.
     async fn close(&self) -> Result<()>;
 }
 
@@ -55,7 +55,8 @@ pub struct Documents<D> {
     inner: D,
     name: &'static str,
     clock: Arc<dyn Clock>,
-    turn: Mutex<()>,
+    /// Whose turn it is to write; it holds whether the storage is closed.
+    turn: Mutex<bool>,
     last_arrival: AtomicI64,
     closed: AtomicBool,
 }
@@ -69,7 +70,7 @@ impl<D: DocumentStore> Documents<D> {
             inner,
             name,
             clock: Arc::new(SystemClock),
-            turn: Mutex::new(()),
+            turn: Mutex::new(false),
             last_arrival: AtomicI64::new(0),
             closed: AtomicBool::new(false),
         }
@@ -138,9 +139,8 @@ impl<D: DocumentStore> Documents<D> {
         Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
     }
 
+    /// Saves a new conversation; whoever calls it has the turn.
     async fn create(&self, document: Document) -> Result<Session> {
-        let _turn = self.turn.lock().await;
-        self.check_open()?;
         if self.inner.save(&document, None).await? {
             return Ok(document.session().clone());
         }
@@ -178,7 +178,11 @@ impl<D: DocumentStore> Store for Documents<D> {
     }
 
     async fn create_session(&self, new: NewSession) -> Result<Session> {
-        let create = async { self.create(Document::create(new, self.clock.now())?).await };
+        let create = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
+            self.create(Document::create(new, self.clock.now())?).await
+        };
         create.await.map_err(self.context("create_session"))
     }
 
@@ -294,6 +298,9 @@ impl<D: DocumentStore> Store for Documents<D> {
 
     async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
         let fork = async {
+            // The numbers of arrival are taken within the turn, so that no message that is stored
+            // earlier has a later one.
+            let _turn = self.turn.lock().await;
             self.check_open()?;
             let source = self.load(id).await?;
             let fork = source.fork(up_to, new, self.clock.now(), || self.next_arrival())?;
@@ -304,13 +311,13 @@ impl<D: DocumentStore> Store for Documents<D> {
 
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
         let import = async {
+            let _turn = self.turn.lock().await;
+            self.check_open()?;
             let transcript = Transcript::new(transcript.session, transcript.messages)?;
             let mut document = Document::from_transcript(transcript, || self.next_arrival());
             if mode == ImportMode::CreateOnly {
                 return self.create(document).await;
             }
-            let _turn = self.turn.lock().await;
-            self.check_open()?;
             for _ in 0..MAX_ATTEMPTS {
                 let stored = self.inner.load(&document.session().id).await?;
                 document.renew();
@@ -380,10 +387,13 @@ impl<D: DocumentStore> Store for Documents<D> {
     }
 
     async fn close(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
+        // Whoever waits for a turn behind this is told that the store is closed.
+        self.closed.store(true, Ordering::Release);
+        let mut storage_closed = self.turn.lock().await;
+        if !*storage_closed {
+            self.inner.close().await.map_err(self.context("close"))?;
+            *storage_closed = true;
         }
-        self.inner.close().await.map_err(self.context("close"))
+        Ok(())
     }
 }

@@ -78,7 +78,7 @@ pub async fn writes_during_a_close_are_answered<F: Fixture>(place: &Place<F>) {
         let (store, id) = (Arc::clone(&place.store), id.clone());
         writers.push(tokio::spawn(async move {
             let mut done = Vec::new();
-            for number in 0..1_000 {
+            for number in 0..100 {
                 let message = format!("{writer}-{number}");
                 match store.append(&id, said(&message, "x")).await {
                     Ok(_) => done.push(message),

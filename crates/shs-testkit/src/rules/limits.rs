@@ -1,9 +1,9 @@
 //! What breaks a limit is refused where it enters, and nothing is stored.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shs_store::limits::{MAX_ID_BYTES, MAX_QUERY_BYTES, MAX_TAGS, MAX_TITLE_BYTES};
 use shs_store::{
-    Cursor, Error, ErrorKind, MessageId, MessageQuery, NewSession, Page, Role, SearchOrder,
+    Cursor, Error, ErrorKind, Map, MessageId, MessageQuery, NewSession, Page, Role, SearchOrder,
     SearchQuery, SessionId, SessionOrder, SessionPatch, SessionQuery, Store, StoreExt,
 };
 
@@ -31,7 +31,11 @@ pub async fn a_session_that_breaks_a_limit_is_refused<F: Fixture>(place: &Place<
         new.tags = tags;
         new
     };
+    // A hundred and one levels, the innermost empty.
+    let empty = (0..100)
+        .fold(Map::new(), |inner, _| Map::from_iter([("inner".to_owned(), Value::Object(inner))]));
     let bad: Vec<NewSession> = vec![
+        session("s").with_metadata(empty),
         session("s").with_user(""),
         session("s").with_user(&long),
         session("s").with_user("a\0b"),

@@ -33,7 +33,7 @@ pub async fn stats_count_what_the_query_asks_for<F: Fixture>(place: &Place<F>) {
             let new = NewMessage::new(Role::ALL[n % 5], "x")
                 .with_id(message_id(n.to_string()))
                 .with_timestamp(at((n * number % 7) as i64));
-            let new = if n % 3 == 0 { new } else { new.with_tokens(u32::MAX - n as u32) };
+            let new = if n.is_multiple_of(3) { new } else { new.with_tokens(u32::MAX - n as u32) };
             match n % 4 {
                 0 => new.with_model("m"),
                 1 => new.with_model("M\u{20}"),
