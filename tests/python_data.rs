@@ -55,7 +55,7 @@ fn assert_same(ours: &Map<String, Value>, theirs: &Map<String, Value>) {
 
 #[tokio::test]
 async fn its_database_opens_as_it_is() {
-    let python = match python::interpreter() {
+    let python = match python::interpreter(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         Ok(python) => python,
         Err(why) => return skip("its_database_opens_as_it_is", &why),
     };
@@ -90,7 +90,7 @@ async fn its_database_opens_as_it_is() {
 
 #[tokio::test]
 async fn its_json_folder_opens_as_it_is() {
-    let python = match python::interpreter() {
+    let python = match python::interpreter(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         Ok(python) => python,
         Err(why) => return skip("its_json_folder_opens_as_it_is", &why),
     };
@@ -130,7 +130,7 @@ async fn a_json_file_cut_in_half_is_refused_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn the_package_imports_what_is_exported_here() {
-    let python = match python::interpreter() {
+    let python = match python::interpreter(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         Ok(python) => python,
         Err(why) => return skip("the_package_imports_what_is_exported_here", &why),
     };

@@ -7,12 +7,14 @@ use std::process::Command;
 /// The version that is compared with.
 const PACKAGE: &str = "session-history-saver==1.0.0";
 
-/// A Python with the package, installed once into the target folder; or why there is none.
+/// A Python with the package, installed once below a folder; or why there is none.
+///
+/// Tests give their `CARGO_TARGET_TMPDIR`.
 ///
 /// # Errors
 /// Without `python3` with `venv`, or if the package cannot be had.
-pub fn interpreter() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-package-1.0.0");
+pub fn interpreter(target: &Path) -> Result<PathBuf, String> {
+    let folder = target.join("python-package-1.0.0");
     let python = folder.join("bin/python3");
     let ready = folder.join("ready");
     // One test at a time installs it.
