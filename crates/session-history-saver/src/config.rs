@@ -150,7 +150,8 @@ impl Config {
     fn read(mut config: Self, get: impl Fn(&'static str) -> Option<OsString>) -> Result<Self> {
         let text = |name| variable(name, &get);
         if let Some(store) = text("SHS_STORE")? {
-            config.location = store.parse().map_err(|error| in_variable("SHS_STORE", &store, &error))?;
+            config.location =
+                store.parse().map_err(|error| in_variable("SHS_STORE", &store, &error))?;
         } else {
             config.location = read_python_location(config.location, text)?;
         }

@@ -75,7 +75,10 @@ impl Location {
     fn check(&self) -> Result<()> {
         let Some(path) = self.path() else { return Ok(()) };
         if path.as_os_str().is_empty() {
-            return Err(Error::invalid(format!("the path of the {} store is empty", self.backend())));
+            return Err(Error::invalid(format!(
+                "the path of the {} store is empty",
+                self.backend()
+            )));
         }
         if path == Path::new(":memory:") {
             return Err(Error::invalid(
@@ -182,7 +185,8 @@ mod tests {
         let error = "mongodb://localhost".parse::<Location>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("memory:, fs:FOLDER, sqlite:PATH"), "{error}");
-        for bad in ["", "fs:", "sqlite:", "sqlite://", "memory:x", "sqlite::memory:", "history.db"] {
+        for bad in ["", "fs:", "sqlite:", "sqlite://", "memory:x", "sqlite::memory:", "history.db"]
+        {
             assert!(bad.parse::<Location>().is_err(), "{bad:?}");
         }
     }

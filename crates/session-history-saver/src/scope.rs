@@ -137,7 +137,11 @@ impl Track {
     ///
     /// # Cancel safety
     /// As [`StartSession::scope`]; the session then has the user's message only.
-    pub async fn call<I, T, E, Function, Running>(&self, input: I, function: Function) -> Result<T, E>
+    pub async fn call<I, T, E, Function, Running>(
+        &self,
+        input: I,
+        function: Function,
+    ) -> Result<T, E>
     where
         I: AsRef<str> + Send,
         Function: FnOnce(I) -> Running + Send,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use shs_store::{
-    ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Page, Result, Role,
-    Seq, Session, SessionId, SessionPatch, SessionStats, StoreExt, Timestamp,
+    ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Page, Result, Role, Seq,
+    Session, SessionId, SessionPatch, SessionStats, StoreExt, Timestamp,
 };
 
 use crate::streamed::{Delta, Recording};

@@ -21,11 +21,7 @@ impl Default for Tasks {
 
 impl Tasks {
     /// Runs a task on a runtime.
-    pub(crate) fn spawn(
-        &self,
-        runtime: &Handle,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub(crate) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         self.running.send_modify(|running| *running += 1);
         let running = Running(self.running.clone());
         runtime.spawn(async move {

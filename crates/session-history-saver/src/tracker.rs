@@ -121,11 +121,7 @@ impl SessionTracker {
     #[doc(alias = "start_session")]
     #[doc(alias = "track_session")]
     pub fn session(&self) -> StartSession {
-        StartSession::new(
-            self.clone(),
-            self.defaults.user.clone(),
-            self.defaults.project.clone(),
-        )
+        StartSession::new(self.clone(), self.defaults.user.clone(), self.defaults.project.clone())
     }
 
     /// Records calls of a function as sessions, under this name: see [`Track`].

@@ -19,8 +19,8 @@ use tracing::error;
 use uuid::Uuid;
 
 use super::{FIRST_TOKEN_KEY, StreamOptions};
-use crate::retry::{retry_briefly, retry_patiently};
 use crate::SessionHandle;
+use crate::retry::{retry_briefly, retry_patiently};
 
 /// What the writer and the saving task share. Text is in here from the moment it came; the queue between
 /// the two is this text, which has the limit of a message's content.
@@ -270,8 +270,7 @@ impl Saver {
             progress.text.clone()
         };
         let saved = text.len();
-        let patch =
-            MessagePatch::new().with_content(text).with_metadata_merged(self.lease());
+        let patch = MessagePatch::new().with_content(text).with_metadata_merged(self.lease());
         let outcome = self.update(patch).await;
         let mut progress = self.lock();
         match outcome {
@@ -351,8 +350,7 @@ impl Saver {
         if let Some(first) = progress.first_text {
             metadata.insert(FIRST_TOKEN_KEY.to_owned(), Value::from(milliseconds(first)));
         }
-        let mut patch =
-            patch.with_content(progress.text.clone()).with_metadata_merged(metadata);
+        let mut patch = patch.with_content(progress.text.clone()).with_metadata_merged(metadata);
         patch.latency_ms.get_or_insert_with(|| Some(milliseconds(self.began.elapsed())));
         patch
     }
