@@ -1,6 +1,6 @@
 //! Where everything of the Python package `session-history-saver` 1.0.0 is here.
 //!
-//! Its data come along: its JSON is read by [`import`](crate::import), a folder of its JSON files is opened by the
+//! Its data come along: its JSON is read by [`import`], a folder of its JSON files is opened by the
 //! backend `fs`, and its SQLite file by the backend `sqlite`. It reads our JSON in turn.
 //!
 //! ```python
