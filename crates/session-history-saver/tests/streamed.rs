@@ -37,7 +37,7 @@ on_every_store! {
         answer.push("sunny.").await.unwrap();
         assert_eq!(answer.text(), "It is sunny.");
         let message = answer.finish().tokens(4).metadata("stop", "end").await.unwrap();
-        assert_eq!(session.messages().await.unwrap(), [message.clone()]);
+        assert_eq!(session.messages().await.unwrap(), std::slice::from_ref(&message));
         assert_eq!((message.content.as_str(), message.status), ("It is sunny.", Status::Delivered));
         assert_eq!((message.tokens, message.model.as_deref()), (Some(4), Some("m")));
         assert!(message.latency_ms.unwrap() >= message.metadata[FIRST_TOKEN_KEY].as_f64().unwrap());
