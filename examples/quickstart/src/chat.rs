@@ -143,7 +143,9 @@ impl Chat {
         let session = match (whole, found.as_slice()) {
             (Some(at), _) => &found[at],
             (None, [session]) => session,
-            (None, []) => return say(&format!("no conversation begins with {beginning}; see /list")),
+            (None, []) => {
+                return say(&format!("no conversation begins with {beginning}; see /list"));
+            }
             (None, several) => {
                 say(&format!("{} conversations begin with {beginning}:", several.len()))?;
                 return several.iter().take(20).try_for_each(|session| say(&summary(session)));
@@ -192,9 +194,9 @@ impl Chat {
 
 /// Whether the user can mend it by typing something else.
 fn is_input_mistake(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<Error>().is_some_and(|error| {
-        matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound)
-    })
+    error
+        .downcast_ref::<Error>()
+        .is_some_and(|error| matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound))
 }
 
 fn say(text: &str) -> Outcome {

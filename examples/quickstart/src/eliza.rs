@@ -46,18 +46,12 @@ const RULES: &[Rule] = &[
         key: &["i", "can't"],
         answers: &["How do you know that you can't {}?", "Perhaps you could {} if you tried."],
     },
-    Rule {
-        key: &["i", "don't"],
-        answers: &["Why don't you {}?", "Would you like to {}?"],
-    },
+    Rule { key: &["i", "don't"], answers: &["Why don't you {}?", "Would you like to {}?"] },
     Rule {
         key: &["i", "am"],
         answers: &["How long have you been {}?", "How do you feel about being {}?"],
     },
-    Rule {
-        key: &["i'm"],
-        answers: &["How long have you been {}?", "Do you enjoy being {}?"],
-    },
+    Rule { key: &["i'm"], answers: &["How long have you been {}?", "Do you enjoy being {}?"] },
     Rule {
         key: &["are", "you"],
         answers: &["Would you prefer it if I were not {}?", "Perhaps I am {}. What do you think?"],
@@ -112,8 +106,8 @@ impl Eliza {
         let matching = RULES.iter().find_map(|rule| Some((rule, rest_after(&words, rule.key)?)));
         let Some((rule, rest)) = matching else { return turn(OTHERWISE, self.given).to_owned() };
         let rest = reflect(rest);
-        let answers: Vec<_> =
-            rule.answers.iter().filter(|answer| !rest.is_empty() || !answer.contains("{}")).collect();
+        let fits = |answer: &&&str| !rest.is_empty() || !answer.contains("{}");
+        let answers: Vec<&str> = rule.answers.iter().filter(fits).copied().collect();
         match answers.as_slice() {
             [] => turn(OTHERWISE, self.given).to_owned(),
             answers => turn(answers, self.given).replace("{}", &rest),
@@ -121,8 +115,9 @@ impl Eliza {
     }
 }
 
-fn turn<T>(answers: &[T], given: usize) -> &T {
-    &answers[given % answers.len()]
+/// The answer whose turn it is.
+fn turn<'a>(answers: &[&'a str], given: usize) -> &'a str {
+    answers[given % answers.len()]
 }
 
 /// The words after the first place where the key words stand.

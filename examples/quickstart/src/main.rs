@@ -31,15 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         prompt()?;
         // Ctrl-C ends the program cleanly, in the middle of an answer too: that is then interrupted.
+        let line = tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            line = lines.recv() => line,
+        };
+        let Some(line) = line.transpose()? else { break };
         let next = tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
-            line = lines.recv() => match line {
-                Some(line) => tokio::select! {
-                    _ = tokio::signal::ctrl_c() => break,
-                    next = chat.take(&line?) => next?,
-                },
-                None => break,
-            },
+            next = chat.take(&line) => next?,
         };
         if next == Next::Quit {
             break;

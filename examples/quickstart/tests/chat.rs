@@ -28,7 +28,8 @@ fn chat(folder: &Path, lines: &str) -> String {
 }
 
 fn shown(output: Output) -> String {
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     out
 }
@@ -143,5 +144,9 @@ fn an_answer_that_was_killed_in_the_middle_is_shown_with_the_text_that_had_arriv
     let id = id_of(&again, "I need my keys");
     let resumed = chat(folder.path(), &format!("/resume {id}\nAre you there\n/quit\n"));
     assert!(resumed.contains("You: I need my keys"), "{resumed}");
-    assert!(resumed.contains("Eliza: Perhaps I am there. What do you think?") || resumed.contains("Eliza: Would you prefer it if I were not there?"), "{resumed}");
+    assert!(
+        resumed.contains("Eliza: Perhaps I am there. What do you think?")
+            || resumed.contains("Eliza: Would you prefer it if I were not there?"),
+        "{resumed}"
+    );
 }
