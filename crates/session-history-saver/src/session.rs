@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use shs_store::{
     ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Page, Result, Role, Seq,
     Session, SessionId, SessionPatch, SessionStats, StoreExt, Timestamp,
@@ -289,6 +289,6 @@ impl SessionHandle {
 
     async fn stored_messages(&self) -> Result<Vec<Message>> {
         let query = MessageQuery::new().with_limit(1_000);
-        self.message_stream(query).boxed().try_collect().await
+        self.message_stream(query).try_collect().await
     }
 }

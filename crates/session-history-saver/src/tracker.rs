@@ -263,7 +263,7 @@ impl SessionTracker {
     ///
     /// # Errors
     /// As [`SessionHandle::save`] and [`Store::close`]. If a session cannot be saved, the store stays
-    /// open, and closing can be tried again.
+    /// open, and closing can be tried again; answers that are begun by then are interrupted at once.
     ///
     /// # Cancel safety
     /// If the future is dropped, whatever was begun goes on; call it again to wait for it.

@@ -104,7 +104,7 @@ on_every_store! {
         let expected = "# Billing, \"urgent\"\n\n- **Session ID:** `s1`\n- **Created:** 2026-11-22 11:30 UTC\n\
             - **User:** alice\n- **Project:** bot\n- **Tags:** a, b\n- **Messages:** 2\n\n---\n\n\
             ## Conversation\n\n### 👤 User `[11:30:00]`\n\nHello, \"you\"\n=1+1 日本語\n\n\
-            ### 🤖 Assistant `[11:30:01]`\n\n=HYPERLINK(\"x\")\n\n";
+            ### 🤖 Assistant `[11:30:01]`\n\n=HYPERLINK(\"x\")\n";
         assert_eq!(markdown, expected);
         let export = history.export(Format::Markdown).session(&id).with_metadata();
         assert!(export.to_string().await.unwrap().contains("> _model=m, tokens=0, latency=0ms_\n"));

@@ -79,10 +79,8 @@ impl Encoder {
     }
 
     pub(super) fn end_session(&mut self, buffer: &mut Vec<u8>) {
-        match self {
-            Self::Json(json) => json.end_session(buffer),
-            Self::Markdown(markdown) => markdown.end_session(buffer),
-            Self::Csv(_) | Self::Text { .. } => {}
+        if let Self::Json(json) = self {
+            json.end_session(buffer);
         }
     }
 

@@ -66,10 +66,6 @@ impl MarkdownLines {
             line(buffer, &format!("> _{}_", details.join(", ")));
         }
     }
-
-    pub(super) fn end_session(&self, buffer: &mut Vec<u8>) {
-        line(buffer, "");
-    }
 }
 
 fn details(message: &Message) -> Vec<String> {

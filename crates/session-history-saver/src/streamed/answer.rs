@@ -32,6 +32,11 @@ use crate::SessionHandle;
 /// Its metadata carry a [lease](shs_store::streaming) while it is pending, and the time to the first text under
 /// [`FIRST_TOKEN_KEY`](super::FIRST_TOKEN_KEY) afterwards.
 ///
+/// A task on the tokio runtime does the saving, also after the answer was dropped. Let
+/// [`SessionTracker::close`](crate::SessionTracker::close) wait for it before the runtime ends; a runtime that
+/// shuts down without it is like a process that dies. If the store cannot be written for more than six
+/// seconds after a drop, the text since the last save is lost, which is logged at level ERROR.
+///
 /// # When someone else changes the message
 /// If it was marked as interrupted, its writer was thought dead: the writer lives and goes on, the message
 /// is pending again. If it is delivered or in error, someone else has completed it on purpose: that

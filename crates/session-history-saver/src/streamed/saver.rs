@@ -226,7 +226,7 @@ impl Saver {
                 }
                 continue;
             }
-            if self.stored && (self.is_due() || renewed.elapsed() >= self.options.lease / 3) {
+            if self.stored && (self.is_due() || renewed.elapsed() >= self.renewal()) {
                 renewed = Instant::now();
                 self.save().await;
             }
@@ -240,11 +240,16 @@ impl Saver {
             // Only the end is waited for.
             return Instant::now() + Duration::from_secs(24 * 60 * 60);
         }
-        let renewal = renewed + self.options.lease / 3;
+        let renewal = renewed + self.renewal();
         match progress.dirty_since {
             Some(since) => renewal.min(since + self.options.save_every),
             None => renewal,
         }
+    }
+
+    /// How often the lease is renewed.
+    fn renewal(&self) -> Duration {
+        (self.options.lease / 3).max(Duration::from_millis(10))
     }
 
     fn is_due(&self) -> bool {
