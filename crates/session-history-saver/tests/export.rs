@@ -145,6 +145,27 @@ on_every_store! {
         assert_eq!(String::from_utf8(bytes).unwrap(), serde_json::to_string_pretty(&transcript).unwrap());
     }
 
+    async fn feature_import_reads_what_the_python_package_exports(history) {
+        let exported = json!({
+            "session_id": "py", "user_id": "alice", "project_id": null, "tags": ["a"],
+            "metadata": {"k": null}, "title": null, "created_at": "2026-11-22T11:30:00+00:00",
+            "updated_at": "2026-11-22T11:30:05.250000+00:00", "message_count": 9, "total_tokens": 0,
+            "duration_seconds": 5.25,
+            "messages": [
+                {"message_id": "m1", "role": "user", "content": "Hello", "timestamp":
+                 "2026-11-22T11:30:00+00:00", "metadata": {}, "status": "delivered", "tokens": 2,
+                 "model": null, "latency_ms": null},
+                {"message_id": "m2", "role": "assistant", "content": "Hi", "timestamp":
+                 "2026-11-22T11:30:05.250000+00:00", "metadata": {}, "status": "delivered", "tokens": 3,
+                 "model": "m", "latency_ms": 410.0}
+            ]
+        });
+        let session = history.import_value(exported, ImportMode::CreateOnly).await.unwrap();
+        assert_eq!((session.message_count, session.total_tokens), (2, 5), "counted anew");
+        assert_eq!(history.session_stats(&session.id).await.unwrap().duration_seconds, Some(5.25));
+        assert_eq!(history.messages(&session.id).await.unwrap()[1].latency_ms, Some(410.0));
+    }
+
     async fn json_lines_come_back(history) {
         talk(&history, "s1").await;
         talk(&history, "s2").await;

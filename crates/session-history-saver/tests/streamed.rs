@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use session_history_saver::streaming::{STREAM_KEY, StreamLease};
+#[cfg(any(feature = "fs", feature = "sqlite"))]
+use session_history_saver::{Config, Location, NewMessage};
 use session_history_saver::{
     ERROR_KEY, ErrorKind, FIRST_TOKEN_KEY, Message, MessagePatch, SessionHandle, SessionTracker,
     Status, Store, StoreExt, StreamOptions, Timestamp,
@@ -297,6 +299,78 @@ async fn close_interrupts_answers_that_are_open_and_waits_for_those_that_were_dr
     let left: Vec<_> = transcript.messages.iter().map(|m| (m.content.as_str(), m.status)).collect();
     assert_eq!(left, [("open", Status::Interrupted), ("dropped", Status::Interrupted)]);
     store.close().await.unwrap();
+}
+
+/// An answer whose writer died long ago, in a store that is then opened again.
+#[cfg(any(feature = "fs", feature = "sqlite"))]
+async fn answers_of_the_dead_are_interrupted_at_the_opening(location: Location) {
+    let config = Config::new().with_location(location);
+    let history = SessionTracker::open(config.clone()).await.unwrap();
+    let session = history.session().await.unwrap();
+    let lease = StreamLease { writer: "dead".to_owned(), until: Timestamp::MIN };
+    let answer = NewMessage::assistant("It is").with_status(Status::Pending);
+    session.append(answer.with_metadata(lease.metadata())).await.unwrap();
+    session.append(NewMessage::tool("").with_status(Status::Pending)).await.unwrap();
+    history.close().await.unwrap();
+
+    let history = SessionTracker::open(config).await.unwrap();
+    let messages = history.messages(session.id()).await.unwrap();
+    assert_eq!(messages[0].content, "It is");
+    assert_eq!(messages[0].status, Status::Interrupted);
+    assert_eq!(messages[1].status, Status::Pending, "without a lease it is the application's");
+    history.close().await.unwrap();
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test]
+async fn answers_of_the_dead_are_interrupted_at_the_opening_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    answers_of_the_dead_are_interrupted_at_the_opening(Location::fs(folder.path())).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn answers_of_the_dead_are_interrupted_at_the_opening_of_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::sqlite(folder.path().join("history.db"));
+    answers_of_the_dead_are_interrupted_at_the_opening(location).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_answers_at_once_lose_no_text() {
+    let (history, frail) = stores::frail();
+    let session = history.session().await.unwrap();
+    let writers = (0..64_usize).map(|number| {
+        let session = session.clone();
+        tokio::spawn(async move {
+            let options = StreamOptions::new()
+                .with_save_bytes(1 + number % 7)
+                .with_save_every(Duration::from_millis(1))
+                .with_max_unsaved(16);
+            let answer = session.stream().id(format!("a{number}")).options(options);
+            let mut answer = answer.begin().await.unwrap();
+            for piece in 0..20 {
+                answer.push(format!("{number}.{piece} ")).await.unwrap();
+            }
+            if number.is_multiple_of(2) {
+                answer.finish().await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    history.close().await.unwrap();
+    let store = session_history_saver::Documents::new("custom", frail);
+    let messages = store.transcript(session.id()).await.unwrap().messages;
+    assert_eq!(messages.len(), 64);
+    for message in messages {
+        let number: usize = message.id.as_str()[1..].parse().unwrap();
+        let text: String = (0..20).map(|piece| format!("{number}.{piece} ")).collect();
+        assert_eq!(message.content, text);
+        let status = if number.is_multiple_of(2) { Status::Delivered } else { Status::Interrupted };
+        assert_eq!(message.status, status);
+    }
 }
 
 #[test]

@@ -150,3 +150,26 @@ fn an_answer_that_was_killed_in_the_middle_is_shown_with_the_text_that_had_arriv
         "{resumed}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_in_the_middle_of_an_answer_ends_cleanly_with_all_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = quickstart(folder.path()).env("QUICKSTART_DELAY_MS", "400").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"I need my keys\n").unwrap();
+    let mut shown = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    while !shown.contains("Eliza: Would it ") {
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
+        shown.push(char::from(byte[0]));
+    }
+    let interrupted =
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert!(child.wait().unwrap().success());
+    let again = chat(folder.path(), "/stats\n");
+    assert!(again.contains("Eliza: Would it  … (interrupted)"), "{again}");
+    assert!(again.contains("(0 not ended)"), "{again}");
+}

@@ -58,7 +58,10 @@ impl CsvRows {
 }
 
 fn write_row(buffer: &mut Vec<u8>, cells: &[&str; COLUMNS.len()]) {
-    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(buffer);
+    let mut writer = WriterBuilder::new()
+        .terminator(Terminator::CRLF)
+        .buffer_capacity(256) // made anew for each row
+        .from_writer(buffer);
     writer.write_record(cells).expect("writing to memory does not fail, and the columns are fixed");
     writer.flush().expect("writing to memory does not fail");
 }

@@ -242,7 +242,8 @@ impl Export {
     ///
     /// # Errors
     /// As [`to_string`](Self::to_string), and [`Unavailable`](ErrorKind::Unavailable), naming the path, if
-    /// it cannot be written. A file that was there is then as it was, and nothing else is left behind.
+    /// it cannot be written. A file that was there is then as it was, and nothing else is left behind; but
+    /// if only the last step failed, to sync the folder, the new file is there.
     ///
     /// # Cancel safety
     /// If the future is dropped, the same holds, or the whole file is there.
