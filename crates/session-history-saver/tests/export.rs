@@ -2,6 +2,10 @@
 
 mod stores;
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use futures::FutureExt;
 use serde_json::{Value, json};
 use session_history_saver::export::Format;
@@ -10,6 +14,7 @@ use session_history_saver::{
     Transcript,
 };
 use stores::on_every_store;
+use tokio::io::AsyncWrite;
 
 /// A session with everything that is hard to write.
 async fn talk(history: &SessionTracker, id: &str) {
@@ -229,6 +234,77 @@ async fn a_file_that_cannot_be_written_names_its_path_and_leaves_nothing() {
     assert!(history.export(Format::Csv).to_file(&path).await.is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no draft remains");
+}
+
+/// Takes everything, and remembers how much came at once.
+#[derive(Default)]
+struct Measure {
+    total: usize,
+    largest: usize,
+}
+
+impl AsyncWrite for Measure {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.total += bytes.len();
+        self.largest = self.largest.max(bytes.len());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_written_piece_by_piece() {
+    let (history, _) = stores::frail();
+    let session = history.session().await.unwrap();
+    let batch = (0..5_000).map(|n| NewMessage::user(format!("{n} {}", "x".repeat(1_000))));
+    history.store().append_all(session.id(), batch.collect()).await.unwrap();
+    for format in Format::ALL {
+        let mut measure = Measure::default();
+        history.export(*format).session(session.id()).to_writer(&mut measure).await.unwrap();
+        assert!(measure.total > 5_000_000, "{format}");
+        assert!(measure.largest < 100_000, "{format}: {} bytes at once", measure.largest);
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_is_dropped_at_any_await_leaves_the_old_file_or_the_new_one() {
+    let (history, _) = stores::frail();
+    let session = history.session().await.unwrap();
+    let batch = (0..500).map(|n| NewMessage::user(format!("{n} {}", "x".repeat(1_000))));
+    history.store().append_all(session.id(), batch.collect()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let export = history.export(Format::JsonLines);
+    let new = export.to_string().await.unwrap();
+    for polls in 0..40 {
+        std::fs::write(&path, "old").unwrap();
+        let mut writing = Box::pin(export.to_file(&path));
+        for _ in 0..polls {
+            if futures::poll!(&mut writing).is_ready() {
+                break;
+            }
+            // Gives the threads that write a turn.
+            tokio::task::spawn_blocking(|| {}).await.unwrap();
+        }
+        drop(writing);
+        // A thread that was begun may still finish; it does so whole.
+        while std::fs::read_dir(folder.path()).unwrap().count() > 1 {
+            tokio::task::yield_now().await;
+        }
+        let left = std::fs::read_to_string(&path).unwrap();
+        assert!(left == "old" || left == new, "after {polls} polls");
+    }
 }
 
 #[cfg(unix)]
