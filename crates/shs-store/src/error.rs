@@ -1,8 +1,10 @@
 //! One error for every store, made for acting on.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{MessageId, SessionId};
 
@@ -63,9 +65,11 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// An error of a store: a [kind](ErrorKind), what it was doing, and with which ids.
 ///
 /// It is one word wide. Its message never holds the content of a conversation. The cause, where there
-/// is one, is in [`source`](StdError::source), not in the message.
+/// is one, is in [`source`](StdError::source), not in the message. Clones share the cause.
+#[derive(Clone)]
 pub struct Error(Box<Context>);
 
+#[derive(Clone)]
 struct Context {
     kind: ErrorKind,
     detail: Cow<'static, str>,
@@ -73,7 +77,7 @@ struct Context {
     op: Option<&'static str>,
     session: Option<SessionId>,
     message: Option<MessageId>,
-    source: Option<Source>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -153,7 +157,7 @@ impl Error {
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -224,6 +228,13 @@ impl fmt::Debug for Error {
             .field("message", message)
             .field("source", source)
             .finish()
+    }
+}
+
+impl From<Infallible> for Error {
+    /// For conversions that may fail in general and cannot here.
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

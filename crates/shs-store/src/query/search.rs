@@ -117,6 +117,20 @@ impl SearchQuery {
     }
 }
 
+impl From<&str> for SearchQuery {
+    /// As [`SearchQuery::new`].
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for SearchQuery {
+    /// As [`SearchQuery::new`].
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
 impl SearchQuery {
     /// Where the page begins: after the message that arrived as this one; for backends.
     ///

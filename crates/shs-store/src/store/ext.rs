@@ -93,16 +93,7 @@ pub trait StoreExt: Store {
             }
             _ => None,
         };
-        Ok(SessionStats {
-            session_id: session.id,
-            message_count: session.message_count,
-            total_tokens: session.total_tokens,
-            duration_seconds,
-            user_id: session.user_id,
-            project_id: session.project_id,
-            created_at: session.created_at,
-            updated_at: session.updated_at,
-        })
+        Ok(SessionStats::new(&session, duration_seconds))
     }
 
     /// Marks streamed messages as interrupted whose lease ran out before `now`, and says how many.
@@ -199,4 +190,20 @@ pub struct SessionStats {
     pub created_at: Timestamp,
     /// When it was last written to.
     pub updated_at: Timestamp,
+}
+
+impl SessionStats {
+    /// The figures of a session whose messages span so many seconds.
+    pub fn new(session: &Session, duration_seconds: Option<f64>) -> Self {
+        Self {
+            session_id: session.id.clone(),
+            message_count: session.message_count,
+            total_tokens: session.total_tokens,
+            duration_seconds,
+            user_id: session.user_id.clone(),
+            project_id: session.project_id.clone(),
+            created_at: session.created_at,
+            updated_at: session.updated_at,
+        }
+    }
 }

@@ -1,0 +1,99 @@
+//! Files appear whole or not at all: the one place that writes them.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shs_store::{Error, ErrorKind, Result};
+use tempfile::{Builder, NamedTempFile};
+use tokio::io::AsyncWrite;
+use tokio::task::spawn_blocking;
+
+/// A file that is being written under another name. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Draft {
+    path: PathBuf,
+    file: tokio::fs::File,
+    draft: NamedTempFile,
+}
+
+impl Draft {
+    /// Creates the draft in the folder of `path`, and that folder if it is missing.
+    pub(super) async fn create(path: PathBuf) -> Result<Self> {
+        let target = path.clone();
+        let created = in_background(move || {
+            fs::create_dir_all(folder_of(&target))?;
+            let draft = new_draft(&target)?;
+            let file = draft.reopen()?;
+            Ok((draft, file))
+        });
+        let (draft, file) = created.await.map_err(|error| cannot_write(&path, error))?;
+        Ok(Self { path, file: tokio::fs::File::from_std(file), draft })
+    }
+
+    /// Where to write to.
+    pub(super) fn writer(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
+        &mut self.file
+    }
+
+    /// Gives the file its name. Whatever was written must have been flushed.
+    pub(super) async fn publish(self) -> Result<()> {
+        let Self { path, file, draft } = self;
+        let target = path.clone();
+        // One unit, which finishes even if the caller goes away.
+        let published = in_background(move || {
+            draft.as_file().sync_all()?;
+            drop(file);
+            draft.persist(&target).map_err(|error| error.error)?;
+            sync_folder(folder_of(&target))
+        });
+        published.await.map_err(|error| cannot_write(&path, error))
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A draft with the permissions of the file that it will replace, or those of any new file.
+fn new_draft(target: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(".").suffix(".draft");
+    let existing = fs::metadata(target).ok().map(|metadata| metadata.permissions());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A temporary file is private otherwise. The process' umask is taken off.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let draft = builder.tempfile_in(folder_of(target))?;
+    if let Some(permissions) = existing {
+        draft.as_file().set_permissions(permissions)?;
+    }
+    Ok(draft)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A folder cannot be opened as a file here; the file system keeps the order itself.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    let detail = format!("the file {} cannot be written", path.display());
+    Error::new(ErrorKind::Unavailable, detail).with_op("export").with_source(error)
+}

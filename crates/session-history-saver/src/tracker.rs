@@ -1,0 +1,286 @@
+//! The tracker: the way into a history.
+
+use std::sync::Arc;
+
+use shs_store::{
+    Deleted, Hit, Message, Page, Result, SearchQuery, Session, SessionId, SessionPatch,
+    SessionQuery, SessionStats, Stats, StatsQuery, Store, StoreExt, Timestamp, TracedStore,
+};
+
+use crate::tasks::Tasks;
+use crate::unsaved::Unsaved;
+use crate::{Config, Saving, SessionHandle, StartSession, Track, open_store};
+
+/// Keeps conversations in a store: starts, resumes and ends sessions, finds them again, exports and imports.
+///
+/// Clones are cheap, and share the store and what is not saved yet. A tracker is made to be kept for the
+/// life of a program and shared by its tasks; end it with [`close`](Self::close).
+///
+/// # Saving at the end
+/// With [`Saving::AtEnd`], a session and its messages stay in the memory of this process until
+/// [`SessionHandle::end`] or [`SessionHandle::save`]. Reading through a handle, or with
+/// [`get`](Self::get), [`messages`](Self::messages) and [`session_stats`](Self::session_stats), shows
+/// them, the messages with the number [`Seq::ZERO`](shs_store::Seq::ZERO), because it is the store that
+/// numbers them; lists, search, totals and exports show what is in the store. Saving only
+/// appends: what others wrote to the session stays. What is not saved when the process ends is lost.
+///
+/// # Examples
+/// ```
+/// use session_history_saver::{Config, Location, SessionTracker};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// let session = history.session().user("alice").title("Billing").start().await?;
+/// session.user("I was double-charged.").await?;
+/// session.assistant("I can see it. Fixed.").tokens(18).model("claude-3-sonnet").await?;
+/// session.end().await?;
+///
+/// assert_eq!(history.session_stats(session.id()).await?.message_count, 2);
+/// history.close().await?;
+/// # Ok::<_, session_history_saver::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionTracker {
+    store: Arc<dyn Store>,
+    defaults: Arc<Defaults>,
+    unsaved: Arc<Unsaved>,
+    tasks: Arc<Tasks>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Defaults {
+    user: Option<String>,
+    project: Option<String>,
+    saving: Saving,
+}
+
+impl SessionTracker {
+    /// Opens the store that the configuration names, with a [`TracedStore`] around it.
+    ///
+    /// Streamed answers whose writer has died are marked as interrupted: see
+    /// [`streaming`](shs_store::streaming).
+    ///
+    /// # Errors
+    /// As [`open_store`], and as [`StoreExt::interrupt_stale_streams`].
+    pub async fn open(config: Config) -> Result<Self> {
+        let store = TracedStore::new(open_store(config.location()).await?);
+        store.interrupt_stale_streams(Timestamp::now()).await?;
+        let defaults = Defaults {
+            user: config.default_user().map(str::to_owned),
+            project: config.default_project().map(str::to_owned),
+            saving: config.saving(),
+        };
+        Ok(Self { defaults: Arc::new(defaults), ..Self::new(store) })
+    }
+
+    /// Keeps conversations in this store, which may be your own.
+    ///
+    /// Wrap it in a [`TracedStore`] to have a span for each operation, as [`open`](Self::open) does.
+    pub fn new(store: impl Store) -> Self {
+        Self::with_store(Arc::new(store))
+    }
+
+    /// Keeps conversations in this store, which may be shared.
+    pub fn with_store(store: Arc<dyn Store>) -> Self {
+        Self { store, defaults: Arc::default(), unsaved: Arc::default(), tasks: Arc::default() }
+    }
+
+    /// This tracker, with a user for sessions that are started without one.
+    #[must_use]
+    pub fn with_default_user(mut self, user_id: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.defaults).user = Some(user_id.into());
+        self
+    }
+
+    /// This tracker, with a project for sessions that are started without one.
+    #[must_use]
+    pub fn with_default_project(mut self, project_id: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.defaults).project = Some(project_id.into());
+        self
+    }
+
+    /// This tracker, with messages saved then.
+    #[must_use]
+    pub fn with_saving(mut self, saving: Saving) -> Self {
+        Arc::make_mut(&mut self.defaults).saving = saving;
+        self
+    }
+
+    /// The store, for everything that the tracker has no short form for.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// When messages are saved.
+    pub fn saving(&self) -> Saving {
+        self.defaults.saving
+    }
+
+    /// Begins to describe a session to be started.
+    #[doc(alias = "start_session")]
+    #[doc(alias = "track_session")]
+    pub fn session(&self) -> StartSession {
+        StartSession::new(self.clone(), self.defaults.user.clone(), self.defaults.project.clone())
+    }
+
+    /// Records calls of a function as sessions, under this name: see [`Track`].
+    pub fn track(&self, function: impl Into<String>) -> Track {
+        Track::new(self.session(), function.into())
+    }
+
+    /// A handle to a session, without looking whether it is there: its operations find out.
+    ///
+    /// Messages added with it are saved at once, unless the session was started or resumed with
+    /// [`Saving::AtEnd`].
+    pub fn handle(&self, id: &SessionId) -> SessionHandle {
+        SessionHandle::new(self.clone(), id.clone())
+    }
+
+    /// Goes on with a session; one that was ended is active again.
+    ///
+    /// # Errors
+    /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is none.
+    #[doc(alias = "resume_session")]
+    pub async fn resume(&self, id: &SessionId) -> Result<SessionHandle> {
+        if self.get(id).await?.is_ended() {
+            self.store.update_session(id, SessionPatch::new().reopened()).await?;
+        }
+        if self.saving() == Saving::AtEnd {
+            self.unsaved.resume(id);
+        }
+        Ok(self.handle(id))
+    }
+
+    /// Saves what is unsaved of a session and marks it as ended: see [`SessionHandle::end`].
+    ///
+    /// # Errors
+    /// As [`SessionHandle::end`].
+    #[doc(alias = "end_session")]
+    pub async fn end(&self, id: &SessionId) -> Result<Session> {
+        self.handle(id).end().await
+    }
+
+    /// A session, without its messages.
+    ///
+    /// # Errors
+    /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is none;
+    /// [`StoreExt::find_session`] makes that a `None`.
+    #[doc(alias = "get_session")]
+    pub async fn get(&self, id: &SessionId) -> Result<Session> {
+        self.handle(id).info().await
+    }
+
+    /// All messages of a session, as said.
+    ///
+    /// # Errors
+    /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is no such session.
+    #[doc(alias = "get_messages")]
+    pub async fn messages(&self, id: &SessionId) -> Result<Vec<Message>> {
+        self.handle(id).messages().await
+    }
+
+    /// A page of the sessions in the store.
+    ///
+    /// # Errors
+    /// As [`Store::list_sessions`].
+    #[doc(alias = "list_sessions")]
+    pub async fn list(&self, query: SessionQuery) -> Result<Page<Session>> {
+        self.store.list_sessions(&query).await
+    }
+
+    /// A page of the messages in the store that match, each with its session.
+    ///
+    /// A plain string is a query as well: `history.search("double charge")`.
+    ///
+    /// # Errors
+    /// As [`Store::search`].
+    pub async fn search(&self, query: impl Into<SearchQuery> + Send) -> Result<Page<Hit>> {
+        let query = query.into();
+        self.store.search(&query).await
+    }
+
+    /// Totals over everything in the store.
+    ///
+    /// `active_sessions` counts the sessions in the store that were not ended, by whichever process; in
+    /// the Python package it is the number of sessions in the memory of this one.
+    ///
+    /// # Errors
+    /// As [`Store::stats`].
+    pub async fn stats(&self) -> Result<Stats> {
+        self.stats_of(StatsQuery::new()).await
+    }
+
+    /// Totals over what the query asks for.
+    ///
+    /// # Errors
+    /// As [`Store::stats`].
+    pub async fn stats_of(&self, query: StatsQuery) -> Result<Stats> {
+        self.store.stats(&query).await
+    }
+
+    /// The figures of one session.
+    ///
+    /// # Errors
+    /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is none.
+    pub async fn session_stats(&self, id: &SessionId) -> Result<SessionStats> {
+        self.handle(id).stats().await
+    }
+
+    /// Deletes a session with all its messages, saved or not; `false` if there was none.
+    ///
+    /// # Errors
+    /// As [`Store::delete_session`].
+    #[doc(alias = "delete_session")]
+    pub async fn delete(&self, id: &SessionId) -> Result<bool> {
+        let deleted = self.store.delete_session(id).await?;
+        // A session that exists only here was there too.
+        let never_saved = self.unsaved.remove(id).is_some_and(|draft| draft.is_new());
+        Ok(deleted || never_saved)
+    }
+
+    /// Deletes all sessions of a user, saved or not, and says what was deleted from the store.
+    ///
+    /// # Errors
+    /// As [`Store::delete_user`].
+    pub async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
+        self.unsaved.remove_user(user_id);
+        self.store.delete_user(user_id).await
+    }
+
+    /// Waits until everything that was acknowledged is on disk: see [`Store::flush`].
+    ///
+    /// # Errors
+    /// As [`Store::flush`].
+    pub async fn flush(&self) -> Result<()> {
+        self.store.flush().await
+    }
+
+    /// Ends the work of this tracker and all its clones, and closes the store.
+    ///
+    /// Streamed answers that are still open are saved as interrupted, sessions that are unsaved are saved but
+    /// not ended, and tasks that end sessions or save answers are waited for. Closing again does nothing.
+    ///
+    /// # Errors
+    /// As [`SessionHandle::save`] and [`Store::close`]. If a session cannot be saved, the store stays
+    /// open, and closing can be tried again; answers that are begun by then are interrupted at once.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, whatever was begun goes on; call it again to wait for it.
+    pub async fn close(&self) -> Result<()> {
+        self.tasks.stop().await;
+        for id in self.unsaved.ids() {
+            self.unsaved.save(&*self.store, &id).await?;
+            self.unsaved.forget(&id);
+        }
+        self.store.close().await
+    }
+
+    pub(crate) fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}

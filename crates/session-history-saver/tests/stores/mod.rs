@@ -1,0 +1,146 @@
+//! The stores that the tests run on, and the macro that runs each test on all of them.
+
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses a part of it")]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use session_history_saver::document::Revision;
+use session_history_saver::{
+    Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionId, SessionTracker,
+};
+
+/// Runs each test on every store of this build, and on one of our own.
+macro_rules! on_every_store {
+    ($($(#[$meta:meta])* async fn $name:ident($history:ident) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "not every test needs all")]
+            use super::*;
+
+            async fn check($history: SessionTracker) $body
+
+            #[tokio::test]
+            async fn custom() {
+                let (history, _) = stores::frail();
+                check(history).await;
+            }
+
+            #[cfg(feature = "memory")]
+            #[tokio::test]
+            async fn memory() {
+                check(SessionTracker::new(session_history_saver::memory::MemoryStore::new())).await;
+            }
+
+            #[cfg(feature = "fs")]
+            #[tokio::test]
+            async fn fs() {
+                let folder = tempfile::tempdir().unwrap();
+                let store = session_history_saver::fs::FsStore::open(folder.path()).await.unwrap();
+                let history = SessionTracker::new(store);
+                check(history.clone()).await;
+                history.close().await.unwrap();
+            }
+
+            #[cfg(feature = "sqlite")]
+            #[tokio::test]
+            async fn sqlite() {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("history.db");
+                let store = session_history_saver::sqlite::SqliteStore::open(&path).await.unwrap();
+                let history = SessionTracker::new(store);
+                check(history.clone()).await;
+                history.close().await.unwrap();
+            }
+        }
+    )+};
+}
+
+pub(crate) use on_every_store;
+
+/// A backend as users write one, whose storage can be made to fail.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frail {
+    documents: Arc<Mutex<HashMap<SessionId, Document>>>,
+    broken: Arc<AtomicBool>,
+    writes_are_lost: Arc<AtomicBool>,
+}
+
+/// A tracker over a frail store, and the store's insides.
+pub(crate) fn frail() -> (SessionTracker, Frail) {
+    let frail = Frail::default();
+    (SessionTracker::new(Documents::new("custom", frail.clone())), frail)
+}
+
+impl Frail {
+    /// Makes every access fail from now on, or work again.
+    pub(crate) fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    /// Makes every write be stored and reported as failed, or work again.
+    pub(crate) fn set_reporting_failure(&self, reporting: bool) {
+        self.writes_are_lost.store(reporting, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the storage is gone"));
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&self) -> Result<bool> {
+        if self.writes_are_lost.load(Ordering::SeqCst) {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the storage went away after the write",
+            ));
+        }
+        Ok(true)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Document>> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl DocumentStore for Frail {
+    async fn load(&self, id: &SessionId) -> Result<Option<Document>> {
+        self.check()?;
+        Ok(self.lock().get(id).cloned())
+    }
+
+    async fn save(&self, document: &Document, expected: Option<Revision>) -> Result<bool> {
+        self.check()?;
+        let mut documents = self.lock();
+        let id = &document.session().id;
+        if documents.get(id).map(Document::revision) != expected {
+            return Ok(false);
+        }
+        documents.insert(id.clone(), document.clone());
+        self.acknowledge()
+    }
+
+    async fn delete(&self, id: &SessionId, expected: Revision) -> Result<bool> {
+        self.check()?;
+        let mut documents = self.lock();
+        if documents.get(id).map(Document::revision) != Some(expected) {
+            return Ok(false);
+        }
+        documents.remove(id);
+        self.acknowledge()
+    }
+
+    async fn ids(&self) -> Result<Vec<SessionId>> {
+        self.check()?;
+        Ok(self.lock().keys().cloned().collect())
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
