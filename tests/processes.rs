@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use session_history_saver::{
-    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, Status, Store, StoreExt,
-    open_store,
+    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, Status,
+    Store, StoreExt, open_store,
 };
 use shs_sqlite::SqliteOptions;
 use shs_store::streaming::STREAM_KEY;
@@ -50,7 +50,12 @@ fn note(acknowledged: &mut HashMap<String, u64>, line: &str) {
 
 /// Every acknowledged message is there once under its number, whole; numbers have no gap; counts and search agree.
 /// `unknown` says how many may be there that were not acknowledged.
-async fn audit(store: &dyn Store, session: &SessionId, acknowledged: &HashMap<String, u64>, unknown: usize) {
+async fn audit(
+    store: &dyn Store,
+    session: &SessionId,
+    acknowledged: &HashMap<String, u64>,
+    unknown: usize,
+) {
     let transcript = store.transcript(session).await.unwrap();
     let stored = store.session(session).await.unwrap();
     assert_eq!(stored.message_count, transcript.messages.len() as u64);
@@ -59,7 +64,8 @@ async fn audit(store: &dyn Store, session: &SessionId, acknowledged: &HashMap<St
     for (message, expected) in transcript.messages.iter().zip(1..) {
         assert_eq!(message.seq.get(), expected, "numbers have no gap");
         let (name, number) = message.id.as_str().rsplit_once('-').unwrap();
-        let text = format!("{name} {number} {}", "word ".repeat(number.parse::<usize>().unwrap() % 50));
+        let text =
+            format!("{name} {number} {}", "word ".repeat(number.parse::<usize>().unwrap() % 50));
         assert_eq!(message.content, text, "a message is whole");
         assert!(found.insert(message.id.to_string(), message.seq.get()).is_none());
     }
@@ -140,14 +146,17 @@ async fn a_killed_writer_loses_nothing_in_files() {
 async fn interrupted(scheme: &str) {
     let place = Place::new(scheme).await;
     let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
-    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 2_000 {}
+    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 2_000
+    {
+    }
     child.kill().await;
     let store = place.open().await;
     let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Interrupted);
     assert!(!message.metadata.contains_key(STREAM_KEY));
     assert!(message.content.starts_with("word0 word1 word2 "), "{:?}", message.content.get(..40));
-    let found = store.search(&SearchQuery::new("word7").with_status(Status::Interrupted)).await.unwrap();
+    let found =
+        store.search(&SearchQuery::new("word7").with_status(Status::Interrupted)).await.unwrap();
     assert_eq!(found.items.len(), 1);
 }
 
@@ -165,7 +174,8 @@ async fn an_answer_whose_process_dies_is_marked_in_files() {
 async fn an_answer_of_a_living_process_is_left_alone() {
     let place = Place::new("sqlite").await;
     let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
-    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 500 {}
+    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 500 {
+    }
     let store = place.open().await;
     let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Pending);
@@ -177,7 +187,8 @@ async fn an_answer_of_a_living_process_is_left_alone() {
 async fn a_database_locked_by_another_process_is_an_error_until_it_is_free() {
     let place = Place::new("sqlite").await;
     let path = place.url.strip_prefix("sqlite:").unwrap();
-    let open = || SqliteOptions::new(path).with_busy_timeout(std::time::Duration::from_millis(200)).open();
+    let open =
+        || SqliteOptions::new(path).with_busy_timeout(std::time::Duration::from_millis(200)).open();
     let store = open().await.unwrap();
     let mut child = Process::start(CHILD, &["hold", path]);
     assert_eq!(child.line().await.as_deref(), Some("held"));

@@ -79,8 +79,13 @@ async fn its_database_opens_as_it_is() {
 
     // The original is beside it, and the package itself still reads it.
     let backup = folder.path().join("history.db.python-backup");
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.iter().filter(|n| n.to_string_lossy().contains("backup")).count(), 1, "{names:?}");
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(
+        names.iter().filter(|n| n.to_string_lossy().contains("backup")).count(),
+        1,
+        "{names:?}"
+    );
     let again = tempfile::tempdir().unwrap();
     let copy = again.path().join("history.db");
     std::fs::copy(&backup, &copy).unwrap();
@@ -119,7 +124,10 @@ async fn a_json_file_cut_in_half_is_refused_and_nothing_is_changed() {
     std::fs::write(folder.path().join("b.json"), half).unwrap();
     let error = FsStore::open(folder.path()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(error.to_string().contains("b.json") && error.to_string().contains("line 1"), "{error}");
+    assert!(
+        error.to_string().contains("b.json") && error.to_string().contains("line 1"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_to_string(folder.path().join("a.json")).unwrap(), whole);
     assert_eq!(std::fs::read_to_string(folder.path().join("b.json")).unwrap(), half);
 
@@ -141,7 +149,8 @@ async fn the_package_imports_what_is_exported_here() {
             let transcript: Transcript = serde_json::from_value(theirs).unwrap();
             let path = folder.path().join("export.json");
             std::fs::write(&path, serde_json::to_vec(&transcript).unwrap()).unwrap();
-            let read: Value = serde_json::from_str(&python::script(&python, "import.py", &path)).unwrap();
+            let read: Value =
+                serde_json::from_str(&python::script(&python, "import.py", &path)).unwrap();
             let ours = serde_json::to_value(&transcript).unwrap();
             assert_same(ours.as_object().unwrap(), read.as_object().unwrap());
         }

@@ -37,7 +37,7 @@ async fn write(url: &str, session: &str, name: &str, count: usize) -> Result<()>
     let id = SessionId::new(session)?;
     let tasks: Vec<_> = (0..8)
         .map(|task| {
-            let (store, id, name) = (store.clone(), id.clone(), name.to_owned());
+            let (store, id, name) = (std::sync::Arc::clone(&store), id.clone(), name.to_owned());
             tokio::spawn(async move {
                 let mut number = task;
                 while count == 0 || number < count {

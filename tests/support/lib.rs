@@ -9,6 +9,9 @@ pub mod python;
 /// # Panics
 /// If the environment variable `CI` is set.
 pub fn skip(test: &str, why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{test} may not be skipped in CI, and cannot run: {why}");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{test} may not be skipped in CI, and cannot run: {why}"
+    );
     eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
 }

@@ -19,7 +19,9 @@ impl Mount {
     pub fn new(size: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let options = format!("size={size},mode=0777");
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()))?;
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(folder.path()))?;
         Ok(Self { folder })
     }
 
@@ -33,7 +35,8 @@ impl Mount {
     /// # Panics
     /// If that fails, as it does while a file is open for writing.
     pub fn make_read_only(&self) {
-        run(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path())).expect("it remounts");
+        run(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()))
+            .expect("it remounts");
     }
 }
 
