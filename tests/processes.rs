@@ -142,18 +142,28 @@ async fn a_killed_writer_loses_nothing_in_files() {
     killed("fs").await;
 }
 
+/// Waits until a child that streams an answer has stored so many bytes of it; says how many it has.
+async fn until_stored(child: &mut Process, bytes: usize) -> usize {
+    loop {
+        let line = child.line().await.expect("it streams until it is killed");
+        let stored = line.parse().unwrap();
+        if stored >= bytes {
+            return stored;
+        }
+    }
+}
+
 /// A process that dies in the middle of an answer leaves what was saved, marked at the next opening.
 async fn interrupted(scheme: &str) {
     let place = Place::new(scheme).await;
     let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
-    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 2_000
-    {
-    }
+    let stored = until_stored(&mut child, 2_000).await;
     child.kill().await;
     let store = place.open().await;
     let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Interrupted);
     assert!(!message.metadata.contains_key(STREAM_KEY));
+    assert!(message.content.len() >= stored);
     assert!(message.content.starts_with("word0 word1 word2 "), "{:?}", message.content.get(..40));
     let found =
         store.search(&SearchQuery::new("word7").with_status(Status::Interrupted)).await.unwrap();
@@ -174,8 +184,7 @@ async fn an_answer_whose_process_dies_is_marked_in_files() {
 async fn an_answer_of_a_living_process_is_left_alone() {
     let place = Place::new("sqlite").await;
     let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
-    while child.line().await.expect("it streams until it is killed").parse::<u64>().unwrap() < 500 {
-    }
+    until_stored(&mut child, 500).await;
     let store = place.open().await;
     let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Pending);

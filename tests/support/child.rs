@@ -2,7 +2,7 @@
 //!
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
-//! - `answer URL SESSION`: streams an answer without end, and prints the number of words it has pushed.
+//! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
 
 use std::io::{Read, Write};
@@ -65,7 +65,8 @@ async fn answer(url: &str, session: &str) -> Result<()> {
     let mut answer = session.stream().begin().await?;
     for number in 0_u64.. {
         answer.push(format!("word{number} ")).await?;
-        say(&number.to_string());
+        // Only what is stored is promised to be there after a kill.
+        say(&session.last(1).await?[0].content.len().to_string());
     }
     Ok(())
 }

@@ -116,13 +116,14 @@ impl SqliteStore {
 
     async fn try_open(options: SqliteOptions) -> Result<Self> {
         open::check_path(&options.path)?;
+        let lock = Presence::prepare(&options.path)?;
         let mut connection = open::connect_writer(&options, true).await?;
         open::check_sqlite(&mut connection).await?;
         open::migrate(&mut connection, &options.path, &options.clock).await?;
-        let path = options.path.clone();
-        let arrival = tokio::task::spawn_blocking(move || Presence::arrive(&path)).await.map_err(
-            |error| Error::new(ErrorKind::Internal, "opening was ended").with_source(error),
-        )?;
+        let arrival =
+            tokio::task::spawn_blocking(move || Presence::arrive(lock)).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, "opening was ended").with_source(error)
+            })?;
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
         let readers = open::readers(&options);
         let (queue, receiver) = mpsc::channel(options.queue);

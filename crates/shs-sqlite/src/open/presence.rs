@@ -1,7 +1,10 @@
 //! Who has a database open.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use shs_store::{Error, ErrorKind, Result};
 
 /// A mark that this store has the database open, held as a shared lock on a file beside it.
 ///
@@ -21,18 +24,31 @@ pub(crate) struct Arrival {
 }
 
 impl Presence {
+    /// Opens the lock file, which tells whether the folder can be written: SQLite only says that it cannot
+    /// open the database.
+    ///
+    /// # Errors
+    /// `Unavailable`, with the reason.
+    pub(crate) fn prepare(database: &Path) -> Result<File> {
+        let path = lock_path(database);
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
+            let why = match error.kind() {
+                io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+                io::ErrorKind::PermissionDenied => {
+                    "permission denied; the folder has to be writable"
+                }
+                io::ErrorKind::StorageFull => "the disk is full; free space and repeat",
+                _ => "the folder has to exist and be writable",
+            };
+            let detail = format!("{} cannot be opened: {why}", path.display());
+            Error::new(ErrorKind::Unavailable, detail).with_source(error)
+        })
+    }
+
     /// Comes in. Blocks while another store that came in alone looks around.
     ///
     /// Where the file system has no locks, nobody is ever known to be alone.
-    pub(crate) fn arrive(database: &Path) -> Arrival {
-        let path = lock_path(database);
-        let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
-            Ok(file) => file,
-            Err(error) => {
-                tracing::warn!(%error, "no lock file beside the database; interrupted answers wait for their lease");
-                return Arrival { file: None, alone: false };
-            }
-        };
+    pub(crate) fn arrive(file: File) -> Arrival {
         let alone = file.try_lock().is_ok();
         if !alone && let Err(error) = file.lock_shared() {
             tracing::warn!(%error, "no file locks here; interrupted answers wait for their lease");
