@@ -84,3 +84,8 @@ pub use streamed::{
 };
 pub use tracker::SessionTracker;
 pub use turn::Turn;
+
+/// The code of README.md compiles and runs.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
