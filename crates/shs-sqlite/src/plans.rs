@@ -35,7 +35,9 @@ impl Subscriber for Statements {
         event.record(&mut statement);
         let Statement { summary, whole } = statement;
         let sql = if whole.trim().is_empty() { summary } else { whole };
-        self.0.lock().unwrap().insert(sql.trim().to_owned());
+        // No literal of ours has a semicolon in it.
+        let statements = sql.split(';').map(|sql| sql.trim().to_owned());
+        self.0.lock().unwrap().extend(statements);
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}

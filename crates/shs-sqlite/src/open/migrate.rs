@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::python;
 use crate::error::Failure;
-use crate::write::Transaction;
+use crate::write::{Models, Transaction};
 
 /// Says that a database is this library's: "SHS1".
 const APPLICATION_ID: i64 = 0x5348_5331;
@@ -71,7 +71,8 @@ async fn advance(connection: &mut SqliteConnection, clock: &Arc<dyn Clock>) -> R
         Found::Python => {
             python::set_aside(connection).await?;
             run(connection, 0).await?;
-            let mut transaction = Transaction::new(connection, Arc::clone(clock));
+            let mut models = Models::default();
+            let mut transaction = Transaction::new(connection, Arc::clone(clock), &mut models);
             let counts = python::migrate(&mut transaction).await?;
             tracing::info!(
                 sessions = counts.sessions,

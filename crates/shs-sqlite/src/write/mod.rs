@@ -21,16 +21,17 @@ mod transaction;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shs_store::{Clock, Durability, Error, ErrorKind, Result};
+use shs_store::{Durability, Error, ErrorKind, Result};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::append::Append;
+use self::append::Frame;
 pub(crate) use self::copy::{Fork, Import};
 pub(crate) use self::message::{DeleteMessage, UpdateMessage};
 pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateSession};
-pub(crate) use self::transaction::Transaction;
-use crate::error::{Failure, spoils_connection, translate};
+pub(crate) use self::transaction::{Models, Transaction};
+use crate::error::{Failure, is_busy, spoils_connection, translate};
 use crate::open::connect_writer;
 use crate::options::SqliteOptions;
 
@@ -161,11 +162,12 @@ impl Queued {
 pub(crate) struct Writer {
     options: SqliteOptions,
     connection: Option<SqliteConnection>,
+    models: Models,
 }
 
 impl Writer {
     pub(crate) fn new(options: SqliteOptions, connection: SqliteConnection) -> Self {
-        Self { options, connection: Some(connection) }
+        Self { options, connection: Some(connection), models: Models::default() }
     }
 
     /// Works until every sender of the queue is gone and the queue is empty; then closes the database.
@@ -214,28 +216,46 @@ impl Writer {
         if sync && let Err(error) = execute(&mut connection, "PRAGMA synchronous = FULL").await {
             return Err(Broken::Outside(Arc::new(error)));
         }
-        if let Err(error) = execute(&mut connection, "BEGIN IMMEDIATE").await {
-            self.keep_unless_spoiled(connection, &error);
-            return Err(Broken::Outside(Arc::new(error)));
-        }
-        if let Err(error) = run_all(&mut connection, &self.options.clock, batch).await {
+        if let Err(broken) = self.run(&mut connection, batch).await {
+            self.models.roll_back();
             let rolled_back = execute(&mut connection, "ROLLBACK").await;
-            if rolled_back.is_ok() {
-                self.keep_unless_spoiled(connection, &error);
+            // It did not begin if another process was in the way; there is nothing to roll back then.
+            if rolled_back.is_ok() || is_busy(broken.error()) {
+                self.keep_unless_spoiled(connection, broken.error());
             }
-            return Err(Broken::Inside(Arc::new(error)));
+            return Err(broken.into());
         }
-        match execute(&mut connection, "COMMIT").await {
-            Ok(()) => {
-                // A new connection has the usual mode again.
-                if !sync || execute(&mut connection, "PRAGMA synchronous = NORMAL").await.is_ok() {
-                    self.connection = Some(connection);
+        self.models.commit();
+        // A new connection has the usual mode again.
+        if !sync || execute(&mut connection, "PRAGMA synchronous = NORMAL").await.is_ok() {
+            self.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    /// Begins, runs and commits a transaction.
+    async fn run(
+        &mut self,
+        connection: &mut SqliteConnection,
+        batch: &mut [Queued],
+    ) -> Result<(), At> {
+        let clock = Arc::clone(&self.options.clock);
+        if batch.iter().all(|queued| matches!(queued, Queued::Append(_))) {
+            let mut transaction = Transaction::new(connection, clock, &mut self.models);
+            let mut jobs = appends(batch);
+            return append::run(&mut transaction, &mut jobs, Frame::Whole).await.map_err(|error| {
+                // Of these it is not known whether they came from the commit.
+                if is_busy(&error) || spoils_connection(&error) {
+                    At::Ends(error)
+                } else {
+                    At::Inside(error)
                 }
-                Ok(())
-            }
-            // The connection goes with its transaction.
-            Err(error) => Err(Broken::Outside(Arc::new(error))),
+            });
         }
+        execute(connection, "BEGIN IMMEDIATE").await.map_err(At::Ends)?;
+        let mut transaction = Transaction::new(connection, clock, &mut self.models);
+        run_all(&mut transaction, batch).await.map_err(At::Inside)?;
+        execute(connection, "COMMIT").await.map_err(At::Ends)
     }
 
     fn keep_unless_spoiled(&mut self, connection: SqliteConnection, error: &sqlx::Error) {
@@ -264,33 +284,56 @@ fn fail_all(batch: Vec<Queued>, broken: &Broken) {
     }
 }
 
-async fn run_all(
-    connection: &mut SqliteConnection,
-    clock: &Arc<dyn Clock>,
-    batch: &mut [Queued],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = Transaction::new(connection, Arc::clone(clock));
-    let mut rest = batch;
-    while let Some((first, _)) = rest.split_first() {
-        if matches!(first, Queued::Append(_)) {
-            let appends =
-                rest.iter().take_while(|queued| matches!(queued, Queued::Append(_))).count();
-            let (group, others) = rest.split_at_mut(appends);
-            let mut jobs = group.iter_mut().filter_map(|queued| match queued {
-                Queued::Append(job) => Some(job),
-                Queued::Other(_) => None,
-            });
-            append::run(&mut transaction, &mut jobs).await?;
-            rest = others;
-        } else {
-            let (first, others) = rest.split_first_mut().expect("it was found to be there");
-            if let Queued::Other(OtherJob(job)) = first {
-                job.run(&mut transaction).await?;
-            }
-            rest = others;
+/// Where a transaction failed.
+enum At {
+    /// At its begin or its commit, or it is not known.
+    Ends(sqlx::Error),
+    /// Between the two.
+    Inside(sqlx::Error),
+}
+
+impl At {
+    fn error(&self) -> &sqlx::Error {
+        match self {
+            Self::Ends(error) | Self::Inside(error) => error,
         }
     }
+}
+
+impl From<At> for Broken {
+    fn from(at: At) -> Self {
+        match at {
+            At::Ends(error) => Self::Outside(Arc::new(error)),
+            At::Inside(error) => Self::Inside(Arc::new(error)),
+        }
+    }
+}
+
+async fn run_all(
+    transaction: &mut Transaction<'_>,
+    batch: &mut [Queued],
+) -> Result<(), sqlx::Error> {
+    let mut rest = batch;
+    while !rest.is_empty() {
+        let count = rest.iter().take_while(|queued| matches!(queued, Queued::Append(_))).count();
+        let (group, others) = rest.split_at_mut(count.max(1));
+        if let [Queued::Other(OtherJob(job))] = group {
+            job.run(transaction).await?;
+        } else {
+            append::run(transaction, &mut appends(group), Frame::Part).await?;
+        }
+        rest = others;
+    }
     Ok(())
+}
+
+/// The appends among some queued operations.
+fn appends(queued: &mut [Queued]) -> Vec<&mut append::AppendJob> {
+    let append = |queued| match queued {
+        &mut Queued::Append(ref mut job) => Some(job),
+        Queued::Other(_) => None,
+    };
+    queued.iter_mut().filter_map(append).collect()
 }
 
 async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), sqlx::Error> {

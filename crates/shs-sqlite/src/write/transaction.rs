@@ -17,7 +17,29 @@ use crate::row::{
 pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a mut SqliteConnection,
     clock: Arc<dyn Clock>,
-    models: HashMap<String, i64>,
+    models: &'a mut Models,
+}
+
+/// The keys of models' names, kept from transaction to transaction: no model is ever removed.
+#[derive(Default)]
+pub(crate) struct Models {
+    known: HashMap<String, i64>,
+    /// Names whose keys are gone if the transaction is rolled back.
+    uncommitted: Vec<String>,
+}
+
+impl Models {
+    /// The transaction was committed.
+    pub(super) fn commit(&mut self) {
+        self.uncommitted.clear();
+    }
+
+    /// The transaction was rolled back.
+    pub(super) fn roll_back(&mut self) {
+        for name in self.uncommitted.drain(..) {
+            self.known.remove(&name);
+        }
+    }
 }
 
 /// A session as its row has it.
@@ -46,8 +68,12 @@ pub(crate) struct Record<'m> {
 const ROWS: [usize; 4] = [64, 16, 4, 1];
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(connection: &'a mut SqliteConnection, clock: Arc<dyn Clock>) -> Self {
-        Self { connection, clock, models: HashMap::new() }
+    pub(crate) fn new(
+        connection: &'a mut SqliteConnection,
+        clock: Arc<dyn Clock>,
+        models: &'a mut Models,
+    ) -> Self {
+        Self { connection, clock, models }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -164,18 +190,9 @@ impl<'a> Transaction<'a> {
         let mut totals = HashMap::new();
         let mut at = 0;
         while at < records.len() {
-            let rows = ROWS.into_iter().find(|rows| at + rows <= records.len()).unwrap_or(1);
-            let mut insert = sqlx::query(AssertSqlSafe(insert_sql(
-                "INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, model, \
-                 latency_ms, digest, parts, metadata, extra, content) VALUES ",
-                15,
-                rows,
-            )));
-            let mut index = sqlx::query(AssertSqlSafe(insert_sql(
-                "INSERT INTO search (rowid, scope, content) VALUES ",
-                3,
-                rows,
-            )));
+            let rows = chunk_of(records.len() - at);
+            let mut insert = sqlx::query(AssertSqlSafe(insert_sql(MESSAGE_INSERT, rows)));
+            let mut index = sqlx::query(AssertSqlSafe(insert_sql(SEARCH_INSERT, rows)));
             for number in at..at + rows {
                 let (record, model) = (&records[number], models[number]);
                 let key = first + number as i64;
@@ -220,13 +237,14 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// The key of a model's name. Models are never removed, so keys are kept for the whole transaction.
+    /// The key of a model's name.
     pub(crate) async fn model_key(&mut self, name: &str) -> Result<i64, sqlx::Error> {
-        if let Some(key) = self.models.get(name) {
+        if let Some(key) = self.models.known.get(name) {
             return Ok(*key);
         }
         let key = self.key_of(Names::Models, name).await?;
-        self.models.insert(name.to_owned(), key);
+        self.models.known.insert(name.to_owned(), key);
+        self.models.uncommitted.push(name.to_owned());
         Ok(key)
     }
 
@@ -302,7 +320,7 @@ pub(crate) fn count(totals: &mut Totals, message: &Message, model: Option<i64>, 
     entry.1 += sign * message.tokens.map_or(0, i64::from);
 }
 
-fn bind_message<'q>(
+pub(super) fn bind_message<'q>(
     insert: row::Query<'q>,
     key: i64,
     record: &Record<'q>,
@@ -327,14 +345,30 @@ fn bind_message<'q>(
         .bind(message.content.as_str())
 }
 
-/// `insert` with so many rows of so many placeholders.
-fn insert_sql(insert: &str, columns: usize, rows: usize) -> String {
+/// An insert without its rows, and how many columns it has.
+pub(super) type Insert = (&'static str, usize);
+
+pub(super) const MESSAGE_INSERT: Insert = (
+    "INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, model, \
+     latency_ms, digest, parts, metadata, extra, content) VALUES ",
+    15,
+);
+
+pub(super) const SEARCH_INSERT: Insert = ("INSERT INTO search (rowid, scope, content) VALUES ", 3);
+
+/// How many of so many rows the next statement inserts.
+pub(super) fn chunk_of(left: usize) -> usize {
+    ROWS.into_iter().find(|rows| *rows <= left).unwrap_or(1)
+}
+
+/// An insert with so many rows of placeholders.
+pub(super) fn insert_sql((insert, columns): Insert, rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
     format!("{insert}{}", vec![row.as_str(); rows].join(","))
 }
 
 /// The tokens by which the index filters: see `schema.sql`.
-fn scope_tokens(
+pub(super) fn scope_tokens(
     session: i64,
     scope: SessionScope,
     message: &Message,
@@ -352,7 +386,7 @@ fn scope_tokens(
     tokens
 }
 
-fn content_tokens(content: &str) -> String {
+pub(super) fn content_tokens(content: &str) -> String {
     let mut indexed = String::with_capacity(content.len() + 8);
     tokens(content, |token| {
         if !indexed.is_empty() {

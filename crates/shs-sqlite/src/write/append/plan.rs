@@ -1,0 +1,146 @@
+//! What a group of appends comes to: which messages are new, which are repeated, which batches are refused.
+
+use std::collections::HashMap;
+
+use shs_store::document::plan_append;
+use shs_store::model::ContentDigest;
+use shs_store::{Appended, Error, Message, MessageId, Result, Seq, SessionId, Timestamp};
+
+use super::super::transaction::SessionScope;
+use super::{Append, AppendJob};
+
+/// What the database says before anything is written.
+pub(super) struct Found {
+    /// The last number of arrival that was given.
+    pub(super) arrival: i64,
+    /// The sessions that exist.
+    pub(super) targets: HashMap<SessionId, Target>,
+    /// What was appended under the messages' ids, by session and id.
+    pub(super) digests: HashMap<(i64, MessageId), ContentDigest>,
+}
+
+/// A session that is appended to, as it is and as it will be.
+pub(super) struct Target {
+    pub(super) key: i64,
+    pub(super) scope: SessionScope,
+    pub(super) last_seq: Seq,
+    pub(super) added: i64,
+    pub(super) tokens: i64,
+    pub(super) updated_at: Timestamp,
+}
+
+/// What is to be written, and what each caller gets.
+pub(super) struct Plan {
+    pub(super) targets: HashMap<SessionId, Target>,
+    /// The new messages in their order of arrival.
+    pub(super) new: Vec<New>,
+    pub(super) first_arrival: i64,
+    /// For each job, its messages, or why it is refused.
+    slots: Vec<Result<Vec<Slot>>>,
+    /// Messages that were stored before this group.
+    pub(super) repeated: Vec<(i64, MessageId)>,
+}
+
+/// A new message, and where it came from.
+pub(super) struct New {
+    pub(super) message: Message,
+    pub(super) job: usize,
+    /// Its place in the job's batch.
+    pub(super) at: usize,
+    pub(super) key: i64,
+    pub(super) scope: SessionScope,
+}
+
+/// A message of a batch.
+enum Slot {
+    /// The next of the new messages.
+    New,
+    /// This one of the new messages, which a batch before it in the group brought.
+    Again(usize),
+    /// This one of the repeated ones.
+    Repeated(usize),
+}
+
+impl Plan {
+    pub(super) fn make(jobs: &[&mut AppendJob], found: Found, now: Timestamp) -> Self {
+        let Found { arrival, targets, mut digests } = found;
+        let mut plan = Self {
+            targets,
+            new: Vec::new(),
+            first_arrival: arrival + 1,
+            slots: Vec::with_capacity(jobs.len()),
+            repeated: Vec::new(),
+        };
+        let mut brought: HashMap<(i64, MessageId), usize> = HashMap::new();
+        for (number, job) in jobs.iter().enumerate() {
+            let slots = plan.add(number, job, now, &mut digests, &mut brought);
+            plan.slots.push(slots);
+        }
+        plan
+    }
+
+    fn add(
+        &mut self,
+        number: usize,
+        job: &AppendJob,
+        now: Timestamp,
+        digests: &mut HashMap<(i64, MessageId), ContentDigest>,
+        brought: &mut HashMap<(i64, MessageId), usize>,
+    ) -> Result<Vec<Slot>> {
+        let Append { id, batch, options } = &job.append;
+        let target = self.targets.get_mut(id).ok_or_else(|| Error::session_not_found(id))?;
+        let known = |message: &MessageId| digests.get(&(target.key, message.clone())).copied();
+        let seqs = plan_append(id, target.last_seq, batch, *options, known)?;
+        let mut slots = Vec::with_capacity(batch.len());
+        for (at, (new, seq)) in batch.iter().zip(seqs).enumerate() {
+            let place = (target.key, new.id.clone());
+            let Some(seq) = seq else {
+                slots.push(match brought.get(&place) {
+                    Some(new) => Slot::Again(*new),
+                    None => {
+                        self.repeated.push(place);
+                        Slot::Repeated(self.repeated.len() - 1)
+                    }
+                });
+                continue;
+            };
+            target.last_seq = seq;
+            target.added += 1;
+            target.tokens += new.tokens.map_or(0, i64::from);
+            target.updated_at = target.updated_at.max(now);
+            digests.insert(place.clone(), job.derived[at].digest);
+            brought.insert(place, self.new.len());
+            slots.push(Slot::New);
+            let message = new.clone().into_message(seq);
+            let (key, scope) = (target.key, target.scope);
+            self.new.push(New { message, job: number, at, key, scope });
+        }
+        Ok(slots)
+    }
+
+    /// Notes for each job what its caller gets once this is committed.
+    pub(super) fn give_outcomes(self, jobs: &mut [&mut AppendJob], repeated: Vec<Message>) {
+        let again: HashMap<usize, Message> = self
+            .slots
+            .iter()
+            .flatten()
+            .flatten()
+            .filter_map(|slot| match slot {
+                Slot::Again(new) => Some((*new, self.new[*new].message.clone())),
+                Slot::New | Slot::Repeated(_) => None,
+            })
+            .collect();
+        let mut new = self.new.into_iter().map(|new| new.message);
+        for (job, slots) in jobs.iter_mut().zip(self.slots) {
+            job.outcome = Some(slots.map(|slots| {
+                let inserted = slots.iter().filter(|slot| matches!(slot, Slot::New)).count();
+                let message = |slot| match slot {
+                    Slot::New => new.next().expect("slots stand in the order of the new messages"),
+                    Slot::Again(at) => again[&at].clone(),
+                    Slot::Repeated(at) => repeated[at].clone(),
+                };
+                Appended::new(slots.into_iter().map(message).collect(), inserted)
+            }));
+        }
+    }
+}
