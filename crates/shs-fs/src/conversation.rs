@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 
 use shs_store::model::ContentDigest;
 use shs_store::{Error, Map, Message, MessageId, Result, Seq, Session, Timestamp};
@@ -39,6 +39,10 @@ pub(crate) struct Conversation {
     pub(crate) name: String,
     /// How much of its file counts; what is behind it was never acknowledged.
     pub(crate) length: u64,
+    /// How much of its file is on disk for certain.
+    pub(crate) synced: u64,
+    /// Whether the last line break, which is counted in `length`, is missing in the file.
+    pub(crate) lacks_end: bool,
     /// How much of its file is still needed.
     live: u64,
 }
@@ -49,16 +53,22 @@ const REWRITE_FROM: u64 = 64 * 1024;
 impl Conversation {
     /// One without messages, whose file has this length.
     pub(crate) fn new(session: Session, name: String, length: u64) -> Self {
-        let entries = Vec::new();
-        Self { session, entries, seqs: HashMap::new(), name, length, live: length }
+        let (entries, seqs) = (Vec::new(), HashMap::new());
+        Self { session, entries, seqs, name, length, synced: 0, lacks_end: false, live: length }
     }
 
     /// Reads a file. A torn last change, which was never acknowledged, does not count; anything else that is
     /// not as it was written is an error.
     pub(crate) fn read(folder: &Folder, name: &str) -> Result<Self> {
+        Self::read_up_to(folder, name, u64::MAX)
+    }
+
+    /// As [`read`](Self::read), but for what stands behind a place.
+    pub(crate) fn read_up_to(folder: &Folder, name: &str, end: u64) -> Result<Self> {
         let file = File::open(folder.path_of(name))
             .map_err(|error| unavailable(&format!("{name} cannot be opened"), error))?;
-        Reading { name, found: None, waiting: Vec::new(), at: 0, line: 0 }.run(BufReader::new(file))
+        let reading = Reading { name, found: None, waiting: Vec::new(), at: 0, line: 0, since: 0 };
+        reading.run(BufReader::new(file.take(end)))
     }
 
     pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
@@ -152,53 +162,83 @@ struct Reading<'a> {
     /// Where the next line begins.
     at: u64,
     line: usize,
+    /// Up to where the file was on disk when the last line was written.
+    since: u64,
 }
+
+/// What disks write at once, in bytes; some write more, but a multiple of it.
+const SECTOR: u64 = 512;
 
 impl Reading<'_> {
     fn run(mut self, mut file: impl BufRead) -> Result<Conversation> {
         let mut bytes = Vec::new();
-        loop {
+        let mut ended = true;
+        while ended {
             bytes.clear();
-            let read =
-                file.read_until(b'\n', &mut bytes).map_err(|error| self.unreadable(error))?;
-            self.line += 1;
-            if bytes.pop_if(|last| *last == b'\n').is_none() {
-                // The end, or a line whose end never came to the disk.
+            file.read_until(b'\n', &mut bytes).map_err(|error| self.unreadable(error))?;
+            ended = bytes.pop_if(|last| *last == b'\n').is_some();
+            if bytes.is_empty() && !ended {
                 break;
             }
+            self.line += 1;
             let place = Place { at: self.at, length: bytes.len() };
             let line = match Line::read(&bytes) {
                 Ok(line) => line,
-                Err(_) if bytes.contains(&0) && self.rest_is_torn(&mut file)? => break,
+                Err(_) if self.is_torn(&bytes, ended, &mut file)? => break,
                 Err(error) => return Err(self.damaged(error)),
             };
-            self.at += read as u64;
+            let since = line.since.unwrap_or(self.at);
+            if !(self.since..=self.at).contains(&since) {
+                return Err(self.damaged(Error::corrupt("the line is not at its place")));
+            }
+            self.since = since;
+            self.at += bytes.len() as u64 + 1;
             let more = line.more;
             self.waiting.push((line, place));
             if !more {
-                self.take_change()?;
+                self.take_change(!ended)?;
             }
         }
-        let nothing = || Error::corrupt(format!("{} has no session in its first line", self.name));
-        self.found.ok_or_else(nothing)
+        match self.found.take() {
+            Some(found) => Ok(found),
+            None => {
+                (self.at, self.line) = (0, 1);
+                Err(self.damaged(Error::corrupt("it does not begin with a whole session")))
+            }
+        }
     }
 
-    /// Whether no whole line follows: what a power cut leaves of a write has holes of zeros in it, but nothing
-    /// was written behind it.
+    /// Whether a line that is not whole is what remains of a write that was not acknowledged.
+    ///
+    /// A process that ends leaves the beginning of it. A power cut may leave out sectors, which are zeros then, and
+    /// keep what was to stand behind them; but nothing is behind them that was written after they had
+    /// come to the disk.
+    fn is_torn(&self, bytes: &[u8], ended: bool, file: &mut impl BufRead) -> Result<bool> {
+        if has_holes(self.at, bytes, ended) {
+            return if ended { self.rest_is_torn(file) } else { Ok(true) };
+        }
+        // With more behind a whole line than its line break it was not cut, but changed.
+        Ok(!ended && !begins_with_line(bytes))
+    }
+
+    /// Whether no line follows that was written when the hole was on disk.
     fn rest_is_torn(&self, file: &mut impl BufRead) -> Result<bool> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
             file.read_until(b'\n', &mut bytes).map_err(|error| self.unreadable(error))?;
-            match bytes.pop_if(|last| *last == b'\n') {
-                None => return Ok(true),
-                Some(_) if Line::read(&bytes).is_ok() => return Ok(false),
-                Some(_) => {}
+            if bytes.pop_if(|last| *last == b'\n').is_none() {
+                return Ok(true);
+            }
+            if let Ok(line) = Line::read(&bytes)
+                && line.since.is_none_or(|since| since > self.at)
+            {
+                return Ok(false);
             }
         }
     }
 
-    fn take_change(&mut self) -> Result<()> {
+    fn take_change(&mut self, lacks_end: bool) -> Result<()> {
         for (line, place) in std::mem::take(&mut self.waiting) {
             let Line { change, n, digest, at, .. } = line;
             match (change, &mut self.found) {
@@ -236,6 +276,8 @@ impl Reading<'_> {
         }
         if let Some(found) = &mut self.found {
             found.length = self.at;
+            found.synced = self.since;
+            found.lacks_end = lacks_end;
             if found.live == 0 {
                 found.live = self.at;
             }
@@ -258,6 +300,29 @@ impl Reading<'_> {
     fn unreadable(&self, error: io::Error) -> Error {
         unavailable(&format!("{} cannot be read", self.name), error)
     }
+}
+
+/// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: over whole
+/// sectors, from the line's beginning, or to the file's end.
+fn has_holes(line: u64, bytes: &[u8], ended: bool) -> bool {
+    let is_edge = |at: usize| (line + at as u64).is_multiple_of(SECTOR);
+    let mut holes = 0;
+    let mut at = 0;
+    while let Some(start) = bytes[at..].iter().position(|byte| *byte == 0).map(|zero| at + zero) {
+        let end = bytes[start..].iter().position(|byte| *byte != 0).map(|other| start + other);
+        at = end.unwrap_or(bytes.len());
+        if !(start == 0 || is_edge(start)) || !(is_edge(at) || (end.is_none() && !ended)) {
+            return false;
+        }
+        holes += 1;
+    }
+    holes > 0
+}
+
+/// Whether some bytes begin with a whole line.
+fn begins_with_line(bytes: &[u8]) -> bool {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
+    ends.into_iter().any(|end| Line::read(&bytes[..end]).is_ok())
 }
 
 /// The bytes of a whole conversation's file, and where its messages stand in it.
@@ -292,6 +357,7 @@ impl Conversation {
         for entry in &entries {
             session.count_in(&entry.head);
         }
-        Self { session, entries, seqs, name, length, live: length }
+        let synced = length;
+        Self { session, entries, seqs, name, length, synced, lacks_end: false, live: length }
     }
 }

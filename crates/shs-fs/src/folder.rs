@@ -1,9 +1,10 @@
 //! The folder: its lock, its files, and how they come to be on disk.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use shs_store::{Durability, Error, ErrorKind, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     durability: Durability,
     marker: File,
+    /// Whether names were changed that are not on disk yet.
+    names_changed: AtomicBool,
 }
 
 impl Folder {
@@ -36,9 +39,12 @@ impl Folder {
             unavailable(&format!("the folder {} cannot be made", path.display()), error)
         })?;
         let marker = lock(path)?;
-        let folder = Self { path: path.to_owned(), durability, marker };
+        // The last process may have ended between a change of names and its sync.
+        let names_changed = AtomicBool::new(true);
+        let folder = Self { path: path.to_owned(), durability, marker, names_changed };
         folder.check_format()?;
         folder.remove_staged()?;
+        folder.sync_names().map_err(|error| unavailable("the folder cannot be synced", error))?;
         Ok(folder)
     }
 
@@ -93,11 +99,17 @@ impl Folder {
 
     /// The files of the folder whose names fit, by name.
     fn files(&self, fits: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+        self.entries(|name, kind| kind.is_file() && fits(name))
+    }
+
+    /// What is in the folder whose names and types fit, by name.
+    fn entries(&self, fits: impl Fn(&str, FileType) -> bool) -> Result<Vec<PathBuf>> {
         let list = || -> io::Result<Vec<PathBuf>> {
             let mut found = Vec::new();
             for entry in fs::read_dir(&self.path)? {
                 let entry = entry?;
-                if entry.file_name().to_str().is_some_and(&fits) && entry.file_type()?.is_file() {
+                let kind = entry.file_type()?;
+                if entry.file_name().to_str().is_some_and(|name| fits(name, kind)) {
                     found.push(entry.path());
                 }
             }
@@ -108,15 +120,23 @@ impl Folder {
     }
 
     /// All conversations' files.
+    ///
+    /// # Errors
+    /// `Corrupt` if anything but a file has such a name: passing it by would hide a conversation.
     pub(crate) fn conversations(&self) -> Result<Vec<PathBuf>> {
-        self.with_extension(EXTENSION)
+        let odd = self.entries(|name, kind| has_extension(name, EXTENSION) && !kind.is_file())?;
+        match odd.first() {
+            Some(path) => Err(Error::corrupt(format!(
+                "{} is no file; put the conversation's file there, or move it out of the folder",
+                path.display()
+            ))),
+            None => self.with_extension(EXTENSION),
+        }
     }
 
     /// All files with this extension.
     pub(crate) fn with_extension(&self, extension: &str) -> Result<Vec<PathBuf>> {
-        self.files(|name| {
-            !name.starts_with('.') && Path::new(name).extension() == Some(OsStr::new(extension))
-        })
+        self.files(|name| has_extension(name, extension))
     }
 
     /// The path of a file in the folder.
@@ -130,9 +150,11 @@ impl Folder {
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
             file.write_all(bytes)?;
-            self.sync(&file)?;
+            // In any case: the name may come to the disk before the content does, and take the place of what is there.
+            file.sync_data()?;
             drop(file);
             fs::rename(&staged, self.path.join(name))?;
+            self.names_changed.store(true, Ordering::Relaxed);
             self.sync_names()
         };
         write().inspect_err(|_| {
@@ -145,7 +167,11 @@ impl Folder {
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.names_changed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
         }
     }
 
@@ -157,20 +183,29 @@ impl Folder {
 
     /// Writes bytes at a place in a file, after cutting off what is there; not synced yet.
     pub(crate) fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<File> {
-        let mut file = OpenOptions::new().write(true).open(self.path.join(name))?;
-        if file.metadata()?.len() != at {
-            file.set_len(at)?;
+        let mut file = self.open_to_write(name)?;
+        match file.metadata()?.len() {
+            length if length < at => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length if length > at => file.set_len(at)?,
+            _ => {}
         }
         file.seek(SeekFrom::Start(at))?;
         file.write_all(bytes)?;
         Ok(file)
     }
 
-    /// Cuts a file to a length, for good.
+    /// Cuts a file to a length, for good, if it is longer.
     pub(crate) fn cut(&self, name: &str, length: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
-        file.set_len(length)?;
+        let file = self.open_to_write(name)?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+        }
         self.sync(&file)
+    }
+
+    /// Opens a file as it is.
+    pub(crate) fn open_to_write(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.path.join(name))
     }
 
     /// Reads a piece of a file.
@@ -192,9 +227,9 @@ impl Folder {
         if self.is_relaxed() { Ok(()) } else { file.sync_data() }
     }
 
-    /// Waits until the folder's names are on disk, unless a relaxed durability was chosen.
+    /// Waits until the folder's names are on disk, unless they are or a relaxed durability was chosen.
     pub(crate) fn sync_names(&self) -> io::Result<()> {
-        if self.is_relaxed() { Ok(()) } else { sync_folder(&self.path) }
+        if self.is_relaxed() { Ok(()) } else { self.sync_names_now() }
     }
 
     /// Waits until a file's content is on disk, in any case.
@@ -209,7 +244,11 @@ impl Folder {
 
     /// Waits until the folder's names are on disk, in any case.
     pub(crate) fn sync_names_now(&self) -> io::Result<()> {
-        sync_folder(&self.path)
+        if self.names_changed.load(Ordering::Relaxed) {
+            sync_folder(&self.path)?;
+            self.names_changed.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -246,8 +285,16 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
+fn has_extension(name: &str, extension: &str) -> bool {
+    !name.starts_with('.') && Path::new(name).extension() == Some(OsStr::new(extension))
+}
+
 /// An error of the file system.
 pub(crate) fn unavailable(what: &str, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let detail = format!("{what}: the file is shorter than what was written to it");
+        return Error::corrupt(detail).with_source(error);
+    }
     let why = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ": the disk is full; free space and repeat"

@@ -236,7 +236,11 @@ impl Store for FsStore {
 
     async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
         let query = query.clone();
-        self.read("list_sessions", move |_, state| query.page_of(state.sessions())).await
+        self.read("list_sessions", move |_, state| {
+            state.all_readable()?;
+            query.page_of(state.sessions())
+        })
+        .await
     }
 
     async fn append_opts(
@@ -309,7 +313,7 @@ impl Store for FsStore {
 
     async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
         let query = query.clone();
-        self.read("stats", move |_, state| Ok(state.stats(&query))).await
+        self.read("stats", move |_, state| state.stats(&query)).await
     }
 
     async fn flush(&self) -> Result<()> {

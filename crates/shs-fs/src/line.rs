@@ -10,7 +10,9 @@
 //!
 //! The first line is the session; a later one with a session puts it anew. `n` is the message's place in the order of
 //! arrival in the store, `at` the session's `updated_at` after the change. A change of several lines has
-//! `"more":true` on all of them but the last, so that it is read whole or not at all.
+//! `"more":true` on all of them but the last, so that it is read whole or not at all. `since` says from which byte on
+//! the file was not known to be on disk when the line was written, where that is not the line's own place: what a power
+//! cut left out there was never acknowledged, also if the line itself came to the disk.
 
 use std::borrow::Cow;
 
@@ -33,6 +35,9 @@ pub(crate) struct Line<'a> {
     /// Whether the change goes on in the next line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) more: bool,
+    /// From which byte on the file was not known to be on disk; the line's own place if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<u64>,
 }
 
 /// What a line says.
@@ -54,7 +59,7 @@ const MARK_BYTES: usize = MARK.len() + 8 + 2;
 impl<'a> Line<'a> {
     pub(crate) fn session(session: &'a Session) -> Self {
         let change = Change::Session(Cow::Borrowed(session));
-        Self { change, n: None, digest: None, at: session.updated_at, more: false }
+        Self { change, n: None, digest: None, at: session.updated_at, more: false, since: None }
     }
 
     pub(crate) fn message(
@@ -65,16 +70,22 @@ impl<'a> Line<'a> {
     ) -> Self {
         let digest = (message.digest() != digest).then_some(digest);
         let change = Change::Message(Cow::Borrowed(message));
-        Self { change, n: Some(arrival), digest, at, more: false }
+        Self { change, n: Some(arrival), digest, at, more: false, since: None }
     }
 
     pub(crate) fn update(message: &'a Message, at: Timestamp) -> Self {
         let change = Change::Update(Cow::Borrowed(message));
-        Self { change, n: None, digest: None, at, more: false }
+        Self { change, n: None, digest: None, at, more: false, since: None }
     }
 
     pub(crate) fn and_more(mut self) -> Self {
         self.more = true;
+        self
+    }
+
+    /// Notes that the line is to stand at this place of a file that is on disk up to `synced`.
+    pub(crate) fn standing(mut self, at: u64, synced: u64) -> Self {
+        self.since = (synced != at).then_some(synced);
         self
     }
 
@@ -97,7 +108,10 @@ impl Line<'static> {
         let damaged = || Error::corrupt("a line is damaged");
         let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
         let (body, tail) = bytes.split_at(cut);
-        if tail != format!("{MARK}{:08x}\"}}", crc32fast::hash(body)).as_bytes() {
+        // The sum is computed over what may be a line only.
+        if !tail.starts_with(MARK.as_bytes())
+            || tail != format!("{MARK}{:08x}\"}}", crc32fast::hash(body)).as_bytes()
+        {
             return Err(damaged());
         }
         serde_json::from_slice(bytes).map_err(|error| {
@@ -119,7 +133,7 @@ mod tests {
         let lines = [
             Line::session(&session),
             Line::message(&message, 7, message.digest(), session.updated_at).and_more(),
-            Line::update(&message, session.updated_at),
+            Line::update(&message, session.updated_at).standing(70, 7),
         ];
         for line in lines {
             let mut bytes = Vec::new();

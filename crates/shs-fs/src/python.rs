@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shs_store::{Error, Result, Session, SessionId, Transcript, python};
+use uuid::Uuid;
 
 use crate::conversation::{Conversation, whole_file};
 use crate::folder::{Folder, unavailable};
@@ -21,6 +22,9 @@ pub(crate) fn migrate(folder: &Folder) -> Result<usize> {
     let mut found = Vec::new();
     for path in folder.with_extension("json")? {
         found.push((read(&path)?, path));
+    }
+    if found.is_empty() {
+        return Ok(0);
     }
     found.sort_by(|a, b| {
         let key = |session: &Session| (session.updated_at, session.id.clone());
@@ -35,17 +39,22 @@ pub(crate) fn migrate(folder: &Folder) -> Result<usize> {
     let count = found.len();
     for (mut transcript, path) in found {
         let id = transcript.session.id.clone();
-        let name = file_name(&id);
-        if !taken.insert(id.clone())
-            || (folder.path_of(&name).exists() && !is_same(folder, &name, &transcript)?)
-        {
-            // Two files with one id: both stay.
-            transcript.session.id = SessionId::generate();
-            transcript.session.extra.insert("python_session_id".to_owned(), id.as_str().into());
+        let mut stored = stored(folder, &transcript)?;
+        // An id that does not fit was replaced; of two files with one id both stay.
+        let has_own_id = !transcript.session.extra.contains_key(ORIGINAL_ID);
+        if !has_own_id || !taken.insert(id.clone()) || stored == Stored::Another {
+            transcript.session.id = id_for(&path, &transcript.session)?;
+            transcript.session.extra.entry(ORIGINAL_ID).or_insert_with(|| id.as_str().into());
+            stored = self::stored(folder, &transcript)?;
         }
-        let first = arrival;
-        arrival += transcript.messages.len() as i64;
-        publish(folder, &transcript, first)?;
+        if stored == Stored::Another {
+            transcript.session.id = SessionId::generate();
+        }
+        if stored != Stored::Same {
+            let first = arrival;
+            arrival += transcript.messages.len() as i64;
+            publish(folder, &transcript, first)?;
+        }
         folder.rename(&path, &backup_name(&path)).map_err(|error| {
             unavailable("a file of the Python package cannot be renamed", error)
         })?;
@@ -80,21 +89,56 @@ fn read(path: &Path) -> Result<Transcript> {
         );
         return Err(Error::corrupt(detail));
     }
-    python::transcript(value)
+    python::transcript(value).map_err(|error| {
+        let detail = format!(
+            "{} cannot be migrated; repair it, or move it out of the folder",
+            path.display()
+        );
+        Error::corrupt(detail).with_source(error)
+    })
 }
 
-/// Whether an earlier go, which did not come to rename the original, wrote this already.
-fn is_same(folder: &Folder, name: &str, transcript: &Transcript) -> Result<bool> {
-    let conversation = Conversation::read(folder, name)?;
+/// Where a session whose id was replaced keeps the original one.
+const ORIGINAL_ID: &str = "python_session_id";
+
+/// An id in the place of one that cannot be used: always the same for the same file, so that another go
+/// finds what this one wrote.
+fn id_for(path: &Path, session: &Session) -> Result<SessionId> {
+    let original = session.extra.get(ORIGINAL_ID).map(Value::to_string);
+    let original = original.unwrap_or_else(|| session.id.as_str().to_owned());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unique = format!("{name}/{original}");
+    SessionId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, unique.as_bytes()).to_string())
+}
+
+/// What is there under a session's id.
+#[derive(Clone, Copy, PartialEq)]
+enum Stored {
+    Nothing,
+    /// This conversation: an earlier go, which did not come to rename the original, wrote it.
+    Same,
+    Another,
+}
+
+fn stored(folder: &Folder, transcript: &Transcript) -> Result<Stored> {
+    let name = file_name(&transcript.session.id);
+    if !folder.path_of(&name).exists() {
+        return Ok(Stored::Nothing);
+    }
+    let conversation = Conversation::read(folder, &name)?;
     if conversation.entries.len() != transcript.messages.len() {
-        return Ok(false);
+        return Ok(Stored::Another);
     }
     for (entry, message) in conversation.entries.iter().zip(&transcript.messages) {
-        if conversation.load(folder, entry)? != *message {
-            return Ok(false);
+        // Ids and times that the original does not have differ from go to go.
+        let stored = conversation.load(folder, entry)?;
+        if (stored.seq, stored.role, &stored.content)
+            != (message.seq, message.role, &message.content)
+        {
+            return Ok(Stored::Another);
         }
     }
-    Ok(true)
+    Ok(Stored::Same)
 }
 
 fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> {

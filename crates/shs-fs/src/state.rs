@@ -16,11 +16,28 @@ use crate::folder::Folder;
 pub(crate) struct State {
     conversations: HashMap<SessionId, Conversation>,
     /// Conversations whose files could not be read again after a failed write.
-    unreadable: HashMap<SessionId, String>,
+    unreadable: HashMap<SessionId, Unreadable>,
+    /// Whether the list of a deletion that failed is still in the folder.
+    pub(crate) has_intent: bool,
     arrivals: BTreeMap<i64, (SessionId, Seq)>,
     /// Made by the first search.
     index: Option<InvertedIndex>,
     pub(crate) last_arrival: i64,
+}
+
+/// A file that could not be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) name: String,
+    /// What stands behind this place was taken back.
+    pub(crate) end: u64,
+}
+
+impl Unreadable {
+    fn error(&self, id: &SessionId) -> Error {
+        let detail = format!("{} cannot be read since a write to it failed", self.name);
+        Error::new(ErrorKind::Unavailable, detail).with_session(id)
+    }
 }
 
 impl State {
@@ -37,12 +54,17 @@ impl State {
 
     fn missing(&self, id: &SessionId) -> Error {
         match self.unreadable.get(id) {
-            Some(name) => {
-                let detail = format!("{name} cannot be read since a write to it failed");
-                Error::new(ErrorKind::Unavailable, detail).with_session(id)
-            }
+            Some(unreadable) => unreadable.error(id),
             None => Error::session_not_found(id),
         }
+    }
+
+    /// That no conversation is missing in what is asked of all.
+    ///
+    /// # Errors
+    /// `Unavailable` if one is.
+    pub(crate) fn all_readable(&self) -> Result<()> {
+        self.unreadable.iter().next().map_or(Ok(()), |(id, unreadable)| Err(unreadable.error(id)))
     }
 
     pub(crate) fn contains(&self, id: &SessionId) -> bool {
@@ -51,6 +73,10 @@ impl State {
 
     pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.conversations.values().map(|conversation| &conversation.session)
+    }
+
+    pub(crate) fn conversations_mut(&mut self) -> impl Iterator<Item = &mut Conversation> {
+        self.conversations.values_mut()
     }
 
     pub(crate) fn next_arrival(&mut self) -> i64 {
@@ -77,9 +103,10 @@ impl State {
         Ok(())
     }
 
-    /// Takes a conversation out. The index is dropped, to be made anew, if a content cannot be read any
-    /// more.
+    /// Takes a conversation out, while its file is still as it was. The index is dropped, to be made anew, if a
+    /// content cannot be read any more.
     pub(crate) fn remove(&mut self, folder: &Folder, id: &SessionId) -> Option<Conversation> {
+        self.unreadable.remove(id);
         let conversation = self.conversations.remove(id)?;
         for entry in &conversation.entries {
             self.arrivals.remove(&entry.arrival);
@@ -94,12 +121,17 @@ impl State {
     }
 
     /// Notes a conversation whose file cannot be read for now.
-    pub(crate) fn set_unreadable(&mut self, id: SessionId, name: String) {
-        self.unreadable.insert(id, name);
+    pub(crate) fn set_unreadable(&mut self, id: SessionId, unreadable: Unreadable) {
+        self.unreadable.insert(id, unreadable);
     }
 
-    pub(crate) fn unreadable(&self, id: &SessionId) -> Option<&String> {
+    pub(crate) fn unreadable(&self, id: &SessionId) -> Option<&Unreadable> {
         self.unreadable.get(id)
+    }
+
+    /// The conversations whose files could not be read.
+    pub(crate) fn all_unreadable(&self) -> Vec<SessionId> {
+        self.unreadable.keys().cloned().collect()
     }
 
     /// Drops the index, to be made anew by the next search.
@@ -156,6 +188,7 @@ impl State {
 
     /// A page of hits; the index has to be there if the query has a text.
     pub(crate) fn search(&self, folder: &Folder, query: &SearchQuery) -> Result<Page<Hit>> {
+        self.all_readable()?;
         let text = query.parsed_text()?;
         let after = query.begins_after()?;
         let empty = InvertedIndex::new();
@@ -186,12 +219,13 @@ impl State {
         query.page_of(text.as_ref(), numbers, load, rank)
     }
 
-    pub(crate) fn stats(&self, query: &StatsQuery) -> Stats {
+    pub(crate) fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        self.all_readable()?;
         let mut stats = Stats::default();
         for conversation in self.conversations.values() {
             let heads = conversation.entries.iter().map(|entry| &entry.head);
             stats.count_conversation(query, &conversation.session, heads);
         }
-        stats
+        Ok(stats)
     }
 }

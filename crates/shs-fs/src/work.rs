@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 
 use shs_store::document::{fork_session, plan_append};
+use shs_store::model::ContentDigest;
 use shs_store::{
     AppendOptions, Appended, Clock, Deleted, Error, ImportMode, Message, MessageId, MessagePatch,
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
@@ -16,7 +17,7 @@ use crate::conversation::{Conversation, Place, whole_file};
 use crate::folder::{Folder, unavailable};
 use crate::line::Line;
 use crate::name::file_name;
-use crate::state::State;
+use crate::state::{State, Unreadable};
 
 /// The file that lists what a deletion of several conversations takes away, while it does.
 pub(crate) const INTENT: &str = ".deleting";
@@ -39,82 +40,137 @@ impl<'a> Work<'a> {
     pub(crate) fn sync(&mut self) -> Vec<(SessionId, Error)> {
         let mut failed = Vec::new();
         for (id, (file, length)) in std::mem::take(&mut self.touched) {
-            if let Err(error) = self.folder.sync(&file) {
-                drop(file);
-                self.take_back(&id, length);
-                failed.push((id, unavailable("writing a conversation to disk failed", error)));
+            match self.folder.sync(&file) {
+                Ok(()) => self.note_synced(&id),
+                Err(error) => {
+                    drop(file);
+                    self.take_back(&id, length);
+                    failed.push((id, unavailable("writing a conversation to disk failed", error)));
+                }
             }
         }
         failed
     }
 
+    fn note_synced(&mut self, id: &SessionId) {
+        if !self.folder.is_relaxed()
+            && let Ok(conversation) = self.state.conversation_mut(id)
+        {
+            conversation.synced = conversation.length;
+        }
+    }
+
     /// Makes file and memory what they were before.
     fn take_back(&mut self, id: &SessionId, length: u64) {
         if let Ok(conversation) = self.state.conversation(id) {
+            let name = conversation.name.clone();
             // If the file cannot be cut now, the next write to it does that.
-            let _ = self.folder.cut(&conversation.name, length);
+            let _ = self.folder.cut(&name, length);
+            self.state.drop_index();
+            self.state.remove(self.folder, id);
+            self.read_in(id, name, length);
         }
-        self.reload(id);
     }
 
-    /// Makes memory what the file is.
-    fn reload(&mut self, id: &SessionId) {
+    /// Makes memory what the file is up to a place.
+    fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
         self.state.drop_index();
-        if let Some(lost) = self.state.remove(self.folder, id) {
-            self.read_in(id, &lost.name);
-        }
-    }
-
-    fn read_in(&mut self, id: &SessionId, name: &str) {
-        match Conversation::read(self.folder, name) {
+        match Conversation::read_up_to(self.folder, &name, end) {
             Ok(read) => {
                 let inserted = self.state.insert(read, |_, _| Ok(String::new()));
                 inserted.expect("without an index nothing is read");
             }
-            Err(_) => self.state.set_unreadable(id.clone(), name.to_owned()),
+            Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
+        }
+    }
+
+    /// As [`read_in`](Self::read_in), if there is a file.
+    fn read_in_what_is_there(&mut self, id: &SessionId, name: String) {
+        if self.folder.path_of(&name).try_exists().unwrap_or(true) {
+            self.read_in(id, name, u64::MAX);
         }
     }
 
     /// Reads a conversation again that could not be read when a write to it had failed.
     fn recover(&mut self, id: &SessionId) -> Result<()> {
-        if let Some(name) = self.state.unreadable(id).cloned() {
-            let read = Conversation::read(self.folder, &name)?;
+        if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
+            let read = Conversation::read_up_to(self.folder, &name, end)?;
             self.state.drop_index();
             self.state.insert(read, |_, _| Ok(String::new()))?;
         }
         Ok(())
     }
 
+    /// Brings to its end what failed before and would undo later writes: the list of a deletion, by which the next
+    /// opening would go on; names that are not on disk.
+    fn settle(&mut self) -> Result<()> {
+        let settle = || {
+            if self.state.has_intent {
+                self.folder.remove(INTENT)?;
+            }
+            self.folder.sync_names()
+        };
+        settle().map_err(|error| unavailable("the folder cannot be written", error))?;
+        self.state.has_intent = false;
+        for id in self.state.all_unreadable() {
+            // Who needs it says that it cannot be read.
+            let _ = self.recover(&id);
+        }
+        Ok(())
+    }
+
     /// Writes lines behind a conversation's file; returns where they begin.
     fn write(&mut self, id: &SessionId, bytes: &[u8]) -> Result<u64> {
+        self.settle()?;
         let conversation = self.state.conversation_mut(id)?;
         let start = conversation.length;
-        let file = self.folder.write_at(&conversation.name, start, bytes).map_err(|error| {
+        let written = if conversation.lacks_end {
+            self.folder.write_at(&conversation.name, start - 1, &[b"\n", bytes].concat())
+        } else {
+            self.folder.write_at(&conversation.name, start, bytes)
+        };
+        let file = written.map_err(|error| {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
             let _ = self.folder.cut(&conversation.name, start);
             unavailable("a conversation cannot be written", error).with_session(id)
         })?;
+        conversation.lacks_end = false;
         conversation.length += bytes.len() as u64;
         let before = self.touched.get(id).map_or(start, |(_, before)| *before);
         self.touched.insert(id.clone(), (file, before));
         Ok(start)
     }
 
+    /// Has a conversation's file synced with this batch, as what is in it may have been written by a process that ended
+    /// before it did so.
+    fn ensure_synced(&mut self, id: &SessionId) -> Result<()> {
+        self.settle()?;
+        let conversation = self.state.conversation(id)?;
+        if conversation.synced < conversation.length && !self.touched.contains_key(id) {
+            let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
+                unavailable("a conversation cannot be synced", error).with_session(id)
+            })?;
+            self.touched.insert(id.clone(), (file, conversation.length));
+        }
+        Ok(())
+    }
+
     /// Puts a whole conversation on disk and in memory.
     fn publish<'m>(
         &mut self,
         session: Session,
-        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, shs_store::model::ContentDigest)>>,
+        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, ContentDigest)>>,
     ) -> Result<Session> {
+        self.settle()?;
         let name = file_name(&session.id);
         let (bytes, entries) = whole_file(&session, messages, session.updated_at)?;
         let id = session.id.clone();
+        self.state.remove(self.folder, &id);
         if let Err(error) = self.folder.publish(&name, &bytes) {
             // It may have come as far as the new name.
-            self.reload(&id);
+            self.read_in_what_is_there(&id, name);
             return Err(unavailable("a conversation cannot be written", error).with_session(&id));
         }
-        self.state.remove(self.folder, &id);
         // What was appended before in this batch is in the new file, which is synced.
         self.touched.remove(&id);
         let conversation = Conversation::of_file(session, name, bytes.len() as u64, entries);
@@ -132,13 +188,16 @@ impl<'a> Work<'a> {
 
     /// Syncs every file, where commits do not wait for the disk by themselves.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.settle()?;
         if !self.folder.is_relaxed() {
             return Ok(());
         }
         let error = |error| unavailable("writing to disk failed", error);
-        for session in self.state.sessions() {
-            let name = &self.state.conversation(&session.id)?.name;
-            self.folder.sync_now(name).map_err(error)?;
+        for conversation in self.state.conversations_mut() {
+            if conversation.synced < conversation.length {
+                self.folder.sync_now(&conversation.name).map_err(error)?;
+                conversation.synced = conversation.length;
+            }
         }
         self.folder.sync_names_now().map_err(error)
     }
@@ -160,7 +219,8 @@ impl<'a> Work<'a> {
         let mut session = self.state.conversation(id)?.session.clone();
         patch.apply(&mut session, self.clock.now())?;
         let mut bytes = Vec::new();
-        Line::session(&session).write(&mut bytes);
+        let Conversation { length, synced, .. } = *self.state.conversation(id)?;
+        Line::session(&session).standing(length, synced).write(&mut bytes);
         self.write(id, &bytes)?;
         self.state.conversation_mut(id)?.session = session.clone();
         Ok(session)
@@ -168,8 +228,8 @@ impl<'a> Work<'a> {
 
     pub(crate) fn delete_session(&mut self, id: &SessionId) -> Result<bool> {
         let name = match self.state.unreadable(id) {
-            Some(name) => name.clone(),
-            None if !self.state.contains(id) => return Ok(false),
+            Some(unreadable) => unreadable.name.clone(),
+            None if !self.state.contains(id) => return self.settle().map(|()| false),
             None => self.state.conversation(id)?.name.clone(),
         };
         self.remove_all(std::slice::from_ref(id), &[name])?;
@@ -177,6 +237,8 @@ impl<'a> Work<'a> {
     }
 
     pub(crate) fn delete_user(&mut self, user_id: &str) -> Result<Deleted> {
+        self.settle()?;
+        self.state.all_readable()?;
         let mut deleted = Deleted::default();
         let (mut ids, mut names) = (Vec::new(), Vec::new());
         for session in self.state.sessions() {
@@ -194,26 +256,39 @@ impl<'a> Work<'a> {
     /// Removes conversations, all or none: several are listed first in a file, by which the next opening goes on
     /// if this does not come to its end.
     fn remove_all(&mut self, ids: &[SessionId], names: &[String]) -> Result<()> {
+        self.settle()?;
         let error = |error| unavailable("a conversation cannot be deleted", error);
-        if names.len() > 1 {
+        let is_listed = names.len() > 1;
+        if is_listed {
             let list = serde_json::to_vec(names).expect("strings serialize");
-            self.folder.publish(INTENT, &list).map_err(error)?;
+            if let Err(failed) = self.folder.publish(INTENT, &list) {
+                self.give_up_deletion();
+                return Err(error(failed));
+            }
         }
         for id in ids {
-            self.touched.remove(id);
             // Before the file, whose content is to be taken out of the index.
             self.state.remove(self.folder, id);
         }
-        let removed = remove_files(self.folder, names).map_err(error);
-        if removed.is_err() {
-            self.state.drop_index();
-            for (id, name) in ids.iter().zip(names) {
-                if self.folder.path_of(name).exists() {
-                    self.read_in(id, name);
-                }
+        if let Err(failed) = remove_files(self.folder, names) {
+            if is_listed {
+                self.give_up_deletion();
             }
+            for (id, name) in ids.iter().zip(names) {
+                self.read_in_what_is_there(id, name.clone());
+            }
+            return Err(error(failed));
         }
-        removed
+        for id in ids {
+            self.touched.remove(id);
+        }
+        Ok(())
+    }
+
+    /// Takes the list of a failed deletion away, now or before the next write, which the next opening would undo.
+    fn give_up_deletion(&mut self) {
+        self.state.has_intent = true;
+        let _ = self.settle();
     }
 
     pub(crate) fn append(
@@ -224,6 +299,7 @@ impl<'a> Work<'a> {
     ) -> Result<Appended> {
         self.recover(id)?;
         let conversation = self.state.conversation(id)?;
+        let Conversation { length, synced, .. } = *conversation;
         let last_seq = conversation.session.last_seq;
         let known = |message: &MessageId| conversation.entry(message).map(|entry| entry.digest);
         let plan = plan_append(id, last_seq, &batch, options, known)?;
@@ -241,6 +317,7 @@ impl<'a> Work<'a> {
             }
         }
         if added.is_empty() {
+            self.ensure_synced(id)?;
             return Ok(Appended::new(messages, 0));
         }
         let mut bytes = Vec::new();
@@ -248,7 +325,8 @@ impl<'a> Work<'a> {
         for (number, (message, digest)) in added.iter().enumerate() {
             let start = bytes.len();
             let arrival = self.state.next_arrival();
-            let line = Line::message(&messages[*message], arrival, *digest, at);
+            let line = Line::message(&messages[*message], arrival, *digest, at)
+                .standing(length + start as u64, synced);
             let last = number + 1 == added.len();
             if last { line } else { line.and_more() }.write(&mut bytes);
             places.push((arrival, start, bytes.len() - start - 1));
@@ -280,7 +358,9 @@ impl<'a> Work<'a> {
         let at = conversation.session.updated_at.max(self.clock.now());
         let arrival = conversation.entry(message_id).map_or(0, |entry| entry.arrival);
         let mut bytes = Vec::new();
-        Line::update(&message, at).write(&mut bytes);
+        Line::update(&message, at)
+            .standing(conversation.length, conversation.synced)
+            .write(&mut bytes);
         let place = Place { at: self.write(id, &bytes)?, length: bytes.len() - 1 };
         let conversation = self.state.conversation_mut(id)?;
         conversation.replace(&message, place);
@@ -298,7 +378,7 @@ impl<'a> Work<'a> {
         self.recover(id)?;
         let conversation = self.state.conversation(id)?;
         if conversation.entry(message_id).is_none() {
-            return Ok(false);
+            return self.settle().map(|()| false);
         }
         let mut session = conversation.session.clone();
         session.touch(self.clock.now());

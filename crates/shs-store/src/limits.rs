@@ -75,6 +75,14 @@ pub(crate) fn check_map(what: &str, map: &Map) -> Result<()> {
     map.values().try_for_each(|value| check_depth(what, value, 2))
 }
 
+/// Checks keys that are not known: none has the name of a known one, as it would be there twice in JSON.
+pub(crate) fn check_extra(what: &str, extra: &Map, known: &[&str]) -> Result<()> {
+    match extra.keys().find(|key| known.contains(&key.as_str())) {
+        Some(key) => Err(Error::invalid(format!("{what} is named {key}, which is a known one"))),
+        None => check_map(what, extra),
+    }
+}
+
 fn check_depth(what: &str, value: &Value, depth: usize) -> Result<()> {
     let holds_more = value.is_array() || value.is_object();
     if holds_more && depth > MAX_JSON_DEPTH {

@@ -17,12 +17,13 @@
 //! | metadata that is no object, or nested too deeply | empty |
 //! | a time that cannot be read | the session's or the message's nearest known one |
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::limits::{MAX_TAGS, MAX_TITLE_BYTES, check_map, check_name};
 use crate::{
-    Error, Map, Message, MessageId, NewMessage, NewSession, Result, Role, Seq, Session, SessionId,
-    Status, Timestamp, Transcript,
+    Error, Map, Message, MessageId, NewMessage, NewSession, Part, Result, Role, Seq, Session,
+    SessionId, Status, Timestamp, Transcript,
 };
 
 /// Reads a session in the form of the package's `Session.to_dict`, however odd its values are.
@@ -78,6 +79,9 @@ fn session(fields: &mut Fields) -> Result<Session> {
     });
     session.tags = fields.take("tags", tags).unwrap_or_default();
     session.metadata = fields.take("metadata", metadata).unwrap_or_default();
+    session.ended_at = fields.take("ended_at", time);
+    session.forked_from = fields.take("forked_from", fitting);
+    session.last_seq = fields.take("last_seq", fitting).unwrap_or_default();
     session.extra = fields.rest();
     Ok(session)
 }
@@ -96,6 +100,11 @@ fn message(fields: &mut Fields, seq: Seq, not_before: Timestamp) -> Message {
     new.tokens = fields.take("tokens", |v| u32::try_from(v.as_u64()?).ok());
     new.model = fields.take("model", name);
     new.latency_ms = fields.take("latency_ms", |v| v.as_f64().filter(|ms| *ms >= 0.0));
+    new.parts = fields
+        .take("parts", |v| fitting(v).filter(|parts: &Vec<Part>| Part::check_all(parts).is_ok()))
+        .unwrap_or_default();
+    // Messages are numbered anew.
+    fields.take("seq", |v| (v.as_u64()? == seq.get()).then_some(()));
     new.extra = fields.rest();
     new.into_message(seq)
 }
@@ -145,6 +154,10 @@ impl Fields {
     }
 }
 
+fn fitting<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}
+
 fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }
@@ -190,6 +203,29 @@ mod tests {
         let strict: Transcript = serde_json::from_value(json).unwrap();
         assert_eq!(read, strict);
         assert_eq!((read.session.message_count, read.session.total_tokens), (1, 3));
+    }
+
+    #[test]
+    fn keys_of_ours_are_taken_where_they_fit_and_never_there_twice() {
+        let ours = json!({
+            "session_id": "s", "ended_at": "2026-11-22T11:30:00Z", "last_seq": 9, "messages": [
+                {"message_id": "m", "role": "user", "content": "", "seq": 1,
+                 "parts": [{"type": "text", "content": "x"}]}
+            ]
+        });
+        let read = transcript(ours).unwrap();
+        assert!(read.session.is_ended() && read.session.extra.is_empty());
+        assert_eq!((read.session.last_seq.get(), read.messages[0].parts.len()), (9, 1));
+        let odd = json!({
+            "session_id": "s", "ended_at": 1, "last_seq": "x", "forked_from": [], "messages": [
+                {"message_id": "m", "role": "user", "content": "", "seq": "first", "parts": 5}
+            ]
+        });
+        let read = transcript(odd).unwrap();
+        assert_eq!(read.session.extra["python_last_seq"], "x");
+        assert_eq!(read.messages[0].extra["python_parts"], 5);
+        let text = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<Transcript>(&text).unwrap(), read);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::null_as_default;
-use crate::limits::{MAX_CONTENT_BYTES, check_bytes, check_map, check_optional_name};
+use crate::limits::{MAX_CONTENT_BYTES, check_bytes, check_extra, check_map, check_optional_name};
 use crate::{Error, Map, MessageId, Part, Result, Role, Seq, Status, Timestamp};
 
 /// A stored message.
@@ -256,6 +256,21 @@ impl NewMessage {
     }
 }
 
+/// The keys of a message's JSON form.
+const KEYS: [&str; 11] = [
+    "message_id",
+    "seq",
+    "role",
+    "content",
+    "parts",
+    "timestamp",
+    "metadata",
+    "status",
+    "tokens",
+    "model",
+    "latency_ms",
+];
+
 /// The fields of a message that have limits.
 struct Fields<'a> {
     content: &'a str,
@@ -271,7 +286,7 @@ impl Fields<'_> {
         check_bytes("the content of a message", self.content.len(), MAX_CONTENT_BYTES)?;
         Part::check_all(self.parts)?;
         check_map("the metadata of a message", self.metadata)?;
-        check_map("an unknown key of a message", self.extra)?;
+        check_extra("an unknown key of a message", self.extra, &KEYS)?;
         check_optional_name("a model name", self.model)?;
         if self.latency_ms.is_some_and(|latency| !latency.is_finite() || latency < 0.0) {
             return Err(Error::invalid("latency_ms is not a finite number from 0 up"));

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::null_as_default;
-use crate::limits::{MAX_TITLE_BYTES, check_bytes, check_map, check_optional_name, check_tags};
+use crate::limits::{
+    MAX_TITLE_BYTES, check_bytes, check_extra, check_map, check_optional_name, check_tags,
+};
 use crate::{Map, Result, Seq, SessionId, Timestamp};
 
 /// A stored session: everything about a conversation but its messages.
@@ -55,6 +57,25 @@ pub struct Session {
     pub extra: Map,
 }
 
+/// The keys of a session's JSON form, those of a [`Transcript`](crate::Transcript) included.
+const KEYS: [&str; 15] = [
+    "session_id",
+    "user_id",
+    "project_id",
+    "tags",
+    "metadata",
+    "title",
+    "created_at",
+    "updated_at",
+    "ended_at",
+    "forked_from",
+    "message_count",
+    "total_tokens",
+    "last_seq",
+    "duration_seconds",
+    "messages",
+];
+
 impl Session {
     /// Checks every limit of [`limits`](crate::limits).
     ///
@@ -68,7 +89,7 @@ impl Session {
             check_bytes("a title", title.len(), MAX_TITLE_BYTES)?;
         }
         check_map("the metadata of a session", &self.metadata)?;
-        check_map("an unknown key of a session", &self.extra)
+        check_extra("an unknown key of a session", &self.extra, &KEYS)
     }
 
     /// Whether it has been ended.
