@@ -25,8 +25,8 @@ use futures::FutureExt;
 use serde_json::json;
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Config, Error, ErrorKind, ImportMode, Location, Part, Role, SessionId, SessionQuery,
-    SessionTracker, Status, StoreExt, Timestamp,
+    Error, ErrorKind, ImportMode, Location, Part, Role, SessionId, SessionQuery, SessionTracker,
+    Status, StoreExt, Timestamp,
 };
 use stores::on_every_store;
 
@@ -331,7 +331,7 @@ on_every_store! {
 #[cfg(feature = "memory")]
 #[tokio::test]
 async fn feature_config_gives_defaults_to_sessions_that_are_started_without() {
-    let config = Config::new()
+    let config = session_history_saver::Config::new()
         .with_location(Location::Memory)
         .with_default_user("alice")
         .with_default_project("bot");

@@ -49,11 +49,11 @@ impl<T: AsRef<str>, E: Display> Delta for Result<T, E> {
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Location, SessionTracker};
+/// # use session_history_saver::SessionTracker;
 /// use futures::{StreamExt, stream};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// # let session = history.session().await?;
 /// let model = stream::iter(["It ", "is ", "sunny."]);
 /// let words: Vec<_> = session.record_stream(model).await?.collect().await;
