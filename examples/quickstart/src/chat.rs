@@ -28,7 +28,7 @@ pub(crate) struct Chat {
     delay: Duration,
 }
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Chat {
     /// A conversation whose answers pause so long after each word.

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let delay = delay()?;
     let defaults = Config::new().with_location(Location::sqlite("./history.db"));
     let history = SessionTracker::open(Config::from_env_or(defaults)?).await?;
@@ -42,7 +42,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     talked.and(ended)
 }
 
-async fn talk(chat: &mut Chat) -> Result<(), Box<dyn Error>> {
+async fn talk(chat: &mut Chat) -> Result<(), Box<dyn Error + Send + Sync>> {
     chat.greet().await?;
     let mut lines = lines();
     loop {
@@ -95,7 +95,7 @@ fn prompt() -> io::Result<()> {
     io::stdout().flush()
 }
 
-fn delay() -> Result<Duration, Box<dyn Error>> {
+fn delay() -> Result<Duration, Box<dyn Error + Send + Sync>> {
     let default = if io::stdin().is_terminal() { 40 } else { 0 };
     let millis = match std::env::var("QUICKSTART_DELAY_MS") {
         Ok(value) => value.parse().map_err(|_| {
