@@ -15,7 +15,10 @@ use super::{Answer, ERROR_KEY};
 
 /// An item of a stream that can be recorded: text, or the error that ends it.
 pub trait Delta {
-    /// The text, or the error in words.
+    /// The text.
+    ///
+    /// # Errors
+    /// If the item is an error: that, in words.
     fn delta(&self) -> Result<&str, String>;
 }
 
