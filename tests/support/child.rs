@@ -1,12 +1,15 @@
-//! A process that writes to a store, or locks it, for the tests to watch and to kill.
+//! A process that writes to a store, exports it or locks it, for the tests to watch, to measure and to kill.
 //!
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
+//! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
+//!   beyond what the open store takes.
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
 
 use std::io::{Read, Write};
 
+use session_history_saver::export::Format;
 use session_history_saver::{
     Location, NewMessage, SessionId, SessionTracker, Store, StoreExt, open_store,
 };
@@ -20,8 +23,9 @@ async fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["write", url, session, name, count] => write(url, session, name, count.parse()?).await,
         ["answer", url, session] => answer(url, session).await,
+        ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
-        _ => Err("usage: shs-child write|answer|hold …".into()),
+        _ => Err("usage: shs-child write|answer|export|hold …".into()),
     }
 }
 
@@ -69,6 +73,30 @@ async fn answer(url: &str, session: &str) -> Result<()> {
         say(&session.last(1).await?[0].content.len().to_string());
     }
     Ok(())
+}
+
+async fn export(url: &str, format: Format) -> Result<()> {
+    let history = SessionTracker::with_store(open_store(&url.parse::<Location>()?).await?);
+    // The store may load what it needs at its first use.
+    history.stats().await?;
+    forget_peak()?;
+    let before = memory("VmRSS:")?;
+    history.export(format).to_writer(&mut tokio::io::sink()).await?;
+    say(&memory("VmHWM:")?.saturating_sub(before).to_string());
+    Ok(())
+}
+
+/// Begins to measure `VmHWM` anew (<https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>).
+fn forget_peak() -> Result<()> {
+    Ok(std::fs::write("/proc/self/clear_refs", "5")?)
+}
+
+/// A figure of this process's memory, in KiB.
+fn memory(name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let figure = line.and_then(|line| line.split_whitespace().next());
+    Ok(figure.ok_or("the kernel does not tell")?.parse()?)
 }
 
 async fn hold(path: &str) -> Result<()> {

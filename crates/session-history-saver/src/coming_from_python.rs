@@ -16,6 +16,7 @@
 //! use session_history_saver::export::Format;
 //! use session_history_saver::{Config, Location, SessionTracker};
 //!
+//! # if cfg!(not(feature = "memory")) { return; }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
 //! let session = history.session().user("alice").project("support-bot").tag("billing").start().await?;

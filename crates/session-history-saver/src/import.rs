@@ -5,11 +5,11 @@
 //!
 //! # Examples
 //! ```
-//! # use session_history_saver::{Config, Location, SessionTracker};
+//! # use session_history_saver::SessionTracker;
 //! use session_history_saver::ImportMode;
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+//! # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 //! let json = r#"{"session_id": "s1", "messages": [{"role": "user", "content": "Hello!"}]}"#;
 //! let session = history.import_json(json, ImportMode::CreateOnly).await?;
 //! assert_eq!(session.message_count, 1);

@@ -4,6 +4,7 @@
 //! ```
 //! use session_history_saver::{Config, Location, SessionTracker};
 //!
+//! # if cfg!(not(feature = "memory")) { return; }
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! // `Config::from_env()?` reads SHS_STORE and the like; without any it is ./session_history.db
 //! let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;

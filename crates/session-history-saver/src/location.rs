@@ -128,6 +128,7 @@ impl FromStr for Location {
 ///
 /// # Examples
 /// ```
+/// # if cfg!(not(feature = "memory")) { return; }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = session_history_saver::open_store(&"memory:".parse()?).await?;
 /// assert_eq!(store.name(), "memory");

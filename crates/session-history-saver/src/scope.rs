@@ -78,9 +78,9 @@ impl Drop for EndOnDrop {
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Error, Location, SessionTracker};
+/// # use session_history_saver::{Error, SessionTracker};
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// async fn answer(question: &str) -> Result<String, Error> {
 ///     Ok(format!("{question}? Yes."))
 /// }

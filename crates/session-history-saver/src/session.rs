@@ -19,9 +19,9 @@ use crate::{SessionTracker, StartAnswer, Turn};
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Location, SessionTracker};
+/// # use session_history_saver::SessionTracker;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// let session = history.session().await?;
 /// session.user("Is it sunny in Paris?").await?;
 /// session.assistant("It is.").tokens(3).latency_ms(120.0).await?;

@@ -135,9 +135,9 @@ impl StartSession {
     ///
     /// # Examples
     /// ```
-    /// # use session_history_saver::{Config, Error, Location, SessionTracker};
+    /// # use session_history_saver::{Error, SessionTracker};
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+    /// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
     /// let id = history
     ///     .session()
     ///     .user("bob")

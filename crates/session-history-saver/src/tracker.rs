@@ -28,6 +28,7 @@ use crate::{Config, Saving, SessionHandle, StartSession, Track, open_store};
 /// ```
 /// use session_history_saver::{Config, Location, SessionTracker};
 ///
+/// # if cfg!(not(feature = "memory")) { return; }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
 /// let session = history.session().user("alice").title("Billing").start().await?;

@@ -17,9 +17,9 @@ use crate::SessionHandle;
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Location, SessionTracker};
+/// # use session_history_saver::SessionTracker;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// # let session = history.session().await?;
 /// let turn = session.assistant("It is sunny.").tokens(4).metadata("city", "Paris");
 /// turn.send().await?;

@@ -1,11 +1,31 @@
-//! The faults of the Python package that concern the tracker, each as a test that it is not here.
+//! The faults of the Python package, each as a test that it is not here.
+//!
+//! | fault | test |
+//! |---|---|
+//! | append to a session that does not exist | `fault_append_to_a_session_that_does_not_exist_is_an_error` |
+//! | two processes on one session | `fault_two_trackers_end_one_session_and_lose_no_message`; with two processes `two_processes_on_one_file_lose_nothing` in `tests/processes.rs` of the workspace |
+//! | concurrent appends | `fault_concurrent_appends_get_distinct_numbers` |
+//! | JSON files | `fault_json_files_are_appended_to_and_not_rewritten`; killed in the middle: `a_killed_writer_loses_nothing_in_files` in `tests/processes.rs` |
+//! | session id `../escape` | `fault_session_id_that_looks_like_a_path_is_an_id_as_any`, `fault_session_id_that_looks_like_a_path_stays_in_the_folder` |
+//! | tags filter | `fault_tags_filter_is_applied_before_the_limit` |
+//! | search | `fault_search_takes_a_percent_sign_as_text`, `fault_search_loads_a_hit_once_and_ranks_it` |
+//! | stats | `fault_stats_count_more_than_ten_thousand_sessions` |
+//! | `total_tokens` in SQLite | `fault_total_tokens_count_every_append` |
+//! | roles and status | `fault_roles_and_status_that_are_unknown_are_refused_with_the_known_ones`, `fault_roles_and_status_that_are_unknown_are_not_imported` |
+//! | CSV | `fault_csv_a_zero_stays_a_zero_and_no_cell_is_a_formula` in `export.rs` |
+//! | environment | `fault_environment_is_weaker_than_the_program` in `environment.rs` |
 
 mod stores;
 
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use session_history_saver::{ErrorKind, Role, SessionQuery, SessionTracker, Status};
+use futures::{StreamExt, TryStreamExt};
+use serde_json::json;
+use session_history_saver::{
+    ErrorKind, ImportMode, Role, Saving, SearchOrder, SearchQuery, SessionQuery, SessionTracker,
+    Status,
+};
 use stores::on_every_store;
 
 on_every_store! {
@@ -24,6 +44,16 @@ on_every_store! {
         let (ended, again) = futures::join!(one.end(), two.end());
         assert!(ended.unwrap().is_ended() && again.unwrap().is_ended());
         assert_eq!(history.messages(one.id()).await.unwrap().len(), 2);
+
+        // Also if each keeps its messages to itself until the end.
+        let (one, two) = (one.tracker(), two.tracker());
+        let id = one.session().id("unsaved").await.unwrap().id().clone();
+        let one = one.clone().with_saving(Saving::AtEnd).resume(&id).await.unwrap();
+        let two = two.clone().with_saving(Saving::AtEnd).resume(&id).await.unwrap();
+        one.user("from one").await.unwrap();
+        two.user("from two").await.unwrap();
+        futures::try_join!(one.end(), two.end()).unwrap();
+        assert_eq!(history.messages(&id).await.unwrap().len(), 2);
     }
 
     async fn fault_concurrent_appends_get_distinct_numbers(history) {
@@ -66,7 +96,44 @@ on_every_store! {
         assert_eq!(history.search("HELLO").await.unwrap().items.len(), 1);
     }
 
-    async fn fault_stats_count_the_tokens_of_every_append(history) {
+    async fn fault_search_loads_a_hit_once_and_ranks_it(history) {
+        let session = history.session().await.unwrap();
+        session.user("An invoice, and much besides that has nothing to do with it.").await.unwrap();
+        session.user("invoice").await.unwrap();
+        let query = SearchQuery::new("invoice").with_order(SearchOrder::Rank);
+        let hits = history.search(query).await.unwrap().items;
+        let contents: Vec<_> = hits.iter().map(|hit| hit.message.content.len()).collect();
+        assert_eq!(contents, [7, 60]);
+    }
+
+    async fn fault_stats_count_more_than_ten_thousand_sessions(history) {
+        const SESSIONS: u64 = 10_001;
+        let imports = futures::stream::iter(0..SESSIONS).map(|number| {
+            let session = json!({
+                "session_id": number.to_string(),
+                "messages": [{"role": "user", "content": "Hello!", "tokens": 2}],
+            });
+            history.import_value(session, ImportMode::CreateOnly)
+        });
+        imports.buffer_unordered(500).try_for_each(|_| async { Ok(()) }).await.unwrap();
+        let stats = history.stats().await.unwrap();
+        assert_eq!((stats.sessions, stats.messages, stats.tokens), (SESSIONS, SESSIONS, 2 * SESSIONS));
+    }
+
+    async fn fault_roles_and_status_that_are_unknown_are_not_imported(history) {
+        for (key, unknown) in [("role", "robot"), ("status", "done")] {
+            let mut session = json!({
+                "session_id": "s",
+                "messages": [{"role": "user", "status": "delivered", "content": "Hello!"}],
+            });
+            session["messages"][0][key] = unknown.into();
+            let error = history.import_value(session, ImportMode::CreateOnly).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+        assert_eq!(history.stats().await.unwrap().sessions, 0);
+    }
+
+    async fn fault_total_tokens_count_every_append(history) {
         let session = history.session().await.unwrap();
         for _ in 0..3 {
             session.assistant("x").tokens(7).await.unwrap();
@@ -84,4 +151,53 @@ fn fault_roles_and_status_that_are_unknown_are_refused_with_the_known_ones() {
     assert!(
         "done".parse::<Status>().unwrap_err().to_string().contains("pending, delivered, error")
     );
+}
+
+#[cfg(feature = "fs")]
+mod files {
+    use std::path::Path;
+
+    use session_history_saver::fs::FsStore;
+
+    use super::*;
+
+    async fn open(folder: &Path) -> SessionTracker {
+        SessionTracker::new(FsStore::open(folder).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn fault_session_id_that_looks_like_a_path_stays_in_the_folder() {
+        let outer = tempfile::tempdir().unwrap();
+        let history = open(&outer.path().join("history")).await;
+        let ids = ["../escape", "a/b", "/etc/passwd", "..", "CON", "con", "a\\b", "s", "S"];
+        for id in ids {
+            history.session().id(id).await.unwrap().user(format!("I am {id}")).await.unwrap();
+        }
+        history.close().await.unwrap();
+        let outside: Vec<_> = std::fs::read_dir(outer.path()).unwrap().collect();
+        assert_eq!(outside.len(), 1, "{outside:?}");
+        let history = open(&outer.path().join("history")).await;
+        for id in ids {
+            let messages = history.messages(&id.parse().unwrap()).await.unwrap();
+            assert_eq!(messages[0].content, format!("I am {id}"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn fault_json_files_are_appended_to_and_not_rewritten() {
+        use std::os::unix::fs::MetadataExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let history = open(folder.path()).await;
+        let session = history.session().id("s").await.unwrap();
+        session.user("x".repeat(100_000)).await.unwrap();
+        let file = folder.path().join("s.jsonl");
+        let before = std::fs::metadata(&file).unwrap();
+        session.user("Hello!").await.unwrap();
+        let after = std::fs::metadata(&file).unwrap();
+        assert_eq!(after.ino(), before.ino(), "it is the same file");
+        let grown = after.len() - before.len();
+        assert!(grown < 1_000, "it grew by {grown} bytes");
+    }
 }

@@ -1,4 +1,21 @@
-//! Every feature of the Python package, row by row.
+//! Every feature of the Python package, row by row: `feature_*` here and in the files named.
+//!
+//! | feature | tests |
+//! |---|---|
+//! | backends | `feature_backends_*`; a custom one is the `custom` beside `memory`, `fs` and `sqlite` of every test |
+//! | message | `feature_message_*` |
+//! | session | `feature_session_*` |
+//! | lifecycle | `feature_lifecycle_*` |
+//! | context manager | `feature_context_manager_*` |
+//! | decorator | `feature_decorator_*` |
+//! | retrieval | `feature_retrieval_*` |
+//! | stats | `feature_stats_*` |
+//! | export | `feature_export_*`, `feature_save_to_file_*` in `export.rs` |
+//! | import | `feature_import_*` here and in `export.rs` |
+//! | config | `feature_config_*` here and in `environment.rs` |
+//! | auto_save | `feature_auto_save_*` in `saving_at_end.rs`; true is what all other tests use |
+//!
+//! Its faults are in `faults.rs`.
 
 mod stores;
 
@@ -8,8 +25,8 @@ use futures::FutureExt;
 use serde_json::json;
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Config, Error, ErrorKind, ImportMode, Location, Part, Role, SessionId, SessionQuery,
-    SessionTracker, Status, StoreExt, Timestamp,
+    Error, ErrorKind, ImportMode, Location, Part, Role, SessionId, SessionQuery, SessionTracker,
+    Status, StoreExt, Timestamp,
 };
 use stores::on_every_store;
 
@@ -314,7 +331,7 @@ on_every_store! {
 #[cfg(feature = "memory")]
 #[tokio::test]
 async fn feature_config_gives_defaults_to_sessions_that_are_started_without() {
-    let config = Config::new()
+    let config = session_history_saver::Config::new()
         .with_location(Location::Memory)
         .with_default_user("alice")
         .with_default_project("bot");

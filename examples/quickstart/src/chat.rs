@@ -28,7 +28,7 @@ pub(crate) struct Chat {
     delay: Duration,
 }
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Chat {
     /// A conversation whose answers pause so long after each word.
@@ -57,7 +57,7 @@ impl Chat {
         match Input::parse(line) {
             Ok(Input::Quit) => return Ok(Next::Quit),
             Ok(input) => match self.act(input).await {
-                Err(error) if is_input_mistake(&*error) => say(&error.to_string())?,
+                Err(error) if can_be_mended(&*error) => say(&with_causes(&*error))?,
                 outcome => outcome?,
             },
             Err(explanation) => say(&explanation)?,
@@ -107,7 +107,7 @@ impl Chat {
         let mut tokens = 0;
         for word in words {
             sleep(self.delay).await;
-            write!(out, "{word}")?;
+            write!(out, "{}", printable(word))?;
             out.flush()?;
             answer.push(word).await?;
             tokens += 1;
@@ -151,15 +151,14 @@ impl Chat {
                 return several.iter().take(20).try_for_each(|session| say(&summary(session)));
             }
         };
-        if let Some(before) = self.session.take().filter(|before| *before.id() != session.id) {
-            before.end().await?;
-        }
         let handle = self.history.resume(&session.id).await?;
         for message in handle.last(6).await? {
             say(&described(&message))?;
         }
-        self.session = Some(handle);
-        Ok(())
+        match self.session.replace(handle).filter(|before| *before.id() != session.id) {
+            Some(before) => before.end().await.map(drop).map_err(Into::into),
+            None => Ok(()),
+        }
     }
 
     async fn search(&self, text: &str) -> Outcome {
@@ -168,7 +167,7 @@ impl Chat {
             return say("Nothing was found.");
         }
         for hit in hits.iter().take(20) {
-            let snippet = hit.snippet.marked("[", "]");
+            let snippet = on_one_line(&hit.snippet.marked("[", "]"));
             say(&format!("{}  {}: {snippet}", hit.session.id, speaker(hit.message.role)))?;
         }
         Ok(())
@@ -177,8 +176,11 @@ impl Chat {
     async fn stats(&self) -> Outcome {
         let stats = self.history.stats().await?;
         say(&format!(
-            "{} conversations ({} not ended), {} messages, {} tokens",
-            stats.sessions, stats.active_sessions, stats.messages, stats.tokens
+            "{} ({} not ended), {}, {}",
+            counted(stats.sessions, "conversation"),
+            stats.active_sessions,
+            counted(stats.messages, "message"),
+            counted(stats.tokens, "token")
         ))
     }
 
@@ -192,11 +194,18 @@ impl Chat {
     }
 }
 
-/// Whether the user can mend it by typing something else.
-fn is_input_mistake(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether the user can mend it, by typing something else or by trying again later.
+fn can_be_mended(error: &(dyn std::error::Error + 'static)) -> bool {
+    use ErrorKind::{InvalidInput, NotFound, Unavailable};
     error
         .downcast_ref::<Error>()
-        .is_some_and(|error| matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound))
+        .is_some_and(|error| matches!(error.kind(), InvalidInput | NotFound | Unavailable))
+}
+
+/// What an error says, and what the errors behind it say.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn say(text: &str) -> Outcome {
@@ -218,15 +227,30 @@ fn described(message: &Message) -> String {
         Status::Pending => " … (still being written)",
         Status::Error => " (error)",
     };
-    format!("{}: {}{note}", speaker(message.role), message.content)
+    format!("{}: {}{note}", speaker(message.role), printable(message.content.trim_end()))
+}
+
+/// Without control characters, which could mean something to the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+fn on_one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 fn summary(session: &Session) -> String {
+    // To the minute: `2026-11-22 11:30`.
+    let updated = session.updated_at.to_string()[..16].replace('T', " ");
     format!(
-        "{}  {}  {:>3} messages  {}",
+        "{}  {updated}  {:>12}  {}",
         session.id,
-        &session.updated_at.to_string()[..16],
-        session.message_count,
-        session.title.as_deref().unwrap_or("-")
+        counted(session.message_count, "message"),
+        on_one_line(session.title.as_deref().unwrap_or("-"))
     )
 }

@@ -26,7 +26,7 @@ pub(crate) enum Input<'a> {
 }
 
 pub(crate) const HELP: &str = "\
-/list           lists the latest conversations
+/list           lists the latest conversations, with times in UTC
 /resume ID      goes on with a conversation; the beginning of its id is enough
 /search TEXT    finds messages, e.g. /search \"my keys\" -mother
 /stats          counts what is stored
@@ -58,6 +58,9 @@ impl<'a> Input<'a> {
             ("/resume", id) => Ok(Self::Resume(id)),
             ("/search", "") => Err("say what for: /search TEXT".to_owned()),
             ("/search", text) => Ok(Self::Search(text)),
+            ("/export", "") => {
+                Err("say how: /export FORMAT, with json, jsonl, csv, markdown or text".to_owned())
+            }
             ("/export", format) => {
                 format.parse().map(Self::Export).map_err(|error| error.detail().to_owned())
             }
@@ -80,6 +83,7 @@ mod tests {
         assert_eq!(Input::parse("/search  my keys "), Ok(Input::Search("my keys")));
         assert_eq!(Input::parse("/export md"), Ok(Input::Export(Format::Markdown)));
         assert!(Input::parse("/export pdf").unwrap_err().contains("json, jsonl, csv"));
+        assert!(Input::parse("/export").unwrap_err().contains("/export FORMAT"));
         assert!(Input::parse("/lisst").unwrap_err().contains("/help"));
         assert!(Input::parse("/resume").unwrap_err().contains("/resume ID"));
     }

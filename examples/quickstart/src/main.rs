@@ -12,21 +12,38 @@ mod eliza;
 
 use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use session_history_saver::{Config, Location, SessionTracker};
 use tokio::sync::mpsc;
 
-use crate::chat::{Chat, Next};
+use crate::chat::{Chat, Next, with_causes};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Err(error) if !nobody_listens(&*error) => {
+            eprintln!("quickstart: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let delay = delay()?;
     let defaults = Config::new().with_location(Location::sqlite("./history.db"));
     let history = SessionTracker::open(Config::from_env_or(defaults)?).await?;
-    let mut chat = Chat::new(history, delay()?);
-    chat.greet().await?;
+    let mut chat = Chat::new(history, delay);
+    let talked = talk(&mut chat).await;
+    let ended = chat.end().await;
+    talked.and(ended)
+}
 
+async fn talk(chat: &mut Chat) -> Result<(), Box<dyn Error + Send + Sync>> {
+    chat.greet().await?;
     let mut lines = lines();
     loop {
         prompt()?;
@@ -41,10 +58,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
             next = chat.take(&line) => next?,
         };
         if next == Next::Quit {
-            break;
+            return Ok(());
         }
     }
-    chat.end().await
+    if io::stdin().is_terminal() {
+        // What the shell says next begins on a line of its own.
+        writeln!(io::stdout())?;
+    }
+    Ok(())
+}
+
+/// Whether the output was closed, as `head` does when it has enough.
+fn nobody_listens(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The lines of the standard input. A thread of its own reads them: it may wait for one for ever, and
@@ -69,7 +95,7 @@ fn prompt() -> io::Result<()> {
     io::stdout().flush()
 }
 
-fn delay() -> Result<Duration, Box<dyn Error>> {
+fn delay() -> Result<Duration, Box<dyn Error + Send + Sync>> {
     let default = if io::stdin().is_terminal() { 40 } else { 0 };
     let millis = match std::env::var("QUICKSTART_DELAY_MS") {
         Ok(value) => value.parse().map_err(|_| {

@@ -114,7 +114,65 @@ fn a_bad_environment_is_told() {
     let child = quickstart(folder.path()).env("SHS_STORE", "mongodb:").spawn().unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("SHS_STORE"), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.starts_with("quickstart: ") && told.contains("SHS_STORE"), "{told}");
+    assert!(told.contains("known are: memory:"), "{told}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    let child = quickstart(folder.path()).env("SHS_STORE", "fs:file").spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.starts_with("quickstart: ") && told.contains("not a folder"), "{told}");
+}
+
+#[test]
+fn an_export_that_cannot_be_written_is_told_and_the_conversation_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = quickstart(folder.path()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"Hello\n/list\n").unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut shown = String::new();
+    while !shown.ends_with("  Hello\n") {
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
+        shown.push(char::from(byte[0]));
+    }
+    // A folder stands where the file is to go.
+    let taken = format!("chat-{}.json", id_of(&shown, "Hello"));
+    std::fs::create_dir_all(folder.path().join(&taken).join("full")).unwrap();
+    stdin.write_all(b"/export json\n/stats\n").unwrap();
+    drop(stdin);
+    stdout.read_to_string(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success());
+    let told = shown.lines().find(|line| line.contains(&taken));
+    assert!(told.is_some_and(|line| line.contains("cannot be")), "{shown}");
+    assert!(shown.contains("1 conversation (1 not ended), 2 messages"), "{shown}");
+}
+
+#[test]
+fn what_could_mean_something_to_the_terminal_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = chat(folder.path(), "a\x1b[31mred car\n/list\n/search car\n");
+    assert!(shown.contains("a [31mred car"), "{shown}");
+    assert!(!shown.contains('\x1b'), "{shown}");
+}
+
+#[test]
+fn an_output_that_is_closed_ends_the_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = quickstart(folder.path()).spawn().unwrap();
+    drop(child.stdout.take());
+    // It may be gone before it has read all.
+    let _ = child.stdin.take().unwrap().write_all(b"Hello\nHello\nHello\n");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(chat(folder.path(), "/stats\n").contains("(0 not ended)"));
 }
 
 #[test]
@@ -170,6 +228,6 @@ fn ctrl_c_in_the_middle_of_an_answer_ends_cleanly_with_all_its_text() {
     assert!(interrupted.success());
     assert!(child.wait().unwrap().success());
     let again = chat(folder.path(), "/stats\n");
-    assert!(again.contains("Eliza: Would it  … (interrupted)"), "{again}");
+    assert!(again.contains("Eliza: Would it … (interrupted)"), "{again}");
     assert!(again.contains("(0 not ended)"), "{again}");
 }

@@ -32,11 +32,11 @@
 //!
 //! # Examples
 //! ```
-//! # use session_history_saver::{Config, Location, SessionTracker};
+//! # use session_history_saver::SessionTracker;
 //! use session_history_saver::export::Format;
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+//! # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 //! let session = history.session().await?;
 //! session.user("Hello!").await?;
 //! let text = history.export(Format::Text).session(session.id()).to_string().await?;

@@ -49,9 +49,9 @@ use crate::SessionHandle;
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Location, SessionTracker};
+/// # use session_history_saver::SessionTracker;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// # let session = history.session().await?;
 /// let mut answer = session.stream().model("claude-3-sonnet").begin().await?;
 /// for word in ["It ", "is ", "sunny."] {

@@ -15,7 +15,10 @@ use super::{Answer, ERROR_KEY};
 
 /// An item of a stream that can be recorded: text, or the error that ends it.
 pub trait Delta {
-    /// The text, or the error in words.
+    /// The text.
+    ///
+    /// # Errors
+    /// If the item is an error: that, in words.
     fn delta(&self) -> Result<&str, String>;
 }
 
@@ -49,11 +52,11 @@ impl<T: AsRef<str>, E: Display> Delta for Result<T, E> {
 ///
 /// # Examples
 /// ```
-/// # use session_history_saver::{Config, Location, SessionTracker};
+/// # use session_history_saver::SessionTracker;
 /// use futures::{StreamExt, stream};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// # let history = SessionTracker::open(Config::new().with_location(Location::Memory)).await?;
+/// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
 /// # let session = history.session().await?;
 /// let model = stream::iter(["It ", "is ", "sunny."]);
 /// let words: Vec<_> = session.record_stream(model).await?.collect().await;

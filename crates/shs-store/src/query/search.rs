@@ -124,6 +124,13 @@ impl From<&str> for SearchQuery {
     }
 }
 
+impl From<&String> for SearchQuery {
+    /// As [`SearchQuery::new`].
+    fn from(text: &String) -> Self {
+        Self::new(text)
+    }
+}
+
 impl From<String> for SearchQuery {
     /// As [`SearchQuery::new`].
     fn from(text: String) -> Self {
@@ -205,7 +212,7 @@ impl SearchQuery {
 }
 
 /// A message that was found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Hit {
     /// The session that it belongs to.

@@ -2,16 +2,21 @@
 
 use std::ops::Range;
 
+use unicode_normalization::char::is_combining_mark;
+
 use super::fold::{continues, fold, is_unspaced, is_word};
 
 /// Longest token, in bytes of folded text; a longer word is cut, in messages and queries alike.
 pub const MAX_TOKEN_BYTES: usize = 120;
 
+/// Longest character of an unspaced script with its marks, so that a pair is no longer than a token.
+const MAX_UNIT_BYTES: usize = MAX_TOKEN_BYTES - 4;
+
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Token {
-    /// The folded text.
+    /// The folded text; analyzed as a text of its own, it begins with this token again.
     pub text: String,
     /// Its number among the tokens of the text, from 0.
     pub position: u32,
@@ -91,37 +96,38 @@ struct Walker<F> {
 
 impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
     fn push(&mut self, c: char, range: Range<usize>) {
-        if is_unspaced(c) {
+        if is_combining_mark(c) && self.push_mark(c) {
+            return;
+        }
+        if !is_word(c) {
+            // A mark has nothing to stand on here; anything else parts words.
+            self.end();
+        } else if is_unspaced(c) {
             self.end_word();
             self.push_unit(c, range);
-            return;
-        }
-        if unicode_normalization::char::is_combining_mark(c)
-            && let Some((unit, ..)) = &mut self.unit
-        {
-            unit.push(c);
-            return;
-        }
-        self.end_run();
-        if self.word.is_empty() {
-            self.word_range.start = range.start;
-        }
-        self.word_range.end = range.end;
-        if self.word.len() + c.len_utf8() <= MAX_TOKEN_BYTES {
-            self.word.push(c);
+        } else {
+            self.end_run();
+            if self.word.is_empty() {
+                self.word_range.start = range.start;
+            }
+            self.word_range.end = range.end;
+            push_within(&mut self.word, c, MAX_TOKEN_BYTES);
         }
     }
 
-    fn push_unit(&mut self, c: char, range: Range<usize>) {
-        // A mark of an unspaced script belongs to the character before it.
-        if unicode_normalization::char::is_combining_mark(c)
-            && let Some((unit, ..)) = &mut self.unit
-        {
-            if unit.len() < MAX_TOKEN_BYTES / 2 - 4 {
-                unit.push(c);
-            }
-            return;
+    /// Adds a mark to the character before it, if there is one.
+    fn push_mark(&mut self, c: char) -> bool {
+        if let Some((unit, ..)) = &mut self.unit {
+            push_within(unit, c, MAX_UNIT_BYTES);
+        } else if !self.word.is_empty() {
+            push_within(&mut self.word, c, MAX_TOKEN_BYTES);
+        } else {
+            return false;
         }
+        true
+    }
+
+    fn push_unit(&mut self, c: char, range: Range<usize>) {
         let first = self.unit.is_none();
         if let Some((before, head, _)) = self.unit.take() {
             self.pair.clear();
@@ -153,6 +159,13 @@ impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
     }
 }
 
+/// Adds a character if there is room for it.
+fn push_within(text: &mut String, c: char, limit: usize) {
+    if text.len() + c.len_utf8() <= limit {
+        text.push(c);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,10 +185,15 @@ mod tests {
             ("οδός", "οδοσ"),
             ("İstanbul", "istanbul"),
             ("ﬁne", "fine"),
+            ("STRAẞE", "strasse"),
+            ("de\u{ad}ploy\u{2060}ment", "deployment"),
+            ("1\u{fe0f}\u{20e3}", "1"),
+            ("葛\u{e0100}", "葛"),
         ] {
             assert_eq!(texts(text), [token], "{text}");
         }
         assert_eq!(texts("x_y can't 3.14"), ["x", "y", "can", "t", "3", "14"]);
+        assert_eq!(texts("½ coŀlecció ﷺ"), texts("1 2 col·lecció صلى الله عليه وسلم"));
         assert_eq!(texts("… — 👍 \0"), Vec::<String>::new());
     }
 
@@ -188,6 +206,7 @@ mod tests {
         assert_eq!(texts("ｶﾞｽ"), texts("ガス"));
         assert_eq!(texts("한국어"), ["한국", "국어", "어"]);
         assert_eq!(texts("\u{1112}\u{1161}\u{11ab}국어"), texts("한국어"));
+        assert_eq!(texts("ㅎㅏㄴ국"), texts("하ᄂ국"));
         assert_eq!(texts("GPT4模型v2"), ["gpt4", "模型", "型", "v2"]);
         assert_eq!(texts("部"), ["部"]);
     }

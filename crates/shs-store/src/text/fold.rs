@@ -1,7 +1,7 @@
 //! Folding of case, width and diacritics, and the classes of characters.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 /// Whether a character begins or continues a word.
 pub(super) fn is_word(c: char) -> bool {
@@ -9,15 +9,21 @@ pub(super) fn is_word(c: char) -> bool {
 }
 
 /// Whether a character belongs to the one before it: a mark, a joiner, a jamo of the same syllable.
+///
+/// Characters that are there for compatibility, such as the half-width voicing marks of kana, do what the
+/// characters do that they stand for.
 pub(super) fn continues(c: char) -> bool {
-    is_combining_mark(c)
-        || matches!(
-            c,
-            '\u{200C}' | '\u{200D}' // zero-width joiners
-            | '\u{FE00}'..='\u{FE0F}' // variation selectors
-            | '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}' // vowels and finals of Hangul
-            | '\u{FF9E}' | '\u{FF9F}' // half-width voicing marks of kana
-        )
+    if c.is_ascii() {
+        return false;
+    }
+    let mut first = None;
+    decompose_compatible(c, |part| {
+        first.get_or_insert(part);
+    });
+    let first = first.unwrap_or(c);
+    // Letters that compose with the one before: vowels and finals of Hangul, a vowel of Kirat Rai.
+    let composes = matches!(first, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}' | '\u{16D67}');
+    composes || is_combining_mark(first) || is_passed_over(first)
 }
 
 /// Whether a script is written without spaces between words, so that its characters are indexed in pairs.
@@ -57,17 +63,33 @@ fn is_diacritic(c: char) -> bool {
     )
 }
 
-/// Folds one character with the marks that follow it, and hands on what remains.
+/// Whether a character inside a word is passed over: a diacritic, or what only steers how the word is shown.
+fn is_passed_over(c: char) -> bool {
+    is_diacritic(c)
+        || matches!(
+            c,
+            '\u{AD}' // soft hyphen
+                | '\u{61C}' | '\u{200E}' | '\u{200F}' // marks of direction
+                | '\u{180B}'..='\u{180F}' // variation selectors of Mongolian
+                | '\u{200C}' | '\u{200D}' | '\u{2060}' | '\u{FEFF}' // joiners
+                | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' // variation selectors
+        )
+}
+
+/// Folds one character with what [continues] it, and hands on what remains; what is neither a letter, a digit
+/// nor a mark, such as the stroke in `½`, parts words.
 pub(super) fn fold(cluster: &str, mut emit: impl FnMut(char)) {
     if let [byte] = cluster.as_bytes() {
         emit(byte.to_ascii_lowercase() as char);
         return;
     }
-    let composed = cluster.nfkd().filter(|c| !is_diacritic(*c)).nfc();
-    // Upper case first, so that letters with several lower-case forms (ς and σ, ß and ss) become one.
-    for c in composed.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
-        if (c.is_alphanumeric() || is_combining_mark(c)) && !is_diacritic(c) {
-            emit(c);
-        }
-    }
+    let composed = cluster.nfkd().filter(|c| !is_passed_over(*c)).nfc();
+    // Through upper case, so that letters with several lower-case forms (ς and σ, ß and ss) become one; and
+    // lower case first, because ẞ has an upper case of its own.
+    composed
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .filter(|c| !is_passed_over(*c))
+        .for_each(&mut emit);
 }

@@ -6,7 +6,9 @@
 //! width and diacritics. `Déjà`, `DEJA` and `ｄｅｊａ` are the same token; so are `Straße` and `STRASSE`. Scripts
 //! that are written without spaces between words (Chinese, Japanese, Korean, Thai and their
 //! neighbours) become overlapping pairs of characters, so that any piece of a sentence can be found.
-//! Punctuation, symbols and emoji separate tokens and are not searched.
+//! Punctuation, symbols and emoji separate tokens and are not searched. What only steers how a word is shown,
+//! such as a soft hyphen, a joiner or a variation selector, is passed over. Texts that are canonically
+//! equivalent in Unicode have the same tokens.
 //!
 //! # The query language
 //!
@@ -26,6 +28,8 @@
 mod analyze;
 mod fold;
 mod index;
+#[cfg(test)]
+mod properties;
 mod query;
 mod snippet;
 

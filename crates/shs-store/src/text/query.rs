@@ -126,9 +126,10 @@ impl Piece<'_> {
         let found = analyze(self.text);
         let last = found.last()?;
         // What follows the piece in a message is not known: a run of an unspaced script may go on. So
-        // its last character alone is left out, or, if it is all there is, looked for as a beginning.
+        // its last character alone is left out, or, if it is all there is or has marks, looked for as a
+        // beginning.
         let open = match last.kind {
-            Kind::Tail { alone } => Some(alone),
+            Kind::Tail { alone } => Some(alone || last.text.chars().nth(1).is_some()),
             Kind::Word | Kind::Pair => None,
         };
         let mut tokens: Vec<String> = found.into_iter().map(|token| token.text).collect();
@@ -213,6 +214,11 @@ mod tests {
         assert!(finds("\"部 deploy\"", "内部 deploy"));
         assert!(!finds("\"内 deploy\"", "内部 deploy"));
         assert!(finds("ｔｅｓﾃｽﾄ", "tesテスト"));
+        // Marks belong to what is looked for: the vowels of Thai are not passed over.
+        for query in ["ที่", "กที", "กที่", "ที่น"] {
+            assert!(finds(query, "กที่นา"), "{query}");
+        }
+        assert!(!finds("กที่", "กทนา"));
     }
 
     #[test]
