@@ -2,17 +2,21 @@
 //!
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
+//! - `write-relaxed …`: the same, with relaxed durability.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Location, NewMessage, SessionId, SessionTracker, Store, StoreExt, open_store,
+    Durability, Location, NewMessage, SessionId, SessionTracker, Store, StoreExt, open_store,
 };
+use shs_fs::FsOptions;
+use shs_sqlite::SqliteOptions;
 use sqlx::Connection;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -21,7 +25,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["write", url, session, name, count] => write(url, session, name, count.parse()?).await,
+        ["write", url, session, name, count] => {
+            let store = open_store(&url.parse::<Location>()?).await?;
+            write(store, session, name, count.parse()?).await
+        }
+        ["write-relaxed", url, session, name, count] => {
+            write(open_relaxed(&url.parse()?).await?, session, name, count.parse()?).await
+        }
         ["answer", url, session] => answer(url, session).await,
         ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
@@ -36,12 +46,23 @@ fn say(line: &str) {
     told.expect("somebody listens");
 }
 
-async fn write(url: &str, session: &str, name: &str, count: usize) -> Result<()> {
-    let store = open_store(&url.parse::<Location>()?).await?;
+async fn open_relaxed(location: &Location) -> Result<Arc<dyn Store>> {
+    Ok(match location {
+        Location::Sqlite(path) => {
+            Arc::new(SqliteOptions::new(path).with_durability(Durability::Relaxed).open().await?)
+        }
+        Location::Fs(folder) => {
+            Arc::new(FsOptions::new(folder).with_durability(Durability::Relaxed).open().await?)
+        }
+        other => return Err(format!("{other} has no durability").into()),
+    })
+}
+
+async fn write(store: Arc<dyn Store>, session: &str, name: &str, count: usize) -> Result<()> {
     let id = SessionId::new(session)?;
     let tasks: Vec<_> = (0..8)
         .map(|task| {
-            let (store, id, name) = (std::sync::Arc::clone(&store), id.clone(), name.to_owned());
+            let (store, id, name) = (Arc::clone(&store), id.clone(), name.to_owned());
             tokio::spawn(async move {
                 let mut number = task;
                 while count == 0 || number < count {

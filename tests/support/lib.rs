@@ -1,6 +1,7 @@
 //! What the tests across crates, processes and languages have in common.
 
 pub mod mount;
+pub mod power;
 pub mod process;
 pub mod python;
 

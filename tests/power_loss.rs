@@ -1,0 +1,144 @@
+//! Power cuts at any moment: what was acknowledged is there, whole and once, and the next opening needs no help. A run with
+//! relaxed durability does lose something, or these tests would see nothing.
+
+use std::path::Path;
+
+use session_history_saver::{
+    Location, NewSession, Result, SearchQuery, SessionId, Store, StoreExt, open_store,
+};
+use shs_tests::power::{Dice, Disk, Event, Unsynced, record};
+use shs_tests::skip;
+
+const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
+const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// How many moments are tried, each with every kind of disk; `SHS_CUTS=1000` for a long run.
+fn cuts() -> usize {
+    std::env::var("SHS_CUTS").map_or(40, |cuts| cuts.parse().expect("SHS_CUTS is a number"))
+}
+
+fn seed() -> u64 {
+    std::env::var("SHS_SEED").map_or(1, |seed| seed.parse().expect("SHS_SEED is a number"))
+}
+
+/// What came of cutting the power in many moments.
+#[derive(Debug, Default)]
+struct Outcome {
+    images: usize,
+    /// Images from which an acknowledged message was missing.
+    lossy: usize,
+}
+
+/// Records a writer, cuts the power in many moments, and audits each image.
+async fn cut_everywhere(scheme: &str, command: &str) -> std::result::Result<Outcome, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |root: &Path| {
+        let url = format!("{scheme}:{}", root.join("history").display());
+        url.parse::<Location>().unwrap()
+    };
+    let location = place(folder.path());
+    let store = open_store(&location).await.unwrap();
+    store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap();
+    store.close().await.unwrap();
+
+    let mut disk = Disk::of_folder(folder.path());
+    let arguments = [command, &location.to_string(), "s", "first", "240"];
+    let events = record(CHILD, &arguments, folder.path(), Path::new(SCRATCH))?;
+    let mut dice = Dice::new(seed());
+    let mut moments: Vec<usize> = (0..cuts()).map(|_| dice.below(events.len())).collect();
+    moments.sort_unstable();
+
+    let mut outcome = Outcome::default();
+    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        disk.happen(event);
+        if let Event::Print(text) = event {
+            let lines = text.lines().filter_map(|line| line.split_once(' '));
+            acknowledged.extend(lines.map(|(id, seq)| (id.to_owned(), seq.parse().unwrap())));
+        }
+        if !moments.contains(&at) {
+            continue;
+        }
+        for unsynced in [Unsynced::Lost, Unsynced::Prefix, Unsynced::Subset] {
+            let image = tempfile::tempdir().unwrap();
+            disk.cut(unsynced, &mut dice, folder.path(), image.path());
+            let lost = audit(&place(image.path()), &acknowledged).await.unwrap_or_else(|error| {
+                panic!("seed {}, event {at}, {unsynced:?}: {error:?}", seed())
+            });
+            outcome.images += 1;
+            outcome.lossy += usize::from(lost > 0);
+        }
+    }
+    assert_eq!(acknowledged.len(), 240, "everything was acknowledged in the end");
+    Ok(outcome)
+}
+
+/// Opens an image, checks that it is sound and can be written to, and counts the acknowledged messages that
+/// are missing.
+async fn audit(location: &Location, acknowledged: &[(String, u64)]) -> Result<usize> {
+    let store = open_store(location).await?;
+    let id: SessionId = "s".parse()?;
+    let transcript = store.transcript(&id).await?;
+    assert_eq!(
+        transcript.session,
+        store.session(&id).await?,
+        "the counts are those of the messages"
+    );
+    let mut missing = acknowledged.len();
+    for (message, seq) in transcript.messages.iter().zip(1..) {
+        assert_eq!(message.seq.get(), seq, "numbers have no gap");
+        let (name, number) = message.id.as_str().rsplit_once('-').expect("the child made it");
+        let words = "word ".repeat(number.parse::<usize>().expect("the child made it") % 50);
+        assert_eq!(message.content, format!("{name} {number} {words}"), "a message is whole");
+        if let Some((_, expected)) = acknowledged.iter().find(|(id, _)| message.id == id.as_str()) {
+            assert_eq!(seq, *expected);
+            missing -= 1;
+        }
+    }
+    let found = store.search_stream(SearchQuery::new("first"));
+    let hits = futures::TryStreamExt::try_collect::<Vec<_>>(found).await?;
+    assert_eq!(hits.len(), transcript.messages.len(), "search finds what is stored");
+    store.append(&id, session_history_saver::NewMessage::user("after")).await?;
+    store.close().await?;
+    Ok(missing)
+}
+
+async fn loses_nothing(test: &str, scheme: &str) {
+    match cut_everywhere(scheme, "write").await {
+        Ok(outcome) => {
+            println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
+            assert_eq!(outcome.lossy, 0);
+        }
+        Err(why) => skip(test, &why),
+    }
+}
+
+async fn loses_something(test: &str, scheme: &str) {
+    match cut_everywhere(scheme, "write-relaxed").await {
+        Ok(outcome) => {
+            println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
+            assert!(outcome.lossy > 0, "the test sees nothing");
+        }
+        Err(why) => skip(test, &why),
+    }
+}
+
+#[tokio::test]
+async fn a_power_cut_loses_nothing_in_sqlite() {
+    loses_nothing("a_power_cut_loses_nothing_in_sqlite", "sqlite").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_loses_nothing_in_files() {
+    loses_nothing("a_power_cut_loses_nothing_in_files", "fs").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_loses_something_in_relaxed_sqlite() {
+    loses_something("a_power_cut_loses_something_in_relaxed_sqlite", "sqlite").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_loses_something_in_relaxed_files() {
+    loses_something("a_power_cut_loses_something_in_relaxed_files", "fs").await;
+}
