@@ -11,9 +11,10 @@ use shs_store::{
 use sqlx::Row;
 use tokio::sync::oneshot;
 
+use super::message;
 use super::transaction::{Record, SessionScope, Transaction};
 use crate::error::corrupt;
-use crate::row::{self, message_columns, message_joins, to_json};
+use crate::row::{self, to_json};
 
 /// A batch of messages for one session. It was checked before.
 pub(crate) struct Append {
@@ -233,17 +234,6 @@ async fn load(
     session: i64,
     id: &MessageId,
 ) -> Result<Message, sqlx::Error> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        message_columns!(),
-        " FROM messages m",
-        message_joins!(),
-        "WHERE m.session = ?1 AND m.id = ?2"
-    );
-    let row = sqlx::query(SQL)
-        .bind(session)
-        .bind(id.as_str())
-        .fetch_one(&mut *transaction.connection)
-        .await?;
-    Ok(row::message(&row, 0)?.1)
+    let stored = message::find(transaction, session, id).await?;
+    stored.map(|stored| stored.message).ok_or(sqlx::Error::RowNotFound)
 }
