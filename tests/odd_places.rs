@@ -87,7 +87,7 @@ async fn a_file_cut_in_its_last_line_loses_what_was_never_acknowledged_and_goes_
         std::fs::write(&file, &whole[..length]).unwrap();
         let store = FsStore::open(folder.path()).await.unwrap();
         let messages = store.transcript(&id).await.unwrap().messages;
-        assert_eq!(messages, [kept.clone()], "{length} of {} bytes", whole.len());
+        assert_eq!(messages, std::slice::from_ref(&kept), "{length} of {} bytes", whole.len());
         let next = store.append(&id, NewMessage::user("next")).await.unwrap();
         store.close().await.unwrap();
         let store = FsStore::open(folder.path()).await.unwrap();
