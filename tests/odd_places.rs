@@ -71,6 +71,52 @@ async fn a_newer_folder_is_refused() {
     assert_says(&error, ErrorKind::Corrupt, &["shs-fs.format"]);
 }
 
+/// What a power cut may leave of the last write: as much of it as there was time for.
+#[tokio::test]
+async fn a_file_cut_in_its_last_line_loses_what_was_never_acknowledged_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    let id = store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap().id;
+    let kept = store.append(&id, NewMessage::user("kept 部署")).await.unwrap();
+    let file = folder.path().join("s.jsonl");
+    let acknowledged = std::fs::metadata(&file).unwrap().len() as usize;
+    store.append(&id, NewMessage::user("torn 部署")).await.unwrap();
+    store.close().await.unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    for length in acknowledged..whole.len() {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        let store = FsStore::open(folder.path()).await.unwrap();
+        let messages = store.transcript(&id).await.unwrap().messages;
+        assert_eq!(messages, std::slice::from_ref(&kept), "{length} of {} bytes", whole.len());
+        let next = store.append(&id, NewMessage::user("next")).await.unwrap();
+        store.close().await.unwrap();
+        let store = FsStore::open(folder.path()).await.unwrap();
+        let messages = store.transcript(&id).await.unwrap().messages;
+        assert_eq!(messages, [kept.clone(), next], "{length} of {} bytes", whole.len());
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_before_its_end_is_told_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    let id = store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap().id;
+    for _ in 0..3 {
+        store.append(&id, NewMessage::user("a message")).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let file = folder.path().join("s.jsonl");
+    let damaged = std::fs::read_to_string(&file).unwrap().replacen("a message", "a massage", 1);
+    std::fs::write(&file, &damaged).unwrap();
+    let error = match FsStore::open(folder.path()).await {
+        Ok(store) => store.transcript(&id).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_says(&error, ErrorKind::Corrupt, &["s.jsonl", "line 2"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), damaged, "nothing is changed");
+}
+
 #[tokio::test]
 async fn a_path_that_cannot_be_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();

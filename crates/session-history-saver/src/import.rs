@@ -133,6 +133,10 @@ fn read_session(json: &[u8], line: Option<u64>) -> Result<Transcript> {
 fn not_a_session(error: serde_json::Error, line: Option<u64>) -> Error {
     let what = match error.classify() {
         Category::Eof => "the JSON of the session is cut off",
+        // It has no category of its own, and what stands there is JSON.
+        Category::Syntax if error.to_string().starts_with("recursion limit") => {
+            "the JSON of the session is nested too deep"
+        }
         Category::Syntax | Category::Io => "this is not JSON",
         Category::Data => "this JSON is not a session",
     };

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 fn quickstart(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quickstart"));
@@ -32,6 +32,17 @@ fn shown(output: Output) -> String {
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     out
+}
+
+/// Reads what is shown until it ends in this.
+fn until(stdout: &mut ChildStdout, end: &str) -> String {
+    let mut shown = String::new();
+    while !shown.ends_with(end) {
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
+        shown.push(char::from(byte[0]));
+    }
+    shown
 }
 
 /// The id of the conversation with this in its line of `/list`.
@@ -137,12 +148,7 @@ fn an_export_that_cannot_be_written_is_told_and_the_conversation_goes_on() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"Hello\n/list\n").unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    let mut shown = String::new();
-    while !shown.ends_with("  Hello\n") {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
-        shown.push(char::from(byte[0]));
-    }
+    let mut shown = until(&mut stdout, "  Hello\n");
     // A folder stands where the file is to go.
     let taken = format!("chat-{}.json", id_of(&shown, "Hello"));
     std::fs::create_dir_all(folder.path().join(&taken).join("full")).unwrap();
@@ -182,13 +188,8 @@ fn an_answer_that_was_killed_in_the_middle_is_shown_with_the_text_that_had_arriv
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"I need my keys\n").unwrap();
     // Text is saved at the latest 250 ms after it came: when the third word is shown, the first is saved.
-    let mut shown = String::new();
     let mut stdout = child.stdout.take().unwrap();
-    while !shown.contains("Eliza: Would it really") {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
-        shown.push(char::from(byte[0]));
-    }
+    until(&mut stdout, "Eliza: Would it really");
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -216,13 +217,8 @@ fn ctrl_c_in_the_middle_of_an_answer_ends_cleanly_with_all_its_text() {
     let mut child = quickstart(folder.path()).env("QUICKSTART_DELAY_MS", "400").spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"I need my keys\n").unwrap();
-    let mut shown = String::new();
     let mut stdout = child.stdout.take().unwrap();
-    while !shown.contains("Eliza: Would it ") {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{shown}");
-        shown.push(char::from(byte[0]));
-    }
+    until(&mut stdout, "Eliza: Would it ");
     let interrupted =
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());

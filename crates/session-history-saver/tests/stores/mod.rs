@@ -38,7 +38,7 @@ macro_rules! on_every_store {
             #[tokio::test]
             async fn fs() {
                 let folder = tempfile::tempdir().unwrap();
-                let store = session_history_saver::fs::FsStore::open(folder.path()).await.unwrap();
+                let store = stores::folder(folder.path()).await;
                 let history = SessionTracker::new(store);
                 check(history.clone()).await;
                 history.close().await.unwrap();
@@ -59,6 +59,13 @@ macro_rules! on_every_store {
 }
 
 pub(crate) use on_every_store;
+
+/// A store in a folder that does not wait for the disk: nobody pulls the plug on these tests.
+#[cfg(feature = "fs")]
+pub(crate) async fn folder(path: &std::path::Path) -> session_history_saver::fs::FsStore {
+    let options = session_history_saver::fs::FsOptions::new(path);
+    options.with_durability(session_history_saver::Durability::Relaxed).open().await.unwrap()
+}
 
 /// A backend as users write one, whose storage can be made to fail.
 #[derive(Clone, Debug, Default)]

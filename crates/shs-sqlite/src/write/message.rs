@@ -10,14 +10,14 @@ use crate::error::Failure;
 use crate::row::{self, json_of, json_of_list, message_columns, message_joins, status_code};
 
 /// A message as its row has it.
-struct StoredMessage {
+pub(super) struct StoredMessage {
     key: i64,
     model: Option<i64>,
     digest: ContentDigest,
-    message: Message,
+    pub(super) message: Message,
 }
 
-async fn find(
+pub(super) async fn find(
     transaction: &mut Transaction<'_>,
     session: i64,
     id: &MessageId,

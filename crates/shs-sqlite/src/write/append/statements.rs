@@ -11,6 +11,7 @@ use shs_store::{Message, MessageId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Either, Executor, Row};
 
+use super::super::message;
 use super::super::transaction::{
     MESSAGE_INSERT, Record, SEARCH_INSERT, Totals, Transaction, bind_message, chunk_of, count,
     insert_sql, scope_tokens,
@@ -18,7 +19,7 @@ use super::super::transaction::{
 use super::plan::{Found, New, Plan, Target};
 use super::{AppendJob, Frame, SessionScope};
 use crate::error::corrupt;
-use crate::row::{self, message_columns, message_joins, to_json};
+use crate::row::{self, to_json};
 
 const BEGIN: &str = "BEGIN IMMEDIATE;";
 const COMMIT: &str = "COMMIT";
@@ -87,18 +88,10 @@ pub(super) async fn repeated(
     transaction: &mut Transaction<'_>,
     plan: &Plan,
 ) -> Result<Vec<Message>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        message_columns!(),
-        " FROM messages m",
-        message_joins!(),
-        "WHERE m.session = ?1 AND m.id = ?2"
-    );
     let mut messages = Vec::with_capacity(plan.repeated.len());
     for (session, id) in &plan.repeated {
-        let query = sqlx::query(SQL).bind(session).bind(id.as_str());
-        let row = query.fetch_one(&mut *transaction.connection).await?;
-        messages.push(row::message(&row, 0)?.1);
+        let stored = message::find(transaction, *session, id).await?;
+        messages.push(stored.ok_or(sqlx::Error::RowNotFound)?.message);
     }
     Ok(messages)
 }
