@@ -129,6 +129,9 @@ pub(super) async fn run(
         })
         .collect();
     transaction.insert_messages(&records).await?;
+    if records.is_empty() {
+        transaction.write_anyhow().await?;
+    }
     drop(records);
     update_sessions(transaction, &targets).await?;
     let mut messages: Vec<Option<Message>> = messages.into_iter().map(Some).collect();
