@@ -97,10 +97,10 @@ const TEXTS: [&str; 6] =
 const MODELS: [Option<&str>; 3] = [None, Some("one"), Some("two")];
 
 fn message(numbers: &mut Numbers) -> NewMessage {
-    let mut new = NewMessage::new(numbers.pick(&Role::ALL), numbers.pick(&TEXTS));
+    let mut new = NewMessage::new(numbers.pick(Role::ALL), numbers.pick(&TEXTS));
     new.tokens = numbers.pick(&[None, Some(7), Some(u32::MAX)]);
     new.model = numbers.pick(&MODELS).map(str::to_owned);
-    new.status = numbers.pick(&Status::ALL);
+    new.status = numbers.pick(Status::ALL);
     new
 }
 
@@ -144,7 +144,7 @@ async fn after_any_operations_everything_adds_up() {
                 if let Some(model) = numbers.pick(&MODELS) {
                     patch = patch.with_model(model).with_tokens(3);
                 }
-                patch = patch.with_status(numbers.pick(&Status::ALL));
+                patch = patch.with_status(numbers.pick(Status::ALL));
                 store.update_message(id, &some.id, patch).await.unwrap();
             }
             (8, Some(some)) => {
