@@ -302,8 +302,9 @@ impl Reading<'_> {
     }
 }
 
-/// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: over whole
-/// sectors, from the line's beginning, or to the file's end.
+/// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: from the
+/// line's beginning or a sector's, up to a sector's end, the file's, or the beginning of a line that was written later, but
+/// before these bytes were on disk.
 fn has_holes(line: u64, bytes: &[u8], ended: bool) -> bool {
     let is_edge = |at: usize| (line + at as u64).is_multiple_of(SECTOR);
     let mut holes = 0;
@@ -311,12 +312,26 @@ fn has_holes(line: u64, bytes: &[u8], ended: bool) -> bool {
     while let Some(start) = bytes[at..].iter().position(|byte| *byte == 0).map(|zero| at + zero) {
         let end = bytes[start..].iter().position(|byte| *byte != 0).map(|other| start + other);
         at = end.unwrap_or(bytes.len());
-        if !(start == 0 || is_edge(start)) || !(is_edge(at) || (end.is_none() && !ended)) {
+        let ends_well =
+            is_edge(at) || (end.is_none() && !ended) || is_later_line(line, &bytes[at..]);
+        if !(start == 0 || is_edge(start)) || !ends_well {
             return false;
         }
         holes += 1;
     }
     holes > 0
+}
+
+/// Whether some bytes begin as a line does, and, if they are a whole one, it was written before the file was on disk up
+/// to here.
+fn is_later_line(here: u64, bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 3] = [b"{\"message\":{", b"{\"update\":{", b"{\"session\":{"];
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let begins = BEGINNINGS.iter().any(|beginning| {
+        let length = text.len().min(beginning.len());
+        length > 0 && text[..length] == beginning[..length]
+    });
+    begins && Line::read(bytes).map_or(true, |line| line.since.is_some_and(|since| since <= here))
 }
 
 /// Whether some bytes begin with a whole line.

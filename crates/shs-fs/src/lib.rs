@@ -165,7 +165,13 @@ impl FsStore {
             let stopped =
                 || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");
             queue.send(job).await.map_err(|_| stopped())?;
-            answer.await.map_err(|_| stopped())?
+            // It is not known whether it was stored.
+            let unanswered = || {
+                let detail =
+                    "the writer stopped during this write; open the store again, and repeat it";
+                Error::new(ErrorKind::Unavailable, detail)
+            };
+            answer.await.map_err(|_| unanswered())?
         };
         send.await.map_err(|error| match session {
             Some(id) => context(error, op).with_session(id),

@@ -70,11 +70,17 @@ pub(crate) fn spoils_connection(error: &sqlx::Error) -> bool {
 /// The store's error for one of sqlx's, which becomes its source.
 pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
     let (kind, detail) = match &**error {
+        sqlx::Error::Database(refusal) if is_damaged_index(refusal.message()) => {
+            (ErrorKind::Corrupt, "the text index is damaged; restore a backup")
+        }
         sqlx::Error::Database(_) => describe(primary_code(error)),
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "all reading connections are busy; allow more, or try again")
         }
         sqlx::Error::PoolClosed => (ErrorKind::Closed, "the store is closed"),
+        sqlx::Error::RowNotFound => {
+            (ErrorKind::Corrupt, "a row is missing that every database here has")
+        }
         sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the database file cannot be used"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             (ErrorKind::Corrupt, "a stored value is not what the schema says")
@@ -83,6 +89,11 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
     };
     // The source says more, but never content: SQLite's messages name tables and columns.
     Error::new(kind, detail).with_source(Arc::clone(error))
+}
+
+/// Whether FTS5 complains of its tables, for which it has no code of its own.
+fn is_damaged_index(message: &str) -> bool {
+    message.starts_with("invalid fts5 file format")
 }
 
 fn describe(code: Option<i32>) -> (ErrorKind, &'static str) {

@@ -117,9 +117,7 @@ impl SqliteStore {
     async fn try_open(options: SqliteOptions) -> Result<Self> {
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
-        let mut connection = open::connect_writer(&options, true).await?;
-        open::check_sqlite(&mut connection).await?;
-        open::migrate(&mut connection, &options.path, &options.clock).await?;
+        let connection = open::first_writer(&options).await?;
         let arrival =
             tokio::task::spawn_blocking(move || Presence::arrive(lock)).await.map_err(|error| {
                 Error::new(ErrorKind::Internal, "opening was ended").with_source(error)
@@ -159,7 +157,7 @@ impl SqliteStore {
             let stopped =
                 || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");
             self.queue()?.send(queued).await.map_err(|_| stopped())?;
-            answer.await.map_err(|_| stopped())?
+            answer.await.map_err(|_| unanswered())?
         };
         send.await.map_err(|error| context(error, op))
     }
@@ -183,6 +181,12 @@ impl SqliteStore {
         self.queue()?;
         self.inner.readers.acquire().await.map_err(|error| translate(&Arc::new(error)))
     }
+}
+
+/// The writer ended with a write in its hands: it is not known whether that was stored.
+fn unanswered() -> Error {
+    let detail = "the writer stopped during this write; open the store again, and repeat it";
+    Error::new(ErrorKind::Unavailable, detail)
 }
 
 fn context(error: Error, op: &'static str) -> Error {

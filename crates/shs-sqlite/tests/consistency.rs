@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use shs_sqlite::SqliteStore;
+use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
-    ErrorKind, ImportMode, Map, MessagePatch, MessageQuery, NewMessage, NewSession, Role,
-    SearchOrder, SearchQuery, Seq, SessionId, SessionPatch, SessionQuery, Status, Store, StoreExt,
+    Durability, ErrorKind, ImportMode, Map, MessagePatch, MessageQuery, NewMessage, NewSession,
+    Role, SearchOrder, SearchQuery, Seq, SessionId, SessionPatch, SessionQuery, Status, Store,
+    StoreExt,
 };
 use sqlx::{Connection, Row, SqliteConnection};
 
@@ -110,7 +111,7 @@ async fn after_any_operations_everything_adds_up() {
     let store = SqliteStore::open(&path).await.unwrap();
     let numbers = &mut Numbers(7);
     let ids = ["a", "b", "it's", "d\"q", "語"].map(|id| SessionId::new(id).unwrap());
-    for _ in 0..600 {
+    for _ in 0..300 {
         let id = &ids[numbers.below(5) as usize];
         let messages = store.messages(id, &MessageQuery::new()).await.map(|page| page.items);
         let messages = messages.unwrap_or_default();
@@ -247,4 +248,36 @@ async fn large_and_odd_values_come_back() {
     assert_eq!(store.message(&session.id, &message.id).await.unwrap(), message);
     assert!(store.search(&SearchQuery::new("needle")).await.unwrap().items.is_empty());
     assert_eq!(store.search(&SearchQuery::new("after")).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_repetition_finds_is_synced_before_it_is_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let id = store.create_session(NewSession::new()).await.unwrap().id;
+    let new = NewMessage::user("once");
+    store.append(&id, new.clone()).await.unwrap();
+    // A commit syncs the log if it wrote to it.
+    let log = || std::fs::metadata(folder.path().join("history.db-wal")).unwrap().len();
+    let before = log();
+    store.append(&id, new).await.unwrap();
+    let appended = log();
+    assert!(before < appended);
+    assert!(!store.delete_session(&SessionId::new("gone").unwrap()).await.unwrap());
+    assert!(appended < log());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flush_syncs_the_log_where_commits_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(folder.path().join("history.db"));
+    let store = options.with_durability(Durability::Relaxed).open().await.unwrap();
+    store.create_session(NewSession::new()).await.unwrap();
+    let log = || std::fs::metadata(folder.path().join("history.db-wal")).unwrap().len();
+    let before = log();
+    store.flush().await.unwrap();
+    assert!(before < log());
+    store.close().await.unwrap();
 }

@@ -26,6 +26,14 @@ enum Found {
     Python,
 }
 
+/// Looks at a database before anything is changed in it.
+///
+/// # Errors
+/// `Unsupported` if it is newer than this code, `Corrupt` if it is something else.
+pub(crate) async fn check(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    find(connection).await.map(|_| ())
+}
+
 /// Brings a database to the newest schema: a new one, an older one, the Python package's.
 ///
 /// # Errors
@@ -41,13 +49,21 @@ pub(crate) async fn migrate(
     {
         return Ok(());
     }
-    if let Found::Python = found {
-        python::back_up(connection, path).await?;
-    }
+    let backup = match found {
+        Found::Python => Some(python::back_up(connection, path).await?),
+        _ => None,
+    };
     // Looked at again inside the transaction: another process may have come first.
     execute(connection, "BEGIN IMMEDIATE").await.map_err(Error::from)?;
     match advance(connection, clock).await {
-        Ok(()) => execute(connection, "COMMIT").await.map_err(Error::from),
+        Ok(found) => {
+            execute(connection, "COMMIT").await.map_err(Error::from)?;
+            if let (Some(backup), Found::Ours(_)) = (backup, found) {
+                // Another process came first, and made a copy of its own.
+                python::remove(&backup);
+            }
+            Ok(())
+        }
         Err(failure) => {
             // The connection is given up by the caller, so a failed rollback needs no answer.
             let _ = execute(connection, "ROLLBACK").await;
@@ -56,8 +72,13 @@ pub(crate) async fn migrate(
     }
 }
 
-async fn advance(connection: &mut SqliteConnection, clock: &Arc<dyn Clock>) -> Result<(), Failure> {
-    match find(connection).await? {
+/// Returns what it found.
+async fn advance(
+    connection: &mut SqliteConnection,
+    clock: &Arc<dyn Clock>,
+) -> Result<Found, Failure> {
+    let found = find(connection).await?;
+    match found {
         Found::Empty => {
             run(connection, 0).await?;
             tracing::info!(version = MIGRATIONS.len(), "created a database");
@@ -81,7 +102,7 @@ async fn advance(connection: &mut SqliteConnection, clock: &Arc<dyn Clock>) -> R
             );
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 async fn run(connection: &mut SqliteConnection, from: usize) -> Result<(), Failure> {

@@ -13,9 +13,9 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
 
-pub(crate) use self::migrate::migrate;
+use self::migrate::migrate;
 pub(crate) use self::presence::Presence;
-use crate::error::{is_busy, translate};
+use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;
 
 /// A WAL file longer than this is cut back when it is reset, in bytes.
@@ -41,15 +41,39 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
     if cfg!(test) { connect } else { connect.disable_statement_logging() }
 }
 
-/// Opens the connection that writes; the file must exist unless `create` says to make it.
-pub(crate) async fn connect_writer(
-    options: &SqliteOptions,
-    create: bool,
-) -> Result<SqliteConnection> {
-    let connect = connect_options(options).create_if_missing(create);
-    let mut connection = connect.connect().await.map_err(|error| translate(&Arc::new(error)))?;
+/// Opens the connection that writes, and the database: a new one, or one that is brought to the newest schema.
+pub(crate) async fn first_writer(options: &SqliteOptions) -> Result<SqliteConnection> {
+    let mut connection = connect(options, true).await?;
+    check_sqlite(&mut connection).await?;
+    check_database(&mut connection, options.busy_timeout).await?;
+    switch_to_wal(&mut connection, options.busy_timeout).await?;
+    migrate(&mut connection, &options.path, &options.clock).await?;
+    Ok(connection)
+}
+
+/// Opens the connection that writes once more; the file must exist.
+pub(crate) async fn next_writer(options: &SqliteOptions) -> Result<SqliteConnection> {
+    let mut connection = connect(options, false).await?;
     switch_to_wal(&mut connection, options.busy_timeout).await?;
     Ok(connection)
+}
+
+async fn connect(options: &SqliteOptions, create: bool) -> Result<SqliteConnection> {
+    let connect = connect_options(options).create_if_missing(create);
+    connect.connect().await.map_err(|error| translate(&Arc::new(error)))
+}
+
+/// Refuses what is not to be opened here, before its journal mode is changed.
+async fn check_database(connection: &mut SqliteConnection, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match migrate::check(connection).await {
+            Err(Failure::Broken(error)) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            checked => return checked.map_err(Error::from),
+        }
+    }
 }
 
 /// The pool of connections that read. They cannot write, and stay open.
@@ -91,7 +115,7 @@ async fn switch_to_wal(connection: &mut SqliteConnection, timeout: Duration) -> 
 const OLDEST_SQLITE: i64 = 3_051_003;
 
 /// Refuses a SQLite that may damage the database; the one that is compiled in by default is newer.
-pub(crate) async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
+async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
     let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
     let version: String =
         row.and_then(|row| row.try_get(0)).map_err(|error| translate(&Arc::new(error)))?;

@@ -5,6 +5,8 @@
 //! `sort_order` can repeat, in which case the order of the rows decides.
 
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,8 +34,25 @@ pub(super) async fn is_python(connection: &mut SqliteConnection) -> Result<bool,
 }
 
 /// Copies the database to a file beside it, whole and on disk, before it is touched.
-pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
-    let backup = free_name(path)?;
+///
+/// Returns where it is.
+pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> Result<PathBuf> {
+    let backup = reserve_name(path)?;
+    let copied = copy(connection, &backup).await;
+    if copied.is_err() {
+        remove(&backup);
+    }
+    copied.map(|()| backup)
+}
+
+/// Removes a copy that is of no use.
+pub(super) fn remove(backup: &Path) {
+    if let Err(error) = std::fs::remove_file(backup) {
+        tracing::warn!(%error, backup = %backup.display(), "a needless copy could not be removed");
+    }
+}
+
+async fn copy(connection: &mut SqliteConnection, backup: &Path) -> Result<()> {
     let target = backup.to_str().ok_or_else(|| {
         Error::invalid("the path of a Python package's database has to be valid UTF-8")
     })?;
@@ -43,8 +62,16 @@ pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> R
         .execute(connection)
         .await
         .map_err(|error| translate(&Arc::new(error)))?;
-    let synced = std::fs::File::open(&backup).and_then(|file| file.sync_all());
-    synced.map_err(|error| {
+    let sync = || {
+        File::open(backup)?.sync_all()?;
+        // Its name too; Windows does that by itself, and cannot open folders.
+        match backup.parent().filter(|_| cfg!(unix)) {
+            Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    sync().map_err(|error| {
         Error::new(ErrorKind::Unavailable, "the copy of the old database could not be written")
             .with_source(error)
     })?;
@@ -52,8 +79,8 @@ pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> R
     Ok(())
 }
 
-/// `history.db.python-backup`, or that with a number.
-fn free_name(path: &Path) -> Result<PathBuf> {
+/// Makes an empty file `history.db.python-backup`, or that with a number, which nobody else takes then.
+fn reserve_name(path: &Path) -> Result<PathBuf> {
     let name = |suffix: &str| {
         let mut name = OsString::from(path);
         name.push(suffix);
@@ -61,9 +88,18 @@ fn free_name(path: &Path) -> Result<PathBuf> {
     };
     let names = std::iter::once(name(".python-backup"))
         .chain((2..1_000).map(|number| name(&format!(".python-backup-{number}"))));
-    names.into_iter().find(|name| !name.exists()).ok_or_else(|| {
-        Error::new(ErrorKind::Unavailable, "too many copies of the old database; remove some")
-    })
+    for name in names {
+        match OpenOptions::new().write(true).create_new(true).open(&name) {
+            Ok(_) => return Ok(name),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                let detail = "the copy of the old database could not be written";
+                return Err(Error::new(ErrorKind::Unavailable, detail).with_source(error));
+            }
+        }
+    }
+    let detail = "too many copies of the old database; remove some";
+    Err(Error::new(ErrorKind::Unavailable, detail))
 }
 
 /// Moves the old tables out of the way of the new ones.
@@ -88,19 +124,25 @@ pub(super) async fn set_aside(connection: &mut SqliteConnection) -> Result<(), F
 
 /// Moves everything from the old tables, last written session last, and drops them.
 pub(super) async fn migrate(transaction: &mut Transaction<'_>) -> Result<Counts, Failure> {
-    // Messages without a session are kept too, in one made for them.
-    const SESSIONS: &str = "SELECT * FROM (SELECT session_id, user_id, project_id, title, tags, metadata, created_at, updated_at \
-         FROM python_sessions ORDER BY updated_at, rowid) UNION ALL \
-         SELECT DISTINCT session_id, NULL, NULL, NULL, NULL, NULL, min(timestamp), max(timestamp) \
-         FROM python_messages WHERE session_id NOT IN (SELECT session_id FROM python_sessions) \
-         GROUP BY session_id";
+    // Messages without a session are kept too, in one made for them. Ids can be of any type, and NULL.
+    const SESSIONS: &str = "SELECT * FROM (SELECT session_id, user_id, project_id, title, tags, metadata, created_at, updated_at, \
+         rowid, 1 FROM python_sessions ORDER BY updated_at, rowid) UNION ALL \
+         SELECT session_id, NULL, NULL, NULL, NULL, NULL, min(timestamp), max(timestamp), min(rowid), 0 \
+         FROM python_messages m WHERE NOT EXISTS \
+         (SELECT 1 FROM python_sessions s WHERE s.session_id IS m.session_id) GROUP BY session_id";
     const DROPS: [&str; 3] =
         ["DROP INDEX python_order", "DROP TABLE python_messages", "DROP TABLE python_sessions"];
     let mut counts = Counts { sessions: 0, messages: 0 };
     let sessions = sqlx::query(SESSIONS).fetch_all(&mut *transaction.connection).await?;
+    let mut has_nameless = false;
     for row in sessions {
         let id = value(&row, 0)?;
-        let messages = messages(transaction, &id).await?;
+        // Of several sessions without an id, the first has the messages.
+        let messages = if id.is_null() && std::mem::replace(&mut has_nameless, true) {
+            Vec::new()
+        } else {
+            messages(transaction, row.try_get(8)?, row.try_get(9)?).await?
+        };
         let session = json!({
             "session_id": id,
             "user_id": value(&row, 1)?,
@@ -127,18 +169,20 @@ pub(super) async fn migrate(transaction: &mut Transaction<'_>) -> Result<Counts,
     Ok(counts)
 }
 
-/// A session's messages, in order.
+/// The messages, in order, that have the session id of a row: one of the sessions, or one of the messages.
 async fn messages(
     transaction: &mut Transaction<'_>,
-    session: &Value,
+    row: i64,
+    is_session: bool,
 ) -> Result<Vec<Value>, Failure> {
-    const SQL: &str = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
-         FROM python_messages WHERE session_id = ?1 ORDER BY sort_order, rowid";
-    let query = match session {
-        Value::Number(number) => sqlx::query(SQL).bind(number.as_i64()),
-        other => sqlx::query(SQL).bind(other.as_str().map(str::to_owned)),
-    };
-    let rows = query.fetch_all(&mut *transaction.connection).await?;
+    const OF_SESSION: &str = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
+         FROM python_messages WHERE session_id IS (SELECT session_id FROM python_sessions WHERE rowid = ?1) \
+         ORDER BY sort_order, rowid";
+    const OF_MESSAGE: &str = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
+         FROM python_messages WHERE session_id IS (SELECT session_id FROM python_messages WHERE rowid = ?1) \
+         ORDER BY sort_order, rowid";
+    let sql = if is_session { OF_SESSION } else { OF_MESSAGE };
+    let rows = sqlx::query(sql).bind(row).fetch_all(&mut *transaction.connection).await?;
     rows.iter()
         .map(|row| {
             Ok(json!({

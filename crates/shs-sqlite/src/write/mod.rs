@@ -32,7 +32,7 @@ pub(crate) use self::message::{DeleteMessage, UpdateMessage};
 pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateSession};
 pub(crate) use self::transaction::{Models, Transaction};
 use crate::error::{Failure, is_busy, spoils_connection, translate};
-use crate::open::connect_writer;
+use crate::open::next_writer;
 use crate::options::SqliteOptions;
 
 /// Most operations in one transaction.
@@ -209,7 +209,7 @@ impl Writer {
     async fn attempt(&mut self, batch: &mut [Queued]) -> Result<(), Broken> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect_writer(&self.options, false).await.map_err(Broken::Unopened)?,
+            None => next_writer(&self.options).await.map_err(Broken::Unopened)?,
         };
         let sync =
             self.options.durability == Durability::Relaxed && batch.iter().any(Queued::needs_sync);

@@ -72,7 +72,10 @@ impl Operation for DeleteSession {
                 delete(transaction, &stored).await?;
                 Ok(true)
             }
-            Err(Failure::Refused(_)) => Ok(false),
+            Err(Failure::Refused(_)) => {
+                transaction.write_anyhow().await?;
+                Ok(false)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -95,6 +98,9 @@ impl Operation for DeleteUser {
             deleted.sessions += 1;
             deleted.messages += stored.session.message_count;
         }
+        if deleted.sessions == 0 {
+            transaction.write_anyhow().await?;
+        }
         Ok(deleted)
     }
 }
@@ -107,10 +113,7 @@ impl Operation for Flush {
     const SYNC: bool = true;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        // A commit that writes nothing does not sync the log.
-        const SQL: &str = "UPDATE counters SET arrival = arrival WHERE only_row = 1";
-        sqlx::query(SQL).execute(&mut *transaction.connection).await?;
-        Ok(())
+        Ok(transaction.write_anyhow().await?)
     }
 }
 

@@ -156,6 +156,7 @@ pub async fn a_refused_batch_stores_none<F: Fixture>(place: &Place<F>) {
         (said("n1", "another content"), invalid),
         (said("bad", "x").with_metadata(nested(200)), invalid),
         (said("bad", "x").with_parts(vec![deep_part()]), invalid),
+        (known_key_as_unknown(), invalid),
         (said("bad", "x").with_latency_ms(f64::NAN), invalid),
         (said("bad", "x").with_latency_ms(-1.0), invalid),
         (said("bad", "x").with_model(""), invalid),
@@ -172,6 +173,13 @@ pub async fn a_refused_batch_stores_none<F: Fixture>(place: &Place<F>) {
     assert_eq!(snapshot(store).await, before);
     let appended = store.append_all(&id, fresh()).await.unwrap();
     assert_eq!(appended.messages[0].seq, seq(3), "a refused batch uses up no numbers");
+}
+
+/// In JSON it would have its role twice.
+fn known_key_as_unknown() -> NewMessage {
+    let mut new = said("bad", "x");
+    new.extra.insert("role".to_owned(), "user".into());
+    new
 }
 
 fn deep_part() -> Part {

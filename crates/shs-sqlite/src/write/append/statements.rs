@@ -115,6 +115,9 @@ pub(super) async fn write(
          UPDATE counters SET arrival = arrival + ? WHERE only_row = 1;";
     let commit = if frame == Frame::Whole { COMMIT } else { "" };
     if plan.new.is_empty() {
+        if !plan.repeated.is_empty() {
+            transaction.write_anyhow().await?;
+        }
         if frame == Frame::Whole {
             sqlx::query(COMMIT).execute(&mut *transaction.connection).await?;
         }

@@ -1,0 +1,109 @@
+//! Damaged and foreign databases: a typed error or what was stored, and never a panic.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use shs_sqlite::SqliteStore;
+use shs_store::{
+    Error, ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Result,
+    SearchOrder, SearchQuery, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
+};
+use sqlx::{Connection, SqliteConnection};
+
+/// Reads everything in every way, and goes on after an error.
+async fn read_all(store: &SqliteStore, id: &SessionId) -> (Vec<Message>, Vec<Error>) {
+    let mut messages = Vec::new();
+    let mut errors = Vec::new();
+    let mut note = |outcome: Result<Vec<Message>>| match outcome {
+        Ok(found) => messages.extend(found),
+        Err(error) => errors.push(error),
+    };
+    note(store.list_sessions(&SessionQuery::new()).await.map(|_| Vec::new()));
+    note(store.session(id).await.map(|_| Vec::new()));
+    note(store.messages(id, &MessageQuery::new().with_limit(1_000)).await.map(|page| page.items));
+    note(store.stats(&StatsQuery::new()).await.map(|_| Vec::new()));
+    for order in [SearchOrder::Newest, SearchOrder::Oldest, SearchOrder::Rank] {
+        for query in [SearchQuery::all(), SearchQuery::new("word"), SearchQuery::new("w* -7")] {
+            let page = store.search(&query.with_order(order).with_limit(100)).await;
+            note(page.map(|page| page.items.into_iter().map(|hit| hit.message).collect()));
+        }
+    }
+    (messages, errors)
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_any_page_is_an_error_or_does_not_matter() {
+    const PAGE: usize = 4_096;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let id = SessionId::new("s").unwrap();
+    store.create_session(NewSession::with_id(id.clone()).with_tag("t")).await.unwrap();
+    let batch: Vec<_> =
+        (0..60).map(|n| NewMessage::user(format!("word {n}")).with_tokens(1)).collect();
+    let stored = store.append_all(&id, batch).await.unwrap().messages;
+    store.close().await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let known: HashMap<MessageId, Message> =
+        stored.into_iter().map(|message| (message.id.clone(), message)).collect();
+
+    let damaged = folder.path().join("damaged.db");
+    // Of each page its head, by which SQLite finds its way; what lies in its middle is somebody's data.
+    for page in 0..whole.len() / PAGE {
+        for (at, flip) in [(0, 0xff), (3, 1), (5, 0x0f), (8, 0x55), (24, 0xff), (60, 1)] {
+            let mut bytes = whole.clone();
+            bytes[page * PAGE + at] ^= flip;
+            std::fs::write(&damaged, &bytes).unwrap();
+            for leftover in ["damaged.db-wal", "damaged.db-shm"] {
+                let _ = std::fs::remove_file(folder.path().join(leftover));
+            }
+            let what = format!("byte {at} of page {page}");
+            let errors = match SqliteStore::open(&damaged).await {
+                Ok(store) => {
+                    let (messages, mut errors) = read_all(&store, &id).await;
+                    for message in messages {
+                        assert_eq!(known.get(&message.id), Some(&message), "{what}");
+                    }
+                    errors.extend(store.append(&id, NewMessage::user("more")).await.err());
+                    errors.extend(store.close().await.err());
+                    errors
+                }
+                Err(error) => vec![error],
+            };
+            for error in errors {
+                let kinds = [
+                    ErrorKind::Corrupt,
+                    ErrorKind::Unavailable,
+                    ErrorKind::Unsupported,
+                    ErrorKind::NotFound,
+                ];
+                assert!(kinds.contains(&error.kind()), "{what}: {error:?}");
+            }
+        }
+    }
+}
+
+async fn execute(path: &Path, sql: &'static str) {
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_keeps_every_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    execute(&path, "CREATE TABLE sessions (name TEXT); INSERT INTO sessions VALUES ('mine')").await;
+    let newer = folder.path().join("newer.db");
+    execute(
+        &newer,
+        "CREATE TABLE t (x); PRAGMA application_id = 0x53485331; PRAGMA user_version = 99",
+    )
+    .await;
+    for (path, kind) in [(path, ErrorKind::Corrupt), (newer, ErrorKind::Unsupported)] {
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(SqliteStore::open(&path).await.unwrap_err().kind(), kind);
+        assert!(std::fs::read(&path).unwrap() == before, "{} was changed", path.display());
+    }
+}
