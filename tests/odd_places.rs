@@ -71,6 +71,17 @@ async fn a_newer_folder_is_refused() {
     assert_says(&error, ErrorKind::Corrupt, &["shs-fs.format"]);
 }
 
+#[tokio::test]
+async fn a_folder_whose_first_opening_was_cut_short_opens() {
+    for left in [&b""[..], &[0; 34]] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("shs-fs.format"), left).unwrap();
+        FsStore::open(folder.path()).await.unwrap().close().await.unwrap();
+        let format = std::fs::read_to_string(folder.path().join("shs-fs.format")).unwrap();
+        assert_eq!(format, "{\"format\":\"shs-fs\",\"version\":1}\n");
+    }
+}
+
 /// What a power cut may leave of the last write: as much of it as there was time for. With all but its line break it is
 /// whole.
 #[tokio::test]

@@ -56,10 +56,12 @@ impl Folder {
         marker
             .read_to_string(&mut text)
             .map_err(|error| unavailable("the format file cannot be read", error))?;
-        if text.trim().is_empty() {
+        // A power cut leaves zeros.
+        if text.trim_matches(['\0', ' ', '\n']).is_empty() {
             // A new folder, or one of the Python package, or one whose first opening was cut short.
             let format = json!({ "format": "shs-fs", "version": VERSION });
             let mut write = || -> io::Result<()> {
+                marker.set_len(0)?;
                 marker.seek(SeekFrom::Start(0))?;
                 marker.write_all(format!("{format}\n").as_bytes())?;
                 marker.sync_all()?;

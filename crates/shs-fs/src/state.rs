@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use shs_store::text::InvertedIndex;
 use shs_store::{
-    Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchOrder, SearchQuery, Seq,
-    Session, SessionId, Stats, StatsQuery,
+    Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchQuery, Seq, Session,
+    SessionId, Stats, StatsQuery,
 };
 
 use crate::conversation::Conversation;
@@ -190,21 +190,9 @@ impl State {
     pub(crate) fn search(&self, folder: &Folder, query: &SearchQuery) -> Result<Page<Hit>> {
         self.all_readable()?;
         let text = query.parsed_text()?;
-        let after = query.begins_after()?;
         let empty = InvertedIndex::new();
         let index = self.index.as_ref().unwrap_or(&empty);
-        let numbers: Box<dyn Iterator<Item = i64>> = match (&text, query.order) {
-            (Some(text), SearchOrder::Oldest) => index.oldest_first(text, after),
-            (Some(text), _) => index.newest_first(text, after),
-            (None, SearchOrder::Oldest) => {
-                let from = after.map_or(i64::MIN, |after| after + 1);
-                Box::new(self.arrivals.range(from..).map(|(number, _)| *number))
-            }
-            (None, _) => {
-                let before = after.unwrap_or(i64::MAX);
-                Box::new(self.arrivals.range(..before).rev().map(|(number, _)| *number))
-            }
-        };
+        let numbers = query.candidates(text.as_ref(), index, &self.arrivals)?;
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
             let conversation = self.conversation(id)?;

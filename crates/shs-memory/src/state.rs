@@ -6,8 +6,8 @@ use shs_store::document::Record;
 use shs_store::text::InvertedIndex;
 use shs_store::{
     AppendOptions, Appended, Deleted, Document, Error, Hit, ImportMode, Message, MessageId,
-    MessagePatch, NewMessage, NewSession, Page, Result, SearchOrder, SearchQuery, Seq, Session,
-    SessionId, Stats, StatsQuery, Timestamp, Transcript,
+    MessagePatch, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session, SessionId,
+    Stats, StatsQuery, Timestamp, Transcript,
 };
 
 /// All conversations. Every method checks first and changes last, with nothing between that can fail.
@@ -148,19 +148,7 @@ impl State {
 
     pub(crate) fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
         let text = query.parsed_text()?;
-        let after = query.begins_after()?;
-        let numbers: Box<dyn Iterator<Item = i64>> = match (&text, query.order) {
-            (Some(text), SearchOrder::Oldest) => self.index.oldest_first(text, after),
-            (Some(text), _) => self.index.newest_first(text, after),
-            (None, SearchOrder::Oldest) => {
-                let from = after.map_or(i64::MIN, |after| after + 1);
-                Box::new(self.arrivals.range(from..).map(|(number, _)| *number))
-            }
-            (None, _) => {
-                let before = after.unwrap_or(i64::MAX);
-                Box::new(self.arrivals.range(..before).rev().map(|(number, _)| *number))
-            }
-        };
+        let numbers = query.candidates(text.as_ref(), &self.index, &self.arrivals)?;
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
             let document = self.document(id)?;

@@ -1,5 +1,7 @@
 //! Search across sessions.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::cursor::fingerprint;
@@ -7,7 +9,7 @@ use super::message::message_filter_methods;
 use super::scope::{page_methods, range_methods, scope_methods};
 use super::{Page, PageBuilder, PageRequest, Position, Scope};
 use crate::limits::MAX_RANKED;
-use crate::text::{Query, Snippet};
+use crate::text::{InvertedIndex, Query, Snippet};
 use crate::{Error, Message, Result, Role, Session, SessionId, Status, Timestamp};
 
 /// The order of search hits.
@@ -149,6 +151,32 @@ impl SearchQuery {
             Some(_) => Err(Error::invalid("the cursor is not one of a search")),
             None => Ok(None),
         }
+    }
+
+    /// The numbers of arrival of the messages that the text matches, in the query's order, from where the page
+    /// begins; for backends that have all messages' numbers, and an index, in memory.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.
+    pub fn candidates<'a, T: Sync>(
+        &self,
+        text: Option<&'a Query>,
+        index: &'a InvertedIndex,
+        arrivals: &'a BTreeMap<i64, T>,
+    ) -> Result<Box<dyn Iterator<Item = i64> + Send + 'a>> {
+        let after = self.begins_after()?;
+        Ok(match (text, self.order) {
+            (Some(text), SearchOrder::Oldest) => index.oldest_first(text, after),
+            (Some(text), _) => index.newest_first(text, after),
+            (None, SearchOrder::Oldest) => {
+                let from = after.map_or(i64::MIN, |after| after.saturating_add(1));
+                Box::new(arrivals.range(from..).map(|(number, _)| *number))
+            }
+            (None, _) => {
+                let before = after.unwrap_or(i64::MAX);
+                Box::new(arrivals.range(..before).rev().map(|(number, _)| *number))
+            }
+        })
     }
 
     /// The page, out of the numbers of arrival of the messages whose text matches; for backends.
