@@ -49,6 +49,7 @@ const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const TOOBIG: i32 = 18;
+const CONSTRAINT: i32 = 19;
 const AUTH: i32 = 23;
 const NOTADB: i32 = 26;
 
@@ -116,6 +117,10 @@ fn describe(code: Option<i32>) -> (ErrorKind, &'static str) {
         Some(NOMEM) => (ErrorKind::Unavailable, "SQLite ran out of memory"),
         Some(CORRUPT) => (ErrorKind::Corrupt, "the database file is damaged; restore a backup"),
         Some(NOTADB) => (ErrorKind::Corrupt, "the file is not a SQLite database"),
+        // What the schema demands holds by itself for all that the writer does.
+        Some(CONSTRAINT) => {
+            (ErrorKind::Corrupt, "the database contradicts itself; restore a backup")
+        }
         Some(TOOBIG) => (ErrorKind::InvalidInput, "a value is too large for SQLite"),
         _ => (ErrorKind::Internal, "SQLite refused a statement"),
     }

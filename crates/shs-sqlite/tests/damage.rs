@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use shs_sqlite::SqliteStore;
+use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
-    Error, ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Result,
+    Clock, Error, ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Result,
     SearchOrder, SearchQuery, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
 };
+use shs_testkit::ManualClock;
 use sqlx::{Connection, SqliteConnection};
 
 /// Reads everything in every way, and goes on after an error.
@@ -36,11 +38,17 @@ async fn a_flipped_byte_in_any_page_is_an_error_or_does_not_matter() {
     const PAGE: usize = 4_096;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    let store = SqliteStore::open(&path).await.unwrap();
+    // The same file each time: ids, times and the clock are given.
+    let clock = Arc::new(ManualClock::new());
+    let at = clock.now();
+    let store = SqliteOptions::new(&path).with_clock(clock).open().await.unwrap();
     let id = SessionId::new("s").unwrap();
     store.create_session(NewSession::with_id(id.clone()).with_tag("t")).await.unwrap();
-    let batch: Vec<_> =
-        (0..60).map(|n| NewMessage::user(format!("word {n}")).with_tokens(1)).collect();
+    let batch = (0..60).map(|n| {
+        let new = NewMessage::user(format!("word {n}")).with_tokens(1).with_timestamp(at);
+        new.with_id(MessageId::new(format!("message-{n}")).unwrap())
+    });
+    let batch: Vec<_> = batch.collect();
     let stored = store.append_all(&id, batch).await.unwrap().messages;
     store.close().await.unwrap();
     let whole = std::fs::read(&path).unwrap();

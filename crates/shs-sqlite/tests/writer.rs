@@ -46,7 +46,7 @@ async fn one_fails_alone(conflict: &str) {
                 Ok(_) => assert!(!poison),
                 Err(error) => {
                     assert!(poison, "{error}");
-                    assert_eq!(error.kind(), ErrorKind::Internal);
+                    assert_eq!(error.kind(), ErrorKind::Corrupt);
                     assert!(
                         !error.to_string().contains("poison"),
                         "an error holds no content: {error}"
