@@ -6,6 +6,7 @@ use std::path::Path;
 use session_history_saver::{
     Location, NewSession, Result, SearchQuery, SessionId, Store, StoreExt, open_store,
 };
+use shs_tests::mix::{self, Expectation};
 use shs_tests::power::{Dice, Disk, Event, Unsynced, record};
 use shs_tests::skip;
 
@@ -14,7 +15,7 @@ const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// How many moments are tried, each with every kind of disk; `SHS_CUTS=1000` for a long run.
 fn cuts() -> usize {
-    std::env::var("SHS_CUTS").map_or(40, |cuts| cuts.parse().expect("SHS_CUTS is a number"))
+    std::env::var("SHS_CUTS").map_or(10, |cuts| cuts.parse().expect("SHS_CUTS is a number"))
 }
 
 fn seed() -> u64 {
@@ -27,6 +28,8 @@ struct Outcome {
     images: usize,
     /// Images from which an acknowledged message was missing.
     lossy: usize,
+    /// What is wrong with the first of them, where that is known.
+    first: Option<String>,
 }
 
 /// Records a writer, cuts the power in many moments, and audits each image.
@@ -103,6 +106,92 @@ async fn audit(location: &Location, acknowledged: &[(String, u64)]) -> Result<us
     Ok(missing)
 }
 
+/// Records mixed operations, cuts the power in many moments, and compares each image with what was acknowledged.
+async fn cut_a_mix_everywhere(scheme: &str, command: &str) -> std::result::Result<Outcome, String> {
+    const TASKS: usize = 3;
+    let folder = tempfile::tempdir().unwrap();
+    let place = |root: &Path| {
+        let url = format!("{scheme}:{}", root.join("history").display());
+        url.parse::<Location>().unwrap()
+    };
+    let location = place(folder.path());
+    let store = open_store(&location).await.unwrap();
+    store.create_session(mix::shared_session()).await.unwrap();
+    store.close().await.unwrap();
+
+    let mut disk = Disk::of_folder(folder.path());
+    let (url, script) = (location.to_string(), seed().to_string());
+    let arguments = [command, &url, &script, "0", "0,0,0", "70"];
+    let events = record(CHILD, &arguments, folder.path(), Path::new(SCRATCH))?;
+    let mut dice = Dice::new(seed());
+    let mut moments: Vec<usize> = (0..cuts()).map(|_| dice.below(events.len())).collect();
+    moments.sort_unstable();
+
+    let mut outcome = Outcome::default();
+    let mut expectation = Expectation::new(seed(), TASKS).await;
+    for (at, event) in events.iter().enumerate() {
+        disk.happen(event);
+        if let Event::Print(text) = event {
+            for line in text.lines() {
+                expectation.hear(line);
+            }
+        }
+        if !moments.contains(&at) {
+            continue;
+        }
+        for unsynced in [Unsynced::Lost, Unsynced::Prefix, Unsynced::Subset] {
+            let image = tempfile::tempdir().unwrap();
+            disk.cut(unsynced, &mut dice, folder.path(), image.path());
+            let found = compare(&place(image.path()), &mut expectation).await;
+            let difference = found.unwrap_or_else(|error| {
+                panic!("SHS_SEED={}, event {at}, {unsynced:?}: {error:?}", seed())
+            });
+            outcome.images += 1;
+            if let Err(difference) = difference {
+                outcome.lossy += 1;
+                let place = format!("SHS_SEED={}, event {at}, {unsynced:?}", seed());
+                outcome.first.get_or_insert(format!("{place}: {difference}"));
+            }
+        }
+    }
+    assert_eq!(expectation.acknowledged(0..TASKS), "70,70,70", "everything was acknowledged");
+    Ok(outcome)
+}
+
+/// Opens an image, checks that it is sound and can be written to, and says how it differs from what it must hold.
+async fn compare(
+    location: &Location,
+    expectation: &mut Expectation,
+) -> Result<std::result::Result<(), String>> {
+    let store = open_store(location).await?;
+    let all = mix::audit(&*store).await?;
+    let difference = expectation.check(&all).await;
+    let after = store.create_session(NewSession::new()).await?;
+    store.append(&after.id, session_history_saver::NewMessage::user("after")).await?;
+    store.close().await?;
+    Ok(difference)
+}
+
+async fn a_mix_loses_nothing(test: &str, scheme: &str) {
+    match cut_a_mix_everywhere(scheme, "mix").await {
+        Ok(outcome) => {
+            println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
+            assert_eq!(outcome.first, None);
+        }
+        Err(why) => skip(test, &why),
+    }
+}
+
+async fn a_mix_loses_something(test: &str, scheme: &str) {
+    match cut_a_mix_everywhere(scheme, "mix-relaxed").await {
+        Ok(outcome) => {
+            println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
+            assert!(outcome.lossy > 0, "the test sees nothing");
+        }
+        Err(why) => skip(test, &why),
+    }
+}
+
 async fn loses_nothing(test: &str, scheme: &str) {
     match cut_everywhere(scheme, "write").await {
         Ok(outcome) => {
@@ -141,4 +230,26 @@ async fn a_power_cut_loses_something_in_relaxed_sqlite() {
 #[tokio::test]
 async fn a_power_cut_loses_something_in_relaxed_files() {
     loses_something("a_power_cut_loses_something_in_relaxed_files", "fs").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_in_any_operation_loses_nothing_in_sqlite() {
+    a_mix_loses_nothing("a_power_cut_in_any_operation_loses_nothing_in_sqlite", "sqlite").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_in_any_operation_loses_nothing_in_files() {
+    a_mix_loses_nothing("a_power_cut_in_any_operation_loses_nothing_in_files", "fs").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_in_any_operation_loses_something_in_relaxed_sqlite() {
+    let test = "a_power_cut_in_any_operation_loses_something_in_relaxed_sqlite";
+    a_mix_loses_something(test, "sqlite").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_in_any_operation_loses_something_in_relaxed_files() {
+    let test = "a_power_cut_in_any_operation_loses_something_in_relaxed_files";
+    a_mix_loses_something(test, "fs").await;
 }

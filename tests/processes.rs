@@ -8,6 +8,8 @@ use session_history_saver::{
 };
 use shs_sqlite::SqliteOptions;
 use shs_store::streaming::STREAM_KEY;
+use shs_tests::mix::{self, Expectation};
+use shs_tests::power::Dice;
 use shs_tests::process::Process;
 use tempfile::TempDir;
 
@@ -16,6 +18,11 @@ const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
 /// How often a writer is killed; `SHS_KILLS=1000` for a long run.
 fn kills() -> usize {
     std::env::var("SHS_KILLS").map_or(10, |kills| kills.parse().expect("SHS_KILLS is a number"))
+}
+
+/// Where the scripts of mixed operations begin; `SHS_SEED` for others.
+fn seed() -> u64 {
+    std::env::var("SHS_SEED").map_or(1, |seed| seed.parse().expect("SHS_SEED is a number"))
 }
 
 struct Place {
@@ -27,11 +34,20 @@ struct Place {
 impl Place {
     /// A store with one session in it, that nobody has open.
     async fn new(scheme: &str) -> Self {
+        Self::with(scheme, NewSession::with_id("s".parse().unwrap())).await
+    }
+
+    /// A store with the session in it that scripts of mixed operations share.
+    async fn shared(scheme: &str) -> Self {
+        Self::with(scheme, mix::shared_session()).await
+    }
+
+    async fn with(scheme: &str, new: NewSession) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("{scheme}:{}", folder.path().join("history").display());
-        let session = SessionId::new("s").unwrap();
+        let session = new.id.clone();
         let store = open_store(&url.parse::<Location>().unwrap()).await.unwrap();
-        store.create_session(NewSession::with_id(session.clone())).await.unwrap();
+        store.create_session(new).await.unwrap();
         store.close().await.unwrap();
         Self { url, session, _folder: folder }
     }
@@ -140,6 +156,67 @@ async fn a_killed_writer_loses_nothing_in_sqlite() {
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_in_files() {
     killed("fs").await;
+}
+
+/// A store that killed children left behind can be opened, and holds what it must.
+async fn check(place: &Place, expectation: &mut Expectation, seed: u64) {
+    let store = place.open().await;
+    let all = mix::audit(&*store).await.unwrap();
+    if let Err(difference) = expectation.check(&all).await {
+        panic!("SHS_SEED={seed}: {difference}");
+    }
+    store.close().await.unwrap();
+}
+
+/// Kills processes in the middle of all kinds of operations. Each next one repeats what was in flight, and goes on. Every
+/// ten kills a new store begins.
+async fn killed_in_a_mix(scheme: &str, processes: usize) {
+    const TASKS: usize = 3;
+    let mut rounds = kills().div_ceil(processes);
+    let mut seed = seed();
+    while rounds > 0 {
+        println!("SHS_SEED={seed}");
+        let place = Place::shared(scheme).await;
+        let mut expectation = Expectation::new(seed, processes * TASKS).await;
+        let mut dice = Dice::new(seed);
+        for _ in 0..rounds.min(10) {
+            let mut children = Vec::new();
+            for first in (0..processes).map(|number| number * TASKS) {
+                let done = expectation.acknowledged(first..first + TASKS);
+                let (seed, first) = (seed.to_string(), first.to_string());
+                let arguments = ["mix", &place.url, &seed, &first, &done, "0"];
+                children.push(Process::start(CHILD, &arguments));
+            }
+            for mut child in children {
+                let mut left = 1 + dice.below(60);
+                while left > 0 {
+                    let line = child.line().await.expect("it goes on until it is killed");
+                    left -= usize::from(expectation.hear(&line));
+                }
+                for line in child.kill().await {
+                    expectation.hear(&line);
+                }
+            }
+            check(&place, &mut expectation, seed).await;
+        }
+        rounds = rounds.saturating_sub(10);
+        seed += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_process_killed_in_any_operation_loses_nothing_in_sqlite() {
+    killed_in_a_mix("sqlite", 1).await;
+}
+
+#[tokio::test]
+async fn a_process_killed_in_any_operation_loses_nothing_in_files() {
+    killed_in_a_mix("fs", 1).await;
+}
+
+#[tokio::test]
+async fn two_processes_killed_in_any_operation_lose_nothing_in_sqlite() {
+    killed_in_a_mix("sqlite", 2).await;
 }
 
 /// Waits until a child that streams an answer has stored so many bytes of it; says how many it has.

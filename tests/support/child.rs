@@ -3,6 +3,9 @@
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
 //! - `write-relaxed …`: the same, with relaxed durability.
+//! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of [`mix`](shs_tests::mix), from the task
+//!   FIRST on, one task for each DONE, which says how many operations it has behind it; the next may have
+//!   happened. Each runs COUNT more, or endlessly if 0.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
@@ -13,10 +16,12 @@ use std::sync::Arc;
 
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Durability, Location, NewMessage, SessionId, SessionTracker, Store, StoreExt, open_store,
+    Durability, ErrorKind, Location, NewMessage, SessionId, SessionTracker, Store, StoreExt,
+    open_store,
 };
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
+use shs_tests::mix::{self, Answer, Script};
 use sqlx::Connection;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -32,10 +37,16 @@ async fn main() -> Result<()> {
         ["write-relaxed", url, session, name, count] => {
             write(open_relaxed(&url.parse()?).await?, session, name, count.parse()?).await
         }
+        ["mix", url, seed, first, done, count] => {
+            mix(open_store(&url.parse()?).await?, seed, first, done, count).await
+        }
+        ["mix-relaxed", url, seed, first, done, count] => {
+            mix(open_relaxed(&url.parse()?).await?, seed, first, done, count).await
+        }
         ["answer", url, session] => answer(url, session).await,
         ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
-        _ => Err("usage: shs-child write|answer|export|hold …".into()),
+        _ => Err("usage: shs-child write|mix|answer|export|hold …".into()),
     }
 }
 
@@ -81,6 +92,71 @@ async fn write(store: Arc<dyn Store>, session: &str, name: &str, count: usize) -
     }
     store.close().await?;
     Ok(())
+}
+
+async fn mix(
+    store: Arc<dyn Store>,
+    seed: &str,
+    first: &str,
+    done: &str,
+    count: &str,
+) -> Result<()> {
+    let (seed, first): (u64, usize) = (seed.parse()?, first.parse()?);
+    let count: usize = count.parse()?;
+    let mut tasks = Vec::new();
+    for (task, done) in (first..).zip(done.split(',')) {
+        let (store, done) = (Arc::clone(&store), done.parse()?);
+        tasks.push(tokio::spawn(async move { follow(&*store, seed, task, done, count).await }));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    store.close().await?;
+    Ok(())
+}
+
+/// Goes on with the script of a task.
+async fn follow(
+    store: &dyn Store,
+    seed: u64,
+    task: usize,
+    done: usize,
+    count: usize,
+) -> Result<()> {
+    let mut script = Script::new(seed, task).await;
+    while script.done() < done {
+        let _ = script.step().await;
+    }
+    while count == 0 || script.done() < done + count {
+        let number = script.done();
+        let (operation, expected) = script.step().await;
+        say(&format!("? {task} {number} {}", operation.describe()));
+        let is_shared = operation.is_shared();
+        let answer = operation.clone().run(store).await;
+        // The first may have happened before.
+        let may_be_repeated = number == done && done > 0;
+        let refused = [ErrorKind::Unavailable, ErrorKind::Corrupt, ErrorKind::Internal];
+        match &answer {
+            Err(error) if refused.contains(&error.kind()) => {
+                return Err(format!("{error:?}").into());
+            }
+            _ if may_be_repeated => {}
+            _ => mix::same(answer.as_ref(), expected, is_shared)
+                .map_err(|difference| format!("{}: {difference}", operation.describe()))?,
+        }
+        say(&format!("! {task} {number}{}", given(&answer, is_shared)));
+    }
+    Ok(())
+}
+
+/// The numbers that the shared session gave.
+fn given(answer: &session_history_saver::Result<Answer>, is_shared: bool) -> String {
+    match answer {
+        Ok(Answer::Messages(messages, _)) if is_shared => {
+            messages.iter().map(|message| format!(" {}={}", message.id, message.seq)).collect()
+        }
+        _ => String::new(),
+    }
 }
 
 async fn answer(url: &str, session: &str) -> Result<()> {
