@@ -170,12 +170,15 @@ fn other_appends() -> Vec<Case> {
         Case::new("folder: append, durable, 64 callers", job)
             .against(With::Contestant(Contestant::Package), None),
     );
-    for (messages, name, times) in [
-        (1_000, "memory: append at 1,000 messages", 10.0),
-        (10_000, "memory: append at 10,000 messages", 100.0),
-    ] {
-        let job = Job::new(Operation::Append, Backend::Memory).with_already(messages);
-        cases.push(Case::new(name, job).faster_than(Contestant::Package, times));
+    for texts in [Texts::Synthetic, Texts::Conversations] {
+        for (messages, name, times) in [
+            (1_000, "memory: append at 1,000 messages", 10.0),
+            (10_000, "memory: append at 10,000 messages", 100.0),
+        ] {
+            let job = Job::new(Operation::Append, Backend::Memory).with_already(messages);
+            let case = Case::new(name, job).with_texts(texts);
+            cases.push(case.faster_than(Contestant::Package, times));
+        }
     }
     cases
 }

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use crate::cases::Case;
 use crate::options::Options;
-use crate::peers::Arena;
+use crate::peers::{Arena, Contestant};
 use crate::report::Measured;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -45,10 +45,16 @@ fn main() -> Result<()> {
     for case in cases::all(&options.scale) {
         if options.includes(&case) {
             measured.push(measure(&arena, case, options.scale.rounds)?);
+            // What a run that is stopped leaves.
+            publish(&measured, &options, &folder)?;
         }
     }
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-    publish(&measured, &options, if options.is_complete { &results } else { &folder })
+    let folder = if options.is_complete { &results } else { &folder };
+    publish(&measured, &options, folder)?;
+    println!("{}", fs::read_to_string(folder.join("README.md"))?);
+    eprintln!("written to {}", folder.display());
+    Ok(())
 }
 
 /// Lets all contestants of a case take turns; another one begins in each round.
@@ -57,22 +63,26 @@ fn measure(arena: &Arena, case: Case, rounds: usize) -> Result<Measured> {
     let mut contestants = case.contestants();
     let mut measured = Measured { case, rounds: Vec::new() };
     for _ in 0..rounds {
-        let run = |who: &_| Ok((*who, arena.run(*who, &measured.case)?));
-        let round = contestants.iter().map(run).collect::<Result<Vec<_>>>()?;
+        let mut round = Vec::new();
+        for who in &contestants {
+            match arena.run(*who, &measured.case) {
+                Ok(figures) => round.push((*who, figures)),
+                Err(error) if *who == Contestant::Ours => return Err(error),
+                // A peer that gives up loses this round, and nobody else's.
+                Err(error) => eprintln!("{error}"),
+            }
+        }
         measured.rounds.push(round);
         contestants.rotate_left(1);
     }
     Ok(measured)
 }
 
+/// Writes the table and the plots.
 fn publish(measured: &[Measured], options: &Options, folder: &Path) -> Result<()> {
     let rows: Vec<_> = measured.iter().flat_map(Measured::rows).collect();
-    let table = report::markdown(&rows, &options.scale);
-    println!("{table}");
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("README.md"), table)?;
+    fs::write(folder.join("README.md"), report::markdown(&rows, &options.scale))?;
     fs::write(folder.join("append.svg"), plots::appends(measured))?;
-    fs::write(folder.join("targets.svg"), plots::targets(&rows))?;
-    eprintln!("written to {}", folder.display());
-    Ok(())
+    Ok(fs::write(folder.join("targets.svg"), plots::targets(&rows))?)
 }

@@ -8,10 +8,10 @@ use crate::peers::Contestant;
 use crate::report::{Measured, Row, number};
 use crate::texts::Texts;
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 1_000.0;
 const LINE: f64 = 16.0;
 /// Where the names end and the plot begins.
-const LEFT: f64 = 420.0;
+const LEFT: f64 = 500.0;
 /// Room for a figure behind a bar.
 const RIGHT: f64 = 70.0;
 
@@ -135,7 +135,7 @@ pub(crate) fn targets(rows: &[Row]) -> String {
         let Some(target) = row.target else { continue };
         picture.y += LINE;
         let [operation, disk, texts] = &row.operation;
-        let name = format!("{operation} [{disk}, {texts}] : {}", row.with);
+        let name = format!("{operation} ({disk}, {texts}): {}", row.with);
         picture.text(LEFT - 8.0, "end", "font-size=\"10\"", &name);
         let score = target.score(row.value.median);
         let color = if score >= 1.0 { "#2e8b57" } else { "#c0392b" };

@@ -86,7 +86,7 @@ impl Measured {
                 ("the text".to_owned(), String::new(), String::new(), size, &times)
             }
             With::Figure(name) => {
-                let label = if name == P99 { "p99" } else { "" };
+                let label = if name == P99 { "p99" } else { "–" };
                 let value = self.figure(Ours, name)?;
                 (label.to_owned(), seconds(value.median), String::new(), value, &seconds)
             }

@@ -17,7 +17,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// What the targets are about.
     pub(crate) fn usual() -> Self {
-        Self { rounds: 5, seconds: 0.5, sessions: 10_000, messages: 20, sized_sessions: 500 }
+        Self { rounds: 5, seconds: 0.4, sessions: 10_000, messages: 20, sized_sessions: 500 }
     }
 
     /// Enough to see that it works.
