@@ -6,6 +6,8 @@
 //! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of [`mix`](shs_tests::mix), from the task
 //!   FIRST on, one task for each DONE, which says how many operations it has behind it; the next may have
 //!   happened. Each runs COUNT more, or endlessly if 0.
+//! - `faulty URL SEED COUNT go-on|give-up`: runs COUNT operations of such a script on a disk that fails (`fail_io.c`), and
+//!   either repeats what failed or ends at once.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
@@ -21,7 +23,7 @@ use session_history_saver::{
 };
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
-use shs_tests::mix::{self, Answer, Script};
+use shs_tests::mix::{self, Answer, Expectation, Script};
 use sqlx::Connection;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -43,10 +45,11 @@ async fn main() -> Result<()> {
         ["mix-relaxed", url, seed, first, done, count] => {
             mix(open_relaxed(&url.parse()?).await?, seed, first, done, count).await
         }
+        ["faulty", url, seed, count, after] => faulty(url, seed, count, after == &"go-on").await,
         ["answer", url, session] => answer(url, session).await,
         ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
-        _ => Err("usage: shs-child write|mix|answer|export|hold …".into()),
+        _ => Err("usage: shs-child write|mix|faulty|answer|export|hold …".into()),
     }
 }
 
@@ -157,6 +160,92 @@ fn given(answer: &session_history_saver::Result<Answer>, is_shared: bool) -> Str
         }
         _ => String::new(),
     }
+}
+
+/// What is seen of a disk that fails.
+struct Trouble {
+    goes_on: bool,
+    failures: usize,
+}
+
+impl Trouble {
+    /// Takes note of a failure; ends the process if it is to give up.
+    fn meet(&mut self, error: &session_history_saver::Error) -> Result<()> {
+        if error.kind() != ErrorKind::Unavailable {
+            return Err(format!("that is {}: {error:?}", error.kind()).into());
+        }
+        if !self.goes_on {
+            std::process::exit(0);
+        }
+        self.failures += 1;
+        match std::env::var_os("FAIL_WHILE") {
+            None if self.failures > 1 => {
+                Err(format!("one call failed, and two operations: {error:?}").into())
+            }
+            Some(_) if self.failures > 3 => {
+                Err(format!("the disk is in order again: {error:?}").into())
+            }
+            // Several operations meet a disk that fails for long.
+            Some(control) if self.failures == 3 => Ok(std::fs::remove_file(control)?),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn faulty(url: &str, seed: &str, count: &str, goes_on: bool) -> Result<()> {
+    let (seed, count): (u64, usize) = (seed.parse()?, count.parse()?);
+    let mut trouble = Trouble { goes_on, failures: 0 };
+    let store = loop {
+        match open_store(&url.parse()?).await {
+            Ok(store) => break store,
+            Err(error) => trouble.meet(&error)?,
+        }
+    };
+    loop {
+        match store.create_session(mix::shared_session()).await {
+            Ok(_) => break,
+            Err(error) if trouble.failures > 0 && error.kind() == ErrorKind::AlreadyExists => break,
+            Err(error) => trouble.meet(&error)?,
+        }
+    }
+    say("ready");
+    let mut expectation = Expectation::new(seed, 1).await.with_failures();
+    let mut script = Script::new(seed, 0).await;
+    let hear = |line: String, expectation: &mut Expectation| {
+        say(&line);
+        expectation.hear(&line);
+    };
+    while script.done() < count {
+        let number = script.done();
+        let (operation, expected) = script.step().await;
+        let mut expected = Some(expected);
+        loop {
+            hear(format!("? 0 {number} {}", operation.describe()), &mut expectation);
+            let answer = operation.clone().run(&*store).await;
+            match &answer {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    trouble.meet(error)?;
+                    expected = None;
+                    expectation.check(&mix::audit(&*store).await?).await?;
+                    continue;
+                }
+                _ => {}
+            }
+            // After a failure it may have happened before.
+            if let Some(expected) = expected.take() {
+                mix::same(answer.as_ref(), expected, operation.is_shared())
+                    .map_err(|difference| format!("{}: {difference}", operation.describe()))?;
+            }
+            let given = given(&answer, operation.is_shared());
+            hear(format!("! 0 {number}{given}"), &mut expectation);
+            break;
+        }
+    }
+    expectation.check(&mix::audit(&*store).await?).await?;
+    while let Err(error) = store.close().await {
+        trouble.meet(&error)?;
+    }
+    Ok(())
 }
 
 async fn answer(url: &str, session: &str) -> Result<()> {
