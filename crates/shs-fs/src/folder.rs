@@ -56,9 +56,11 @@ impl Folder {
         marker
             .read_to_string(&mut text)
             .map_err(|error| unavailable("the format file cannot be read", error))?;
-        if text.trim().is_empty() {
+        let format = json!({ "format": "shs-fs", "version": VERSION }).to_string();
+        // After a power cut there may be zeros in place of what was written.
+        let written = text.trim_end_matches(['\0', '\n']);
+        if written.len() < format.len() && format.starts_with(written) {
             // A new folder, or one of the Python package, or one whose first opening was cut short.
-            let format = json!({ "format": "shs-fs", "version": VERSION });
             let mut write = || -> io::Result<()> {
                 marker.seek(SeekFrom::Start(0))?;
                 marker.write_all(format!("{format}\n").as_bytes())?;
