@@ -5,6 +5,7 @@ pub mod mount;
 pub mod power;
 pub mod process;
 pub mod python;
+pub mod shim;
 
 /// Says loudly that a test cannot run here; where nothing may be skipped, in CI, that is a failure.
 ///

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::shim::compile;
+
 /// One thing that the process did.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -43,7 +45,7 @@ pub fn record(
     folder: &Path,
     scratch: &Path,
 ) -> Result<Vec<Event>, String> {
-    let shim = compile(scratch)?;
+    let shim = compile("record_io", scratch)?;
     let log = tempfile::NamedTempFile::new_in(scratch).map_err(|error| error.to_string())?;
     let status = Command::new(program)
         .args(arguments)
@@ -55,21 +57,6 @@ pub fn record(
         .map_err(|error| error.to_string())?;
     assert!(status.success(), "the recorded program fails: {status}");
     Ok(read(&std::fs::read(log.path()).expect("the record can be read")))
-}
-
-fn compile(scratch: &Path) -> Result<PathBuf, String> {
-    let shim = scratch.join(format!("record_io-{}.so", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/record_io.c");
-    let output = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
-        .args([&shim, &source])
-        .arg("-lpthread")
-        .output()
-        .map_err(|error| format!("cc: {error}"))?;
-    if output.status.success() {
-        return Ok(shim);
-    }
-    Err(format!("cc: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn read(mut log: &[u8]) -> Vec<Event> {

@@ -60,10 +60,11 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Whether the connection cannot be trusted after this error.
 ///
-/// After these SQLite may have rolled back by itself, so that sqlx and SQLite disagree about the transaction.
+/// After these SQLite may have rolled back by itself, so that sqlx and SQLite disagree about the transaction; or it opened
+/// the file to read only, as it does where opening to write fails, and keeps to that.
 pub(crate) fn spoils_connection(error: &sqlx::Error) -> bool {
     match primary_code(error) {
-        Some(code) => matches!(code, FULL | IOERR | NOMEM | CORRUPT | NOTADB),
+        Some(code) => matches!(code, FULL | IOERR | NOMEM | CORRUPT | NOTADB | READONLY),
         None => true,
     }
 }
