@@ -56,12 +56,14 @@ impl Folder {
         marker
             .read_to_string(&mut text)
             .map_err(|error| unavailable("the format file cannot be read", error))?;
-        if text.trim().is_empty() {
+        let format = format!("{}\n", json!({ "format": "shs-fs", "version": VERSION }));
+        // After a power cut there may be zeros in place of what was written.
+        let written = text.trim_end_matches(['\0', '\n']);
+        if text != format && format.starts_with(written) {
             // A new folder, or one of the Python package, or one whose first opening was cut short.
-            let format = json!({ "format": "shs-fs", "version": VERSION });
             let mut write = || -> io::Result<()> {
                 marker.seek(SeekFrom::Start(0))?;
-                marker.write_all(format!("{format}\n").as_bytes())?;
+                marker.write_all(format.as_bytes())?;
                 marker.sync_all()?;
                 sync_folder(&self.path)
             };

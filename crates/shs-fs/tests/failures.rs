@@ -86,6 +86,22 @@ async fn a_deletion_that_was_cut_short_is_finished() {
     assert!(!folder.path().join(".staged-1").exists() && !folder.path().join(".deleting").exists());
 }
 
+/// As a full disk or a power cut leaves the first file of a folder.
+#[tokio::test]
+async fn a_first_opening_that_was_cut_short_is_made_good() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).await.close().await.unwrap();
+    let marker = folder.path().join("shs-fs.format");
+    let whole = std::fs::read(&marker).unwrap();
+    for length in 0..whole.len() {
+        for zeros in [0, whole.len() - length] {
+            std::fs::write(&marker, [&whole[..length], &vec![0; zeros]].concat()).unwrap();
+            open(&folder).await.close().await.unwrap();
+            assert_eq!(std::fs::read(&marker).unwrap(), whole, "{length} bytes and {zeros} zeros");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_conversation_that_cannot_be_read_is_not_passed_by() {
     let folder = tempfile::tempdir().unwrap();
