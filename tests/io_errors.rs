@@ -52,7 +52,7 @@ async fn fail_at(
     let seed = seed().to_string();
     let mut command = Command::new(CHILD);
     command
-        .args(["faulty", &url, &seed, operations, way.after])
+        .args(["faulty", &url, &seed, "3", operations, way.after])
         .env("LD_PRELOAD", shim)
         .env("FAIL_FOLDER", folder.path())
         .env("FAIL_AT", call.to_string())
@@ -71,7 +71,7 @@ async fn fail_at(
         let last: Vec<_> = told.lines().rev().take(3).collect();
         return Err(format!("{failed:?}, {last:?}: {complaints}"));
     }
-    let mut expectation = Expectation::new(seed.parse().unwrap(), 1).await.with_failures();
+    let mut expectation = Expectation::new(seed.parse().unwrap(), 3).await.with_failures();
     let is_ready = told.lines().any(|line| line == "ready");
     for line in told.lines().filter(|line| line.starts_with(['?', '!'])) {
         expectation.hear(line);
@@ -94,7 +94,7 @@ async fn fail_everywhere(test: &str, scheme: &str, operations: &str, step: usize
         Err(why) => return skip(test, &why),
     };
     let is_long = std::env::var("SHS_FAULTS").is_ok_and(|which| which == "all");
-    let operations = if is_long { "60" } else { operations };
+    let operations = if is_long { "25" } else { operations };
     let (mut runs, mut faults) = (0, Vec::new());
     let mut call = 1;
     'calls: loop {
@@ -118,10 +118,10 @@ async fn fail_everywhere(test: &str, scheme: &str, operations: &str, step: usize
 
 #[tokio::test]
 async fn a_disk_that_fails_loses_nothing_in_sqlite() {
-    fail_everywhere("a_disk_that_fails_loses_nothing_in_sqlite", "sqlite", "10", 3).await;
+    fail_everywhere("a_disk_that_fails_loses_nothing_in_sqlite", "sqlite", "4", 3).await;
 }
 
 #[tokio::test]
 async fn a_disk_that_fails_loses_nothing_in_files() {
-    fail_everywhere("a_disk_that_fails_loses_nothing_in_files", "fs", "25", 1).await;
+    fail_everywhere("a_disk_that_fails_loses_nothing_in_files", "fs", "8", 1).await;
 }

@@ -6,7 +6,7 @@
 //! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of [`mix`](shs_tests::mix), from the task
 //!   FIRST on, one task for each DONE, which says how many operations it has behind it; the next may have
 //!   happened. Each runs COUNT more, or endlessly if 0.
-//! - `faulty URL SEED COUNT go-on|give-up`: runs COUNT operations of such a script on a disk that fails (`fail_io.c`), and
+//! - `faulty URL SEED TASKS COUNT go-on|give-up`: runs COUNT operations of each of such scripts on a disk that fails (`fail_io.c`), and
 //!   either repeats what failed or ends at once.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
@@ -14,7 +14,9 @@
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_history_saver::export::Format;
 use session_history_saver::{
@@ -45,7 +47,7 @@ async fn main() -> Result<()> {
         ["mix-relaxed", url, seed, first, done, count] => {
             mix(open_relaxed(&url.parse()?).await?, seed, first, done, count).await
         }
-        ["faulty", url, seed, count, after] => faulty(url, seed, count, after == &"go-on").await,
+        ["faulty", url, seed, tasks, count, after] => faulty(url, seed, tasks, count, after).await,
         ["answer", url, session] => answer(url, session).await,
         ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
@@ -162,90 +164,117 @@ fn given(answer: &session_history_saver::Result<Answer>, is_shared: bool) -> Str
     }
 }
 
-/// What is seen of a disk that fails.
+/// What a process does on a disk that fails.
+#[derive(Default)]
 struct Trouble {
-    goes_on: bool,
-    failures: usize,
+    gives_up: bool,
+    failures: AtomicUsize,
 }
 
 impl Trouble {
-    /// Takes note of a failure; ends the process if it is to give up.
-    fn meet(&mut self, error: &session_history_saver::Error) -> Result<()> {
-        if error.kind() != ErrorKind::Unavailable {
-            return Err(format!("that is {}: {error:?}", error.kind()).into());
+    /// How many failures are seen before the disk is put in order.
+    const ENOUGH: usize = 4;
+
+    /// Whether no call fails any more.
+    fn is_over() -> bool {
+        let is_there = |name| std::env::var_os(name).map(|path| Path::new(&path).exists());
+        match is_there("FAIL_WHILE") {
+            Some(lasts) => !lasts,
+            None => is_there("FAIL_NOTE") == Some(true),
         }
-        if !self.goes_on {
-            std::process::exit(0);
-        }
-        self.failures += 1;
-        match std::env::var_os("FAIL_WHILE") {
-            None if self.failures > 1 => {
-                Err(format!("one call failed, and two operations: {error:?}").into())
+    }
+
+    /// Repeats an operation until it is answered; `false` if that took more than one attempt.
+    async fn answer<T, F>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<(session_history_saver::Result<T>, bool)>
+    where
+        F: Future<Output = session_history_saver::Result<T>>,
+    {
+        let mut is_first = true;
+        loop {
+            let was_over = Self::is_over();
+            let error = match attempt().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => error,
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Internal) => {
+                    return Err(format!("that is {}: {error:?}", error.kind()).into());
+                }
+                answer => return Ok((answer, is_first)),
+            };
+            if was_over {
+                return Err(format!("the disk was in order: {error:?}").into());
             }
-            Some(_) if self.failures > 3 => {
-                Err(format!("the disk is in order again: {error:?}").into())
+            if self.gives_up {
+                std::process::exit(0);
             }
-            // Several operations meet a disk that fails for long.
-            Some(control) if self.failures == 3 => Ok(std::fs::remove_file(control)?),
-            _ => Ok(()),
+            is_first = false;
+            if let Some(control) = std::env::var_os("FAIL_WHILE")
+                && self.failures.fetch_add(1, Ordering::Relaxed) + 1 == Self::ENOUGH
+            {
+                std::fs::remove_file(control)?;
+            }
         }
     }
 }
 
-async fn faulty(url: &str, seed: &str, count: &str, goes_on: bool) -> Result<()> {
-    let (seed, count): (u64, usize) = (seed.parse()?, count.parse()?);
-    let mut trouble = Trouble { goes_on, failures: 0 };
-    let store = loop {
-        match open_store(&url.parse()?).await {
-            Ok(store) => break store,
-            Err(error) => trouble.meet(&error)?,
-        }
-    };
-    loop {
-        match store.create_session(mix::shared_session()).await {
-            Ok(_) => break,
-            Err(error) if trouble.failures > 0 && error.kind() == ErrorKind::AlreadyExists => break,
-            Err(error) => trouble.meet(&error)?,
-        }
+async fn faulty(url: &str, seed: &str, tasks: &str, count: &str, after: &str) -> Result<()> {
+    let (seed, tasks): (u64, usize) = (seed.parse()?, tasks.parse()?);
+    let count: usize = count.parse()?;
+    let trouble = Arc::new(Trouble { gives_up: after == "give-up", ..Trouble::default() });
+    let location = url.parse::<Location>()?;
+    let store = trouble.answer(|| open_store(&location)).await?.0?;
+    match trouble.answer(|| store.create_session(mix::shared_session())).await? {
+        (Err(error), false) if error.kind() == ErrorKind::AlreadyExists => {}
+        (created, _) => drop(created?),
     }
     say("ready");
-    let mut expectation = Expectation::new(seed, 1).await.with_failures();
-    let mut script = Script::new(seed, 0).await;
-    let hear = |line: String, expectation: &mut Expectation| {
+    let running: Vec<_> = (0..tasks)
+        .map(|task| {
+            let (store, trouble) = (Arc::clone(&store), Arc::clone(&trouble));
+            tokio::spawn(async move { insist(&*store, &trouble, seed, task, count).await })
+        })
+        .collect();
+    let mut expectation = Expectation::new(seed, tasks).await;
+    for task in running {
+        for line in task.await?? {
+            expectation.hear(&line);
+        }
+    }
+    // The process sees what the disk has.
+    expectation.check(&mix::audit(&*store).await?).await?;
+    trouble.answer(|| store.close()).await?.0?;
+    Ok(())
+}
+
+/// Works by a script, repeating what fails; returns what it said.
+async fn insist(
+    store: &dyn Store,
+    trouble: &Trouble,
+    seed: u64,
+    task: usize,
+    count: usize,
+) -> Result<Vec<String>> {
+    let mut script = Script::new(seed, task).await;
+    let mut said = Vec::new();
+    let mut tell = |line: String| {
         say(&line);
-        expectation.hear(&line);
+        said.push(line);
     };
     while script.done() < count {
         let number = script.done();
         let (operation, expected) = script.step().await;
-        let mut expected = Some(expected);
-        loop {
-            hear(format!("? 0 {number} {}", operation.describe()), &mut expectation);
-            let answer = operation.clone().run(&*store).await;
-            match &answer {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    trouble.meet(error)?;
-                    expected = None;
-                    expectation.check(&mix::audit(&*store).await?).await?;
-                    continue;
-                }
-                _ => {}
-            }
-            // After a failure it may have happened before.
-            if let Some(expected) = expected.take() {
-                mix::same(answer.as_ref(), expected, operation.is_shared())
-                    .map_err(|difference| format!("{}: {difference}", operation.describe()))?;
-            }
-            let given = given(&answer, operation.is_shared());
-            hear(format!("! 0 {number}{given}"), &mut expectation);
-            break;
+        let is_shared = operation.is_shared();
+        tell(format!("? {task} {number} {}", operation.describe()));
+        let (answer, is_first) = trouble.answer(|| operation.clone().run(store)).await?;
+        // After a failure it may have happened before.
+        if is_first {
+            mix::same(answer.as_ref(), expected, is_shared)
+                .map_err(|difference| format!("{}: {difference}", operation.describe()))?;
         }
+        tell(format!("! {task} {number}{}", given(&answer, is_shared)));
     }
-    expectation.check(&mix::audit(&*store).await?).await?;
-    while let Err(error) = store.close().await {
-        trouble.meet(&error)?;
-    }
-    Ok(())
+    Ok(said)
 }
 
 async fn answer(url: &str, session: &str) -> Result<()> {

@@ -45,25 +45,27 @@ static void note(const char *call) {
     syscall(SYS_close, file);
 }
 
-/* Counts a call, and says what becomes of it; sets errno if it fails. */
-static enum verdict judge(const char *call, int is_write) {
+/* Counts a call that writes so many bytes, and says what becomes of it; sets errno if it fails. */
+static enum verdict judge(const char *call, size_t length) {
     pthread_mutex_lock(&turn);
     const char *with = getenv("FAIL_WITH"), *control = getenv("FAIL_WHILE");
     enum verdict verdict = GO_ON;
     int error = strcmp(with, "enospc") == 0 ? ENOSPC : EIO;
     long at = atol(getenv("FAIL_AT"));
     calls++;
-    if (is_write && next_write_fails) {
+    if (length > 0 && next_write_fails) {
         next_write_fails = 0;
         verdict = FAIL;
         error = ENOSPC;
+        note(call);
     } else if (calls == at || (calls > at && control && syscall(SYS_faccessat, AT_FDCWD, control, F_OK) == 0)) {
         verdict = FAIL;
-        if (is_write && strcmp(with, "short") == 0) {
+        if (length > 1 && strcmp(with, "short") == 0) {
             verdict = SHORTEN;
             next_write_fails = 1;
+        } else {
+            note(call);
         }
-        note(call);
     }
     pthread_mutex_unlock(&turn);
     if (verdict == FAIL) errno = error;
@@ -102,7 +104,7 @@ int close(int file) {
 /* Shortens the length if the call is to store less; says whether it fails. */
 static int write_fails(const char *call, int file, size_t *length) {
     if (!is_watched(file)) return 0;
-    enum verdict verdict = judge(call, 1);
+    enum verdict verdict = judge(call, *length);
     if (verdict == SHORTEN) *length /= 2;
     return verdict == FAIL;
 }
