@@ -1,8 +1,10 @@
 //! Search finds the same in every store, whatever is said and whatever is asked.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use session_history_saver::text::Query;
 use session_history_saver::{
     Location, NewMessage, NewSession, SearchOrder, SearchQuery, SessionId, Store, StoreExt,
@@ -10,6 +12,21 @@ use session_history_saver::{
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+/// 200 cases, or as many as `PROPTEST_CASES` says; from a seed that is printed and that `PROPTEST_RNG_SEED` sets.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 200;
+    }
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().hash_one(()),
+    };
+    config.rng_seed = RngSeed::Fixed(seed);
+    println!("PROPTEST_RNG_SEED={seed} PROPTEST_CASES={}", config.cases);
+    config
+}
 
 /// The stores that are compared.
 struct Stores {
@@ -165,7 +182,7 @@ fn every_store_finds_the_same() {
     let stores = Stores::open();
     let texts = prop::collection::vec(text(16), 1..6);
     let queries = prop::collection::vec(text(6), 4..12);
-    proptest!(ProptestConfig::with_cases(200), |(texts in texts, queries in queries)| {
+    proptest!(config(), |(texts in texts, queries in queries)| {
         stores.check(&texts, &queries)?;
     });
 }
