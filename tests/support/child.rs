@@ -3,7 +3,7 @@
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
 //! - `write-relaxed …`: the same, with relaxed durability.
-//! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of [`mix`], from the task
+//! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of `shs_tests::mix`, from the task
 //!   FIRST on, one task for each DONE, which says how many operations it has behind it; the next may have
 //!   happened. Each runs COUNT more, or endlessly if 0.
 //! - `faulty URL SEED TASKS COUNT go-on|give-up`: runs COUNT operations of each of such scripts on a disk that fails (`fail_io.c`), and

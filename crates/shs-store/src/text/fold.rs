@@ -1,11 +1,14 @@
 //! Folding of case, width and diacritics, and the classes of characters.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+use unicode_normalization::char::{
+    canonical_combining_class, decompose_compatible, is_combining_mark,
+};
 
-/// Whether a character begins or continues a word.
+/// Whether a character begins a word, or goes on with it. A mark that is reordered among others, in equivalent
+/// texts, does not begin one, even if it is a letter too.
 pub(super) fn is_word(c: char) -> bool {
-    c.is_alphanumeric()
+    c.is_alphanumeric() && (c.is_ascii() || canonical_combining_class(c) == 0)
 }
 
 /// Whether a character belongs to the one before it: a mark, a joiner, a jamo of the same syllable.
