@@ -352,7 +352,7 @@ pub(crate) fn whole_file<'m>(
     for message in messages {
         let (message, arrival, digest) = message?;
         let start = bytes.len();
-        Line::message(&message, arrival, digest, at).write(&mut bytes);
+        Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
         let place = Place { at: start as u64, length: bytes.len() - start - 1 };
         entries.push(Entry { head: head_of(&message), arrival, digest, place });
     }

@@ -62,15 +62,21 @@ impl<'a> Line<'a> {
         Self { change, n: None, digest: None, at: session.updated_at, more: false, since: None }
     }
 
-    pub(crate) fn message(
+    /// A message as it was appended.
+    pub(crate) fn message(message: &'a Message, arrival: i64, at: Timestamp) -> Self {
+        let change = Change::Message(Cow::Borrowed(message));
+        Self { change, n: Some(arrival), digest: None, at, more: false, since: None }
+    }
+
+    /// A message that may have been changed since this was appended.
+    pub(crate) fn changed_message(
         message: &'a Message,
         arrival: i64,
         digest: ContentDigest,
         at: Timestamp,
     ) -> Self {
         let digest = (message.digest() != digest).then_some(digest);
-        let change = Change::Message(Cow::Borrowed(message));
-        Self { change, n: Some(arrival), digest, at, more: false, since: None }
+        Self { digest, ..Self::message(message, arrival, at) }
     }
 
     pub(crate) fn update(message: &'a Message, at: Timestamp) -> Self {
@@ -132,7 +138,7 @@ mod tests {
         let message = NewMessage::user("Grüße\n\0").with_latency_ms(0.1).into_message(Seq::FIRST);
         let lines = [
             Line::session(&session),
-            Line::message(&message, 7, message.digest(), session.updated_at).and_more(),
+            Line::message(&message, 7, session.updated_at).and_more(),
             Line::update(&message, session.updated_at).standing(70, 7),
         ];
         for line in lines {

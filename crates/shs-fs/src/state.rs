@@ -84,18 +84,14 @@ impl State {
         self.last_arrival
     }
 
-    /// Adds a conversation; `content` gives each message's content if the index is there to take it.
-    pub(crate) fn insert(
-        &mut self,
-        conversation: Conversation,
-        mut content: impl FnMut(&Conversation, usize) -> Result<String>,
-    ) -> Result<()> {
+    /// Adds a conversation; its messages' content is read if the index is there to take it.
+    pub(crate) fn insert(&mut self, folder: &Folder, conversation: Conversation) -> Result<()> {
         let id = conversation.session.id.clone();
-        for (at, entry) in conversation.entries.iter().enumerate() {
+        for entry in &conversation.entries {
             self.last_arrival = self.last_arrival.max(entry.arrival);
             self.arrivals.insert(entry.arrival, (id.clone(), entry.head.seq));
             if let Some(index) = &mut self.index {
-                index.insert(entry.arrival, &content(&conversation, at)?);
+                index.insert(entry.arrival, &conversation.load(folder, entry)?.content);
             }
         }
         self.unreadable.remove(&id);

@@ -77,7 +77,7 @@ impl<'a> Work<'a> {
         self.state.drop_index();
         match Conversation::read_up_to(self.folder, &name, end) {
             Ok(read) => {
-                let inserted = self.state.insert(read, |_, _| Ok(String::new()));
+                let inserted = self.state.insert(self.folder, read);
                 inserted.expect("without an index nothing is read");
             }
             Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
@@ -96,7 +96,7 @@ impl<'a> Work<'a> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
             let read = Conversation::read_up_to(self.folder, &name, end)?;
             self.state.drop_index();
-            self.state.insert(read, |_, _| Ok(String::new()))?;
+            self.state.insert(self.folder, read)?;
         }
         Ok(())
     }
@@ -175,11 +175,7 @@ impl<'a> Work<'a> {
         self.touched.remove(&id);
         let conversation = Conversation::of_file(session, name, bytes.len() as u64, entries);
         let session = conversation.session.clone();
-        let folder = self.folder;
-        let content = |conversation: &Conversation, at: usize| {
-            Ok(conversation.load(folder, &conversation.entries[at])?.content)
-        };
-        if let Err(error) = self.state.insert(conversation, content) {
+        if let Err(error) = self.state.insert(self.folder, conversation) {
             self.state.drop_index();
             return Err(error);
         }
@@ -322,10 +318,10 @@ impl<'a> Work<'a> {
         }
         let mut bytes = Vec::new();
         let mut places = Vec::with_capacity(added.len());
-        for (number, (message, digest)) in added.iter().enumerate() {
+        for (number, (message, _)) in added.iter().enumerate() {
             let start = bytes.len();
             let arrival = self.state.next_arrival();
-            let line = Line::message(&messages[*message], arrival, *digest, at)
+            let line = Line::message(&messages[*message], arrival, at)
                 .standing(length + start as u64, synced);
             let last = number + 1 == added.len();
             if last { line } else { line.and_more() }.write(&mut bytes);

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shs_store::{Clock, Error, ErrorKind, Result};
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
 use super::python;
 use crate::error::Failure;
-use crate::write::{Models, Transaction};
+use crate::write::{Models, Transaction, execute};
 
 /// Says that a database is this library's: "SHS1".
 const APPLICATION_ID: i64 = 0x5348_5331;
@@ -54,10 +54,11 @@ pub(crate) async fn migrate(
         _ => None,
     };
     // Looked at again inside the transaction: another process may have come first.
-    execute(connection, "BEGIN IMMEDIATE").await.map_err(Error::from)?;
+    let failed = |error: sqlx::Error| Error::from(Failure::from(error));
+    execute(connection, "BEGIN IMMEDIATE").await.map_err(failed)?;
     match advance(connection, clock).await {
         Ok(found) => {
-            execute(connection, "COMMIT").await.map_err(Error::from)?;
+            execute(connection, "COMMIT").await.map_err(failed)?;
             if let (Some(backup), Found::Ours(_)) = (backup, found) {
                 // Another process came first, and made a copy of its own.
                 python::remove(&backup);
@@ -139,11 +140,6 @@ async fn find(connection: &mut SqliteConnection) -> Result<Found, Failure> {
 
 async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query(sql).fetch_one(connection).await?.try_get(0)
-}
-
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Failure> {
-    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
 }
 
 #[cfg(test)]

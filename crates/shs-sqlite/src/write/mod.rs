@@ -336,6 +336,10 @@ fn appends(queued: &mut [Queued]) -> Vec<&mut append::AppendJob> {
     queued.iter_mut().filter_map(append).collect()
 }
 
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), sqlx::Error> {
+/// Runs a statement without values.
+pub(crate) async fn execute(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+) -> Result<(), sqlx::Error> {
     sqlx::query(sql).execute(connection).await.map(|_| ())
 }
