@@ -11,7 +11,10 @@
 //! - Commits wait for the disk (`synchronous=FULL`), unless [`Durability::Relaxed`](shs_store::Durability::Relaxed) is chosen.
 //! - Several processes may have the file open; writers take turns, for as long as
 //!   [the busy timeout](SqliteOptions::with_busy_timeout).
-//! - Search is an FTS5 index over the tokens of [`shs_store::text`].
+//! - Search is an FTS5 index over the tokens of [`shs_store::text`]. It follows behind the messages: an append does not
+//!   wait for it. The writer brings it up to date when nothing was written for a quarter of a second, and whenever 512
+//!   messages are missing; a search that finds it behind has it brought up to date first, so it finds every
+//!   acknowledged message.
 //!
 //! # Files
 //!
@@ -70,6 +73,7 @@ use tokio::task::JoinHandle;
 use crate::error::translate;
 use crate::open::Presence;
 pub use crate::options::SqliteOptions;
+use crate::read::Searched;
 use crate::write::{Operation, Queued, Writer};
 
 /// Keeps conversations in one SQLite file. Clones share the connection.
@@ -286,7 +290,20 @@ impl Store for SqliteStore {
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-        read!(self, "search", async |c: &mut _| read::search(c, query).await)
+        let searched = read!(self, "search", async |c: &mut _| read::search(c, query, None).await);
+        let up_to = match searched? {
+            Searched::Page(page) => return Ok(page),
+            Searched::Behind(arrival) => arrival,
+        };
+        while self.write("search", write::CatchUp).await? < up_to {}
+        let up_to = Some(up_to);
+        match read!(self, "search", async |c: &mut _| read::search(c, query, up_to).await)? {
+            Searched::Page(page) => Ok(page),
+            Searched::Behind(_) => {
+                let detail = "the text index fell back while it was searched; repeat the search";
+                Err(context(Error::new(ErrorKind::Internal, detail), "search"))
+            }
+        }
     }
 
     async fn stats(&self, query: &StatsQuery) -> Result<Stats> {

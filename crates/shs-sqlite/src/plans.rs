@@ -82,6 +82,10 @@ async fn no_statement_scans_a_table_that_grows() {
         if !["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&verb) {
             continue;
         }
+        if sql.starts_with("INSERT INTO counters VALUES") {
+            // Of the first schema, when the table had fewer columns.
+            continue;
+        }
         explained += 1;
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         for row in sqlx::query(explain).fetch_all(&mut connection).await.unwrap() {
@@ -106,6 +110,8 @@ fn is_bounded(step: &str) -> bool {
         _ if walked.ends_with("VALUES CLAUSE") => true,
         // The result of another step, and that of grouping by role and model.
         "found" | "g" => true,
+        // One row.
+        "counters" | "pragma_data_version" => true,
         // A row for each pair of role and model.
         "t" => !walked.contains("session_tags"),
         // The text index, with an expression or a row to look for (M, =), or newest first below a row (<, >).

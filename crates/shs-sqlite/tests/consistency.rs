@@ -56,7 +56,8 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
     (
         "the index's messages",
         "SELECT rowid FROM search WHERE rowid NOT IN (SELECT key FROM messages) UNION ALL \
-         SELECT key FROM messages WHERE key NOT IN (SELECT rowid FROM search)",
+         SELECT key FROM messages WHERE key NOT IN (SELECT rowid FROM search) \
+         AND key <= (SELECT indexed FROM counters)",
     ),
     (
         "the arrivals",

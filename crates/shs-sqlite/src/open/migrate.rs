@@ -8,13 +8,13 @@ use sqlx::{Row, SqliteConnection};
 
 use super::python;
 use crate::error::Failure;
-use crate::write::{Models, Transaction, execute};
+use crate::write::{Memory, Transaction, execute};
 
 /// Says that a database is this library's: "SHS1".
 const APPLICATION_ID: i64 = 0x5348_5331;
 
 /// Numbered from 1; each brings the schema from the version before to its own. Frozen once released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// What a database file is.
 enum Found {
@@ -93,8 +93,8 @@ async fn advance(
         Found::Python => {
             python::set_aside(connection).await?;
             run(connection, 0).await?;
-            let mut models = Models::default();
-            let mut transaction = Transaction::new(connection, Arc::clone(clock), &mut models);
+            let mut memory = Memory::default();
+            let mut transaction = Transaction::new(connection, Arc::clone(clock), &mut memory);
             let counts = python::migrate(&mut transaction).await?;
             tracing::info!(
                 sessions = counts.sessions,
@@ -148,8 +148,9 @@ mod tests {
 
     #[test]
     fn the_schema_records_what_the_code_checks() {
-        let last = MIGRATIONS[MIGRATIONS.len() - 1];
-        assert!(last.contains(&format!("PRAGMA application_id = {APPLICATION_ID:#x}")));
-        assert!(last.contains(&format!("PRAGMA user_version = {}", MIGRATIONS.len())));
+        assert!(MIGRATIONS[0].contains(&format!("PRAGMA application_id = {APPLICATION_ID:#x}")));
+        for (migration, version) in MIGRATIONS.iter().zip(1..) {
+            assert!(migration.contains(&format!("PRAGMA user_version = {version};")));
+        }
     }
 }

@@ -7,6 +7,6 @@ mod sessions;
 mod stats;
 
 pub(crate) use self::messages::{message, messages};
-pub(crate) use self::search::search;
+pub(crate) use self::search::{Searched, search};
 pub(crate) use self::sessions::{list_sessions, session};
 pub(crate) use self::stats::stats;

@@ -5,7 +5,7 @@ use shs_store::limits::MAX_RANKED;
 use shs_store::query::{PageBuilder, Position};
 use shs_store::text::{Clause, Query};
 use shs_store::{Hit, Page, SearchOrder, SearchQuery, Status};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
 use crate::error::Failure;
@@ -14,94 +14,87 @@ use crate::row::{
     status_code,
 };
 
-/// A page of hits.
+/// What came of a search.
+pub(crate) enum Searched {
+    Page(Page<Hit>),
+    /// The index has to be brought as far as this message first.
+    Behind(i64),
+}
+
+/// A page of hits, from an index that has all messages up to one, or if none is said, all that there are.
 pub(crate) async fn search(
     connection: &mut SqliteConnection,
     query: &SearchQuery,
-) -> Result<Page<Hit>, Failure> {
+    indexed: Option<i64>,
+) -> Result<Searched, Failure> {
     let text = query.parsed_text()?;
     let ranked = query.order == SearchOrder::Rank;
     let mut page = PageBuilder::new(query.page.checked_limit()?);
     let after = query.begins_after()?;
     if text.as_ref().is_some_and(Query::is_empty) {
-        return Ok(page.finish(query.fingerprint()));
+        return Ok(Searched::Page(page.finish(query.fingerprint())));
     }
-    let Some(scope) = Scope::find(connection, query).await? else {
-        return Ok(page.finish(query.fingerprint()));
-    };
-    let mut sql = build(query, text.as_ref(), &scope, after);
-    let mut rows = sql.build().fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        let rank: Option<f64> = if ranked { row.try_get(0)? } else { None };
-        let (_, session) = row::session(&row, 1)?;
-        let (key, message) = row::message(&row, 1 + SESSION_WIDTH)?;
-        let weight = message.weight();
-        // bm25() is lower for better matches.
-        let rank = ranked.then(|| -rank.unwrap_or(0.0));
-        let hit = Hit::new(session, message, text.as_ref(), rank);
-        if !page.push(hit, Position::Arrival(key), weight) {
-            break;
+    let mut sql = build(query, text.as_ref(), after);
+    {
+        let mut results = connection.fetch_many(sql.build());
+        // The first row says how far the index is.
+        let mut is_first = true;
+        while let Some(result) = results.try_next().await? {
+            let Either::Right(row) = result else { continue };
+            if std::mem::take(&mut is_first) {
+                let (mark, arrival): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+                if mark < indexed.unwrap_or(arrival) && uses_index(query) {
+                    return Ok(Searched::Behind(arrival));
+                }
+                continue;
+            }
+            let rank: Option<f64> = if ranked { row.try_get(0)? } else { None };
+            let (_, session) = row::session(&row, 1)?;
+            let (key, message) = row::message(&row, 1 + SESSION_WIDTH)?;
+            let weight = message.weight();
+            // bm25() is lower for better matches.
+            let rank = ranked.then(|| -rank.unwrap_or(0.0));
+            let hit = Hit::new(session, message, text.as_ref(), rank);
+            if !page.push(hit, Position::Arrival(key), weight) {
+                break;
+            }
         }
     }
     let mut page = page.finish(query.fingerprint());
     if ranked {
         page.next = None;
     }
-    Ok(page)
+    Ok(Searched::Page(page))
 }
 
-/// The tokens by which the index narrows a search.
-#[derive(Default)]
-struct Scope {
-    tokens: Vec<String>,
-}
-
-impl Scope {
-    /// The tokens for a query's filters; `None` if a name is not known, so that nothing can match.
-    async fn find(
-        connection: &mut SqliteConnection,
-        query: &SearchQuery,
-    ) -> Result<Option<Self>, Failure> {
-        let names = [
-            (
-                's',
-                "SELECT key FROM sessions WHERE id = ?1",
-                query.session.as_ref().map(|id| id.as_str()),
-            ),
-            ('u', "SELECT key FROM users WHERE name = ?1", query.scope.user_id.as_deref()),
-            ('p', "SELECT key FROM projects WHERE name = ?1", query.scope.project_id.as_deref()),
-            ('m', "SELECT key FROM models WHERE name = ?1", query.model.as_deref()),
-        ];
-        let mut tokens = Vec::new();
-        for (letter, sql, name) in names {
-            let Some(name) = name else { continue };
-            let row = sqlx::query(sql).bind(name).fetch_optional(&mut *connection).await?;
-            let Some(row) = row else { return Ok(None) };
-            tokens.push(format!("{letter}{}", row.try_get::<i64, _>(0)?));
-        }
-        tokens.extend(query.role.map(|role| format!("r{}", role_code(role))));
-        tokens.extend(query.status.map(|status| format!("t{}", status_code(status))));
-        Ok(Some(Self { tokens }))
+/// Whether the text index finds the messages; pending ones alone have an index of their own.
+fn uses_index(query: &SearchQuery) -> bool {
+    if query.text.is_some() {
+        return true;
     }
+    let scope = &query.scope;
+    let has_token = query.session.is_some()
+        || scope.user_id.is_some()
+        || scope.project_id.is_some()
+        || query.role.is_some()
+        || query.status.is_some()
+        || query.model.is_some();
+    has_token && query.status != Some(Status::Pending)
 }
 
-/// The statement for a page and one row more.
+/// The statements for how far the index is, and then a page and one row more.
 ///
 /// With a text or a filter that the index knows, the index finds the messages in their order of arrival; pending
 /// messages have an index of their own; tags alone find their sessions' messages, which are sorted;
 /// with none of these it is a walk along the messages.
-fn build(
-    query: &SearchQuery,
-    text: Option<&Query>,
-    scope: &Scope,
-    after: Option<i64>,
-) -> QueryBuilder<Sqlite> {
+fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> QueryBuilder<Sqlite> {
     let tags = &query.scope;
     let tagged = !tags.tags_any.is_empty() || !tags.tags_all.is_empty();
-    let few_pending = query.status == Some(Status::Pending) && text.is_none();
-    let indexed = (text.is_some() || !scope.tokens.is_empty()) && !few_pending;
+    let indexed = uses_index(query);
+    let few_pending = query.status == Some(Status::Pending) && !indexed;
     let ranked = query.order == SearchOrder::Rank;
-    let mut sql = QueryBuilder::new("SELECT ");
+    let mut sql =
+        QueryBuilder::new("SELECT indexed, arrival FROM counters WHERE only_row = 1; SELECT ");
     sql.push(if ranked && text.is_some() { "bm25(search, 0.0, 1.0), " } else { "NULL, " });
     sql.push(concat!(session_columns!(), ", ", message_columns!()));
     let key = if indexed {
@@ -125,7 +118,8 @@ fn build(
         }
     }
     if indexed {
-        sql.push(" AND search MATCH ").push_bind(expression(text, scope));
+        sql.push(" AND search MATCH ");
+        push_expression(&mut sql, query, text);
     }
     if few_pending {
         // The literal lets SQLite see that the partial index applies.
@@ -144,7 +138,7 @@ fn build(
     filter::tags(&mut sql, &tags.tags_any, &tags.tags_all);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     if ranked && text.is_some() {
-        bound_candidates(&mut sql, text, scope);
+        bound_candidates(&mut sql, query, text);
     }
     sql.push(match query.order {
         SearchOrder::Oldest => " ORDER BY ",
@@ -159,22 +153,45 @@ fn build(
 }
 
 /// Narrows a ranked search to the newest matches: weighing costs by the number of matches.
-fn bound_candidates(sql: &mut QueryBuilder<Sqlite>, text: Option<&Query>, scope: &Scope) {
+fn bound_candidates(sql: &mut QueryBuilder<Sqlite>, query: &SearchQuery, text: Option<&Query>) {
     sql.push(" AND search.rowid >= coalesce((SELECT rowid FROM search WHERE search MATCH ");
-    sql.push_bind(expression(text, scope));
+    push_expression(sql, query, text);
     sql.push(" ORDER BY rowid DESC LIMIT 1 OFFSET ").push_bind(MAX_RANKED as i64 - 1);
     sql.push("), 0)");
 }
 
-/// The query in FTS5's language (<https://www.sqlite.org/fts5.html#full_text_query_syntax>), of quoted
-/// tokens only.
-fn expression(text: Option<&Query>, scope: &Scope) -> String {
-    let mut all: Vec<String> =
-        scope.tokens.iter().map(|token| format!("scope : \"{token}\"")).collect();
-    all.extend(text.iter().flat_map(|text| text.positive()).map(phrase));
-    let wanted = all.join(" AND ");
+/// The query in FTS5's language (<https://www.sqlite.org/fts5.html#full_text_query_syntax>), of quoted tokens only.
+/// Names become the tokens of their keys; no key is 0, so that nothing has the token of a name that is not known.
+fn push_expression(sql: &mut QueryBuilder<Sqlite>, query: &SearchQuery, text: Option<&Query>) {
+    let fixed = [
+        query.role.map(|role| format!("scope : \"r{}\"", role_code(role))),
+        query.status.map(|status| format!("scope : \"t{}\"", status_code(status))),
+    ];
+    let phrases = text.iter().flat_map(|text| text.positive()).map(phrase);
+    let wanted: Vec<String> = fixed.into_iter().flatten().chain(phrases).collect();
     let unwanted: Vec<String> = text.iter().flat_map(|text| text.negative()).map(phrase).collect();
-    if unwanted.is_empty() { wanted } else { format!("({wanted}) NOT ({})", unwanted.join(" OR ")) }
+    let names = [
+        ("'s", "sessions WHERE id = ", query.session.as_ref().map(|id| id.as_str())),
+        ("'u", "users WHERE name = ", query.scope.user_id.as_deref()),
+        ("'p", "projects WHERE name = ", query.scope.project_id.as_deref()),
+        ("'m", "models WHERE name = ", query.model.as_deref()),
+    ];
+    sql.push("('(' || ").push_bind(wanted.join(" AND "));
+    let mut is_first = wanted.is_empty();
+    for (letter, table, name) in names {
+        let Some(name) = name else { continue };
+        sql.push(if std::mem::take(&mut is_first) { " ||" } else { " || ' AND' ||" });
+        sql.push(" ' scope : \"' || ")
+            .push(letter)
+            .push("' || coalesce((SELECT key FROM ")
+            .push(table);
+        sql.push_bind(name.to_owned()).push("), 0) || '\"'");
+    }
+    sql.push(" || ')'");
+    if !unwanted.is_empty() {
+        sql.push(" || ").push_bind(format!(" NOT ({})", unwanted.join(" OR ")));
+    }
+    sql.push(")");
 }
 
 /// Tokens are letters and digits, so that quotes need no escaping.

@@ -6,7 +6,7 @@ use shs_store::{Error, ImportMode, Message, NewSession, Seq, Session, SessionId,
 use sqlx::Row;
 
 use super::session::delete;
-use super::transaction::{Record, SessionScope};
+use super::transaction::Record;
 use super::{Operation, Transaction};
 use crate::error::Failure;
 use crate::row::{self, message_columns, message_joins};
@@ -40,13 +40,13 @@ impl Operation for Fork {
             .await?;
         fork.message_count = row::unsigned(row.try_get(0)?)?;
         fork.total_tokens = row::unsigned(row.try_get(1)?)?;
-        let (key, scope) = transaction.insert_session(&fork).await?;
+        let key = transaction.insert_session(&fork).await?;
         let mut after = Seq::ZERO;
         loop {
             let chunk = chunk(transaction, source.key, after, self.up_to).await?;
             let Some((last, _)) = chunk.last() else { return Ok(fork) };
             after = last.seq;
-            insert(transaction, key, scope, &chunk).await?;
+            insert(transaction, key, &chunk).await?;
         }
     }
 }
@@ -78,12 +78,11 @@ async fn chunk(
 async fn insert(
     transaction: &mut Transaction<'_>,
     session: i64,
-    scope: SessionScope,
     messages: &[(Message, ContentDigest)],
 ) -> Result<(), sqlx::Error> {
     let records: Vec<Record<'_>> = messages
         .iter()
-        .map(|(message, digest)| Record { message, digest: *digest, session, scope })
+        .map(|(message, digest)| Record { message, digest: *digest, session })
         .collect();
     transaction.insert_messages(&records).await
 }
@@ -107,11 +106,11 @@ impl Operation for Import {
             Err(Failure::Refused(_)) => {}
             Err(failure) => return Err(failure),
         }
-        let (key, scope) = transaction.insert_session(session).await?;
+        let key = transaction.insert_session(session).await?;
         for chunk in messages.chunks(CHUNK as usize) {
             let records: Vec<Record<'_>> = chunk
                 .iter()
-                .map(|message| Record { message, digest: message.digest(), session: key, scope })
+                .map(|message| Record { message, digest: message.digest(), session: key })
                 .collect();
             transaction.insert_messages(&records).await?;
         }

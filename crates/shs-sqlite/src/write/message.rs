@@ -1,10 +1,9 @@
 //! Changing and deleting messages.
 
-use shs_store::model::ContentDigest;
 use shs_store::{Error, Message, MessageId, MessagePatch, SessionId};
 use sqlx::Row;
 
-use super::transaction::{Record, StoredSession, Totals, count};
+use super::transaction::{StoredSession, Totals, count, kind_of, scope_tokens};
 use super::{Operation, Transaction};
 use crate::error::Failure;
 use crate::row::{self, json_of, json_of_list, message_columns, message_joins, status_code};
@@ -13,7 +12,7 @@ use crate::row::{self, json_of, json_of_list, message_columns, message_joins, st
 pub(super) struct StoredMessage {
     key: i64,
     model: Option<i64>,
-    digest: ContentDigest,
+    is_indexed: bool,
     pub(super) message: Message,
 }
 
@@ -23,7 +22,7 @@ pub(super) async fn find(
     id: &MessageId,
 ) -> Result<Option<StoredMessage>, sqlx::Error> {
     const SQL: &str = concat!(
-        "SELECT m.model, m.digest, ",
+        "SELECT m.model, m.key <= (SELECT indexed FROM counters), ",
         message_columns!(),
         " FROM messages m",
         message_joins!(),
@@ -36,11 +35,11 @@ pub(super) async fn find(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let (key, message) = row::message(&row, 2)?;
-    let digest = row::digest(row.try_get(1)?)?;
-    Ok(Some(StoredMessage { key, model: row.try_get(0)?, digest, message }))
+    let (model, is_indexed) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(StoredMessage { key, model, is_indexed, message }))
 }
 
-/// Moves the session's counts by so many messages and tokens, and its time forward.
+/// Moves the session's counts by so many messages and tokens, and its time and the version of its messages forward.
 async fn touch(
     transaction: &mut Transaction<'_>,
     stored: &StoredSession,
@@ -48,7 +47,8 @@ async fn touch(
     tokens: i64,
 ) -> Result<(), sqlx::Error> {
     const SQL: &str = "UPDATE sessions SET message_count = message_count + ?2, \
-         total_tokens = total_tokens + ?3, updated_at = max(updated_at, ?4) WHERE key = ?1";
+         total_tokens = total_tokens + ?3, updated_at = max(updated_at, ?4), edits = edits + 1 \
+         WHERE key = ?1";
     sqlx::query(SQL)
         .bind(stored.key)
         .bind(messages)
@@ -96,17 +96,13 @@ impl Operation for UpdateMessage {
             .bind(message.content.as_str())
             .execute(&mut *transaction.connection)
             .await?;
-        let indexed = |message: &Message, model| (message.status, model);
-        if message.content != before.message.content
-            || indexed(&message, model) != indexed(&before.message, before.model)
+        let kind = kind_of(&message, model);
+        if before.is_indexed
+            && (message.content != before.message.content
+                || kind != kind_of(&before.message, before.model))
         {
-            let record = Record {
-                message: &message,
-                digest: before.digest,
-                session: session.key,
-                scope: session.scope,
-            };
-            transaction.index_again(before.key, &record, model).await?;
+            let scope = scope_tokens(session.key, session.scope, kind);
+            transaction.index_again(before.key, &scope, &message.content).await?;
         }
         let mut totals = Totals::new();
         count(&mut totals, &before.message, before.model, -1);
@@ -138,7 +134,9 @@ impl Operation for DeleteMessage {
             transaction.write_anyhow().await?;
             return Ok(false);
         };
-        transaction.unindex(stored.key).await?;
+        if stored.is_indexed {
+            transaction.unindex(stored.key).await?;
+        }
         sqlx::query(SQL).bind(stored.key).execute(&mut *transaction.connection).await?;
         let mut totals = Totals::new();
         count(&mut totals, &stored.message, stored.model, -1);

@@ -134,7 +134,8 @@ pub(super) async fn delete(
     }
     transaction.add_totals(&totals).await?;
     for sql in [
-        "DELETE FROM search WHERE rowid IN (SELECT key FROM messages WHERE session = ?1)",
+        "DELETE FROM search WHERE rowid IN (SELECT key FROM messages WHERE session = ?1 \
+         AND key <= (SELECT indexed FROM counters))",
         "DELETE FROM messages WHERE session = ?1",
         "DELETE FROM sessions WHERE key = ?1",
     ] {

@@ -8,6 +8,7 @@ use shs_store::text::tokens;
 use shs_store::{Clock, Error, Message, Session, SessionId, Timestamp};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::Memory;
 use crate::error::Failure;
 use crate::row::{
     self, json_of, json_of_list, role_code, session_columns, session_joins, status_code, to_json,
@@ -17,29 +18,7 @@ use crate::row::{
 pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a mut SqliteConnection,
     clock: Arc<dyn Clock>,
-    models: &'a mut Models,
-}
-
-/// The keys of models' names, kept from transaction to transaction: no model is ever removed.
-#[derive(Default)]
-pub(crate) struct Models {
-    known: HashMap<String, i64>,
-    /// Names whose keys are gone if the transaction is rolled back.
-    uncommitted: Vec<String>,
-}
-
-impl Models {
-    /// The transaction was committed.
-    pub(super) fn commit(&mut self) {
-        self.uncommitted.clear();
-    }
-
-    /// The transaction was rolled back.
-    pub(super) fn roll_back(&mut self) {
-        for name in self.uncommitted.drain(..) {
-            self.known.remove(&name);
-        }
-    }
+    pub(super) memory: &'a mut Memory,
 }
 
 /// A session as its row has it.
@@ -61,19 +40,18 @@ pub(crate) struct Record<'m> {
     pub(crate) message: &'m Message,
     pub(crate) digest: ContentDigest,
     pub(crate) session: i64,
-    pub(crate) scope: SessionScope,
 }
 
 /// How many rows one statement inserts; each size is a statement that stays prepared.
-const ROWS: [usize; 4] = [64, 16, 4, 1];
+const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
 impl<'a> Transaction<'a> {
     pub(crate) fn new(
         connection: &'a mut SqliteConnection,
         clock: Arc<dyn Clock>,
-        models: &'a mut Models,
+        memory: &'a mut Memory,
     ) -> Self {
-        Self { connection, clock, models }
+        Self { connection, clock, memory }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -114,10 +92,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Inserts a session's row and tags, and counts it. Its counts are taken as they are.
-    pub(crate) async fn insert_session(
-        &mut self,
-        session: &Session,
-    ) -> Result<(i64, SessionScope), sqlx::Error> {
+    pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<i64, sqlx::Error> {
         const SQL: &str = "INSERT INTO sessions (id, user, project, title, tags, metadata, extra, created_at, \
              updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
@@ -151,7 +126,7 @@ impl<'a> Transaction<'a> {
         let key = done.last_insert_rowid();
         self.insert_tags(key, &session.tags).await?;
         self.count_sessions(1, i64::from(!session.is_ended())).await?;
-        Ok((key, SessionScope { user, project }))
+        Ok(key)
     }
 
     pub(crate) async fn insert_tags(
@@ -180,8 +155,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Inserts messages, in this order of arrival, into the table, the index and the totals. The sessions'
-    /// own counts are the caller's.
+    /// Inserts messages, in this order of arrival, and adds them to the totals. The sessions' own counts are the
+    /// caller's, and the index follows.
     pub(crate) async fn insert_messages(
         &mut self,
         records: &[Record<'_>],
@@ -202,19 +177,15 @@ impl<'a> Transaction<'a> {
         while at < records.len() {
             let rows = chunk_of(records.len() - at);
             let mut insert = sqlx::query(AssertSqlSafe(insert_sql(MESSAGE_INSERT, rows)));
-            let mut index = sqlx::query(AssertSqlSafe(insert_sql(SEARCH_INSERT, rows)));
             for number in at..at + rows {
                 let (record, model) = (&records[number], models[number]);
-                let key = first + number as i64;
-                insert = bind_message(insert, key, record, model);
-                let scope = scope_tokens(record.session, record.scope, record.message, model);
-                index = index.bind(key).bind(scope).bind(content_tokens(&record.message.content));
+                insert = bind_message(insert, first + number as i64, record, model);
                 count(&mut totals, record.message, model, 1);
             }
             insert.execute(&mut *self.connection).await?;
-            index.execute(&mut *self.connection).await?;
             at += rows;
         }
+        self.memory.add_to_backlog(records.len());
         self.add_totals(&totals).await
     }
 
@@ -249,12 +220,11 @@ impl<'a> Transaction<'a> {
 
     /// The key of a model's name.
     pub(crate) async fn model_key(&mut self, name: &str) -> Result<i64, sqlx::Error> {
-        if let Some(key) = self.models.known.get(name) {
-            return Ok(*key);
+        if let Some(key) = self.memory.model(name) {
+            return Ok(key);
         }
         let key = self.key_of(Names::Models, name).await?;
-        self.models.known.insert(name.to_owned(), key);
-        self.models.uncommitted.push(name.to_owned());
+        self.memory.learn_model(name, key);
         Ok(key)
     }
 
@@ -269,21 +239,17 @@ impl<'a> Transaction<'a> {
         Ok(done.last_insert_rowid())
     }
 
-    /// Puts a message into the index anew.
+    /// Puts a message that is in the index into it anew.
     pub(crate) async fn index_again(
         &mut self,
         key: i64,
-        record: &Record<'_>,
-        model: Option<i64>,
+        scope: &str,
+        content: &str,
     ) -> Result<(), sqlx::Error> {
-        self.unindex(key).await?;
         const SQL: &str = "INSERT INTO search (rowid, scope, content) VALUES (?1, ?2, ?3)";
-        sqlx::query(SQL)
-            .bind(key)
-            .bind(scope_tokens(record.session, record.scope, record.message, model))
-            .bind(content_tokens(&record.message.content))
-            .execute(&mut *self.connection)
-            .await?;
+        self.unindex(key).await?;
+        let index = sqlx::query(SQL).bind(key).bind(scope).bind(content_tokens(content));
+        index.execute(&mut *self.connection).await?;
         Ok(())
     }
 
@@ -364,8 +330,6 @@ pub(super) const MESSAGE_INSERT: Insert = (
     15,
 );
 
-pub(super) const SEARCH_INSERT: Insert = ("INSERT INTO search (rowid, scope, content) VALUES ", 3);
-
 /// How many of so many rows the next statement inserts.
 pub(super) fn chunk_of(left: usize) -> usize {
     ROWS.into_iter().find(|rows| *rows <= left).unwrap_or(1)
@@ -377,14 +341,13 @@ pub(super) fn insert_sql((insert, columns): Insert, rows: usize) -> String {
     format!("{insert}{}", vec![row.as_str(); rows].join(","))
 }
 
-/// The tokens by which the index filters: see `schema.sql`.
+/// The tokens by which the index filters, for a message of this session, and its role, status and model: see
+/// `schema/1.sql`.
 pub(super) fn scope_tokens(
     session: i64,
     scope: SessionScope,
-    message: &Message,
-    model: Option<i64>,
+    (role, status, model): (i64, i64, Option<i64>),
 ) -> String {
-    let (role, status) = (role_code(message.role), status_code(message.status));
     let mut tokens = format!("s{session} r{role} t{status}");
     for (letter, key) in [('u', scope.user), ('p', scope.project), ('m', model)] {
         if let Some(key) = key {
@@ -394,6 +357,11 @@ pub(super) fn scope_tokens(
         }
     }
     tokens
+}
+
+/// What of a message is in [`scope_tokens`].
+pub(super) fn kind_of(message: &Message, model: Option<i64>) -> (i64, i64, Option<i64>) {
+    (role_code(message.role), status_code(message.status), model)
 }
 
 pub(super) fn content_tokens(content: &str) -> String {

@@ -15,7 +15,10 @@ use shs_store::{NewMessage, Timestamp};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-const SCHEMA: &str = include_str!("../../../../crates/shs-sqlite/src/open/schema.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../../../crates/shs-sqlite/src/open/schema/1.sql"),
+    include_str!("../../../../crates/shs-sqlite/src/open/schema/2.sql"),
+);
 /// Most messages in one transaction, as in the library.
 const MAX_BATCH: usize = 512;
 /// How many rows one statement puts into the index.

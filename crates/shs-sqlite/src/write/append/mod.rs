@@ -3,12 +3,20 @@
 mod plan;
 mod statements;
 
+use std::collections::HashMap;
+
 use shs_store::model::ContentDigest;
-use shs_store::{AppendOptions, Appended, Error, ErrorKind, NewMessage, Result, SessionId};
+use shs_store::{
+    AppendOptions, Appended, Error, ErrorKind, Message, NewMessage, Result, SessionId,
+};
 use tokio::sync::oneshot;
 
-use self::plan::Plan;
-use super::transaction::{SessionScope, Transaction, content_tokens};
+pub(super) use self::plan::Target;
+use self::plan::{Found, New, Plan};
+use super::execute;
+use super::memory::Entry;
+use super::transaction::{SessionScope, Transaction, content_tokens, kind_of, scope_tokens};
+use crate::error::{is_busy, spoils_connection};
 
 /// A batch of messages for one session. It was checked before.
 pub(crate) struct Append {
@@ -73,17 +81,100 @@ pub(super) enum Frame {
     Part,
 }
 
+/// What stands before the first command that writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// The transaction has begun.
+    Done,
+    /// It begins with that command, which fails if another connection has written since this data version.
+    IfVersion(i64),
+}
+
 /// Runs a group of appends as if one after the other.
 pub(super) async fn run(
     transaction: &mut Transaction<'_>,
     jobs: &mut [&mut AppendJob],
     frame: Frame,
 ) -> Result<(), sqlx::Error> {
+    if frame == Frame::Part {
+        transaction.memory.forget();
+    } else if run_from_memory(transaction, jobs).await? {
+        return Ok(());
+    }
     let now = transaction.now();
-    let found = statements::find(transaction, jobs, frame).await?;
+    let (found, data_version) = statements::find(transaction, jobs, frame).await?;
     let plan = Plan::make(jobs, found, now);
     let repeated = statements::repeated(transaction, &plan).await?;
-    statements::write(transaction, jobs, &plan, frame).await?;
-    plan.give_outcomes(jobs, repeated);
+    statements::write(transaction, jobs, &plan, frame, Begin::Done).await?;
+    finish(transaction, jobs, plan, repeated, (frame == Frame::Whole).then_some(data_version));
     Ok(())
+}
+
+/// Runs appends to sessions that are all remembered, in a transaction of their own which begins with a check that nobody
+/// else has written since. Returns whether that was possible; if not, nothing was done.
+///
+/// That no message is repeated is not known; the index of ids says so when it refuses one.
+async fn run_from_memory(
+    transaction: &mut Transaction<'_>,
+    jobs: &mut [&mut AppendJob],
+) -> Result<bool, sqlx::Error> {
+    let ids = jobs.iter().map(|job| &job.append.id);
+    let Some((data_version, arrival, targets)) = transaction.memory.targets(ids) else {
+        return Ok(false);
+    };
+    let found = Found { arrival, targets, digests: HashMap::new() };
+    let plan = Plan::make(jobs, found, transaction.now());
+    let has_key = |new: &New| match &new.message.model {
+        Some(name) => transaction.memory.model(name).is_some(),
+        None => true,
+    };
+    // A batch that is refused may be a repetition.
+    if plan.new.is_empty() || plan.refuses_any() || !plan.new.iter().all(has_key) {
+        return Ok(false);
+    }
+    let begin = Begin::IfVersion(data_version);
+    match statements::write(transaction, jobs, &plan, Frame::Whole, begin).await {
+        Ok(()) => {
+            finish(transaction, jobs, plan, Vec::new(), Some(data_version));
+            Ok(true)
+        }
+        Err(error) if is_busy(&error) || spoils_connection(&error) => Err(error),
+        Err(error) => {
+            transaction.memory.forget();
+            // If SQLite did that itself, the connection is not to be used again.
+            if execute(transaction.connection, "ROLLBACK").await.is_err() {
+                return Err(error);
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Notes the outcomes, and what there is to remember if the appends were committed.
+fn finish(
+    transaction: &mut Transaction<'_>,
+    jobs: &mut [&mut AppendJob],
+    mut plan: Plan,
+    repeated: Vec<Message>,
+    data_version: Option<i64>,
+) {
+    let memory = &mut *transaction.memory;
+    memory.add_to_backlog(plan.new.len());
+    match data_version {
+        Some(data_version) if plan.repeated.is_empty() => {
+            let arrival = plan.first_arrival + plan.new.len() as i64 - 1;
+            let targets = std::mem::take(&mut plan.targets);
+            let mut entries = Vec::with_capacity(plan.new.len());
+            for (key, new) in (plan.first_arrival..).zip(&plan.new) {
+                let model = new.message.model.as_ref().and_then(|name| memory.model(name));
+                let scope = scope_tokens(new.key, new.scope, kind_of(&new.message, model));
+                let content = std::mem::take(&mut jobs[new.job].derived[new.at].tokens);
+                entries.push(Entry { key, scope, content });
+            }
+            memory.learn(data_version, arrival, targets, entries);
+        }
+        // For repeated messages a number of arrival was given to nobody.
+        _ => memory.forget(),
+    }
+    plan.give_outcomes(jobs, repeated);
 }

@@ -20,13 +20,21 @@ pub(super) struct Found {
 }
 
 /// A session that is appended to, as it is and as it will be.
-pub(super) struct Target {
+#[derive(Clone)]
+pub(in crate::write) struct Target {
     pub(super) key: i64,
     pub(super) scope: SessionScope,
     pub(super) last_seq: Seq,
     pub(super) added: i64,
     pub(super) tokens: i64,
     pub(super) updated_at: Timestamp,
+}
+
+impl Target {
+    /// The session as it is, with nothing to be added.
+    pub(in crate::write) fn as_it_is(&self) -> Self {
+        Self { added: 0, tokens: 0, ..self.clone() }
+    }
 }
 
 /// What is to be written, and what each caller gets.
@@ -77,6 +85,11 @@ impl Plan {
             plan.slots.push(slots);
         }
         plan
+    }
+
+    /// Whether a batch is refused.
+    pub(super) fn refuses_any(&self) -> bool {
+        self.slots.iter().any(Result::is_err)
     }
 
     fn add(

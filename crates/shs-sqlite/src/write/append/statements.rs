@@ -13,24 +13,25 @@ use sqlx::{AssertSqlSafe, Either, Executor, Row};
 
 use super::super::message;
 use super::super::transaction::{
-    MESSAGE_INSERT, Record, SEARCH_INSERT, Totals, Transaction, bind_message, chunk_of, count,
-    insert_sql, scope_tokens,
+    MESSAGE_INSERT, Record, Totals, Transaction, bind_message, chunk_of, count, insert_sql,
 };
 use super::plan::{Found, New, Plan, Target};
-use super::{AppendJob, Frame, SessionScope};
+use super::{AppendJob, Begin, Frame, SessionScope};
 use crate::error::corrupt;
 use crate::row::{self, to_json};
 
 const BEGIN: &str = "BEGIN IMMEDIATE;";
 const COMMIT: &str = "COMMIT";
 
-/// Reads what the plan is made of; begins the transaction if the appends are all there is.
+/// Reads what the plan is made of, and the data version for which it stands; begins the transaction if the appends are
+/// all there is.
 pub(super) async fn find(
     transaction: &mut Transaction<'_>,
     jobs: &[&mut AppendJob],
     frame: Frame,
-) -> Result<Found, sqlx::Error> {
-    const SQL: &str = "SELECT arrival FROM counters WHERE only_row = 1; \
+) -> Result<(Found, i64), sqlx::Error> {
+    const SQL: &str = "SELECT arrival, (SELECT data_version FROM pragma_data_version) \
+         FROM counters WHERE only_row = 1; \
          SELECT s.id, s.key, s.user, s.project, s.last_seq, s.updated_at \
          FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value; \
          SELECT m.session, m.id, m.digest FROM json_each(?) j \
@@ -54,11 +55,14 @@ pub(super) async fn find(
     let query = sqlx::query(AssertSqlSafe(sql)).bind(to_json(&ids)).bind(to_json(&messages));
     let mut results = transaction.connection.fetch_many(query);
     let mut found = Found { arrival: 0, targets: HashMap::new(), digests: HashMap::new() };
-    let mut ended = 0;
+    let (mut ended, mut data_version) = (0, 0);
     while let Some(result) = results.try_next().await? {
         match result {
             Either::Left(_) => ended += 1,
-            Either::Right(row) if ended == first => found.arrival = row.try_get(0)?,
+            Either::Right(row) if ended == first => {
+                found.arrival = row.try_get(0)?;
+                data_version = row.try_get(1)?;
+            }
             Either::Right(row) if ended == first + 1 => {
                 found.targets.insert(row::id(&row, 0)?, target(&row)?);
             }
@@ -69,7 +73,7 @@ pub(super) async fn find(
             }
         }
     }
-    Ok(found)
+    Ok((found, data_version))
 }
 
 fn target(row: &SqliteRow) -> Result<Target, sqlx::Error> {
@@ -96,13 +100,16 @@ pub(super) async fn repeated(
     Ok(messages)
 }
 
-/// Writes the new messages and all that follows from them, and commits if the appends are all there is.
+/// Writes the new messages and all that follows from them but the index, and commits if the appends are all there is.
 pub(super) async fn write(
     transaction: &mut Transaction<'_>,
     jobs: &[&mut AppendJob],
     plan: &Plan,
     frame: Frame,
+    begin: Begin,
 ) -> Result<(), sqlx::Error> {
+    const IF_VERSION: &str = "SELECT CASE (SELECT data_version FROM pragma_data_version) \
+         WHEN ? THEN 1 ELSE json('another connection has written') END;";
     const COUNTS: &str = "UPDATE sessions SET message_count = message_count + j.added, \
          total_tokens = total_tokens + j.tokens, last_seq = j.last_seq, updated_at = j.updated_at \
          FROM (SELECT value ->> 0 AS key, value ->> 1 AS added, value ->> 2 AS tokens, \
@@ -138,23 +145,24 @@ pub(super) async fn write(
         let rows = chunk_of(plan.new.len() - at);
         let end = at + rows;
         let mut sql = insert_sql(MESSAGE_INSERT, rows);
-        sql.push_str("; ");
-        sql.push_str(&insert_sql(SEARCH_INSERT, rows));
         let is_last = end == plan.new.len();
         if is_last {
             sql = format!("{sql}; {COUNTS} {commit}");
         }
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        let first = plan.first_arrival + at as i64;
-        let chunk = || (first..).zip(&plan.new[at..end]).zip(&models[at..end]);
-        for ((key, new), model) in chunk() {
-            query = bind_message(query, key, &record(jobs, new), *model);
+        let version = match begin {
+            Begin::IfVersion(version) if at == 0 => Some(version),
+            _ => None,
+        };
+        if version.is_some() {
+            sql = format!("{BEGIN} {IF_VERSION} {sql}");
         }
-        for ((key, new), model) in chunk() {
-            query = query
-                .bind(key)
-                .bind(scope_tokens(new.key, new.scope, &new.message, *model))
-                .bind(jobs[new.job].derived[new.at].tokens.as_str());
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        if let Some(version) = version {
+            query = query.bind(version);
+        }
+        let first = plan.first_arrival + at as i64;
+        for ((key, new), model) in (first..).zip(&plan.new[at..end]).zip(&models[at..end]) {
+            query = bind_message(query, key, &record(jobs, new), *model);
         }
         if is_last {
             let totals: Vec<_> =
@@ -172,7 +180,7 @@ pub(super) async fn write(
 
 fn record<'m>(jobs: &[&mut AppendJob], new: &'m New) -> Record<'m> {
     let digest = jobs[new.job].derived[new.at].digest;
-    Record { message: &new.message, digest, session: new.key, scope: new.scope }
+    Record { message: &new.message, digest, session: new.key }
 }
 
 /// For each session that is added to: its key, how many messages and tokens more, its last number and time.

@@ -1,0 +1,93 @@
+//! The text index follows the messages: `counters.indexed` says how far.
+//!
+//! A message above that mark is not in the index, and whoever changes or deletes it leaves the index alone.
+//! The mark moves in the transaction that puts the messages below it into the index, so the two never
+//! contradict each other, whenever a process ends. A search that finds the mark behind has it moved first.
+
+use futures::TryStreamExt;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::Operation;
+use super::memory::Entry;
+use super::transaction::{
+    Insert, SessionScope, Transaction, chunk_of, content_tokens, insert_sql, scope_tokens,
+};
+use crate::error::Failure;
+
+/// Most messages that one transaction puts into the index.
+const MAX_MESSAGES: usize = 1_024;
+/// Bytes of tokens at which no more are put into it.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Moves the mark, by a limited number of messages; the output says where it is.
+pub(crate) struct CatchUp;
+
+impl Operation for CatchUp {
+    type Output = i64;
+    const FOLLOWS: bool = true;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<i64, Failure> {
+        const MARK: &str = "SELECT indexed, arrival, (SELECT data_version FROM pragma_data_version) \
+             FROM counters WHERE only_row = 1";
+        const MOVE: &str = "UPDATE counters SET indexed = ?1 WHERE only_row = 1";
+        let row = sqlx::query(MARK).fetch_one(&mut *transaction.connection).await?;
+        let (indexed, arrival): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        if indexed >= arrival {
+            transaction.memory.set_backlog(0);
+            return Ok(indexed);
+        }
+        let mut entries = transaction.memory.take_unindexed(indexed, row.try_get(2)?);
+        let mut mark = entries.last().map_or(indexed, |entry| entry.key);
+        if entries.is_empty() {
+            entries = read(transaction, indexed).await?;
+            let is_all = entries.len() < MAX_MESSAGES && bytes(&entries) < MAX_BYTES;
+            // Behind the last message there may be numbers that no message has.
+            mark = if is_all { arrival } else { entries.last().map_or(arrival, |entry| entry.key) };
+        }
+        insert(transaction, &entries).await?;
+        sqlx::query(MOVE).bind(mark).execute(&mut *transaction.connection).await?;
+        transaction.memory.set_backlog((arrival - mark) as u64);
+        Ok(mark)
+    }
+}
+
+fn bytes(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| entry.content.len()).sum()
+}
+
+/// The first messages after a key, as the index takes them.
+async fn read(transaction: &mut Transaction<'_>, after: i64) -> Result<Vec<Entry>, sqlx::Error> {
+    const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content \
+         FROM messages m CROSS JOIN sessions s ON s.key = m.session \
+         WHERE m.key > ?1 ORDER BY m.key LIMIT ?2";
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let query = sqlx::query(SQL).bind(after).bind(MAX_MESSAGES as i64);
+    let mut rows = query.fetch(&mut *transaction.connection);
+    while let Some(row) = rows.try_next().await? {
+        let scope = SessionScope { user: row.try_get(2)?, project: row.try_get(3)? };
+        let kind = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+        let content = content_tokens(row.try_get(7)?);
+        bytes += content.len();
+        let scope = scope_tokens(row.try_get(1)?, scope, kind);
+        entries.push(Entry { key: row.try_get(0)?, scope, content });
+        if bytes >= MAX_BYTES {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+async fn insert(transaction: &mut Transaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    const INSERT: Insert = ("INSERT INTO search (rowid, scope, content) VALUES ", 3);
+    let mut at = 0;
+    while at < entries.len() {
+        let rows = chunk_of(entries.len() - at);
+        let mut insert = sqlx::query(AssertSqlSafe(insert_sql(INSERT, rows)));
+        for Entry { key, scope, content } in &entries[at..at + rows] {
+            insert = insert.bind(key).bind(scope.as_str()).bind(content.as_str());
+        }
+        insert.execute(&mut *transaction.connection).await?;
+        at += rows;
+    }
+    Ok(())
+}
