@@ -9,6 +9,9 @@
 //!   64 callers at once share it.
 //! - Reads run on connections of their own and never wait for the writer (WAL).
 //! - Commits wait for the disk (`synchronous=FULL`), unless [`Durability::Relaxed`](shs_store::Durability::Relaxed) is chosen.
+//! - The newest messages of the sessions that were read last are kept in memory
+//!   ([16 MiB](SqliteOptions::with_cache) unless said otherwise). Each read still asks the file whether they
+//!   changed and what came since.
 //! - Several processes may have the file open; writers take turns, for as long as
 //!   [the busy timeout](SqliteOptions::with_busy_timeout).
 //! - Search is an FTS5 index over the tokens of [`shs_store::text`]. It follows behind the messages: an append does not
@@ -73,7 +76,7 @@ use tokio::task::JoinHandle;
 use crate::error::translate;
 use crate::open::Presence;
 pub use crate::options::SqliteOptions;
-use crate::read::Searched;
+use crate::read::{Cache, Searched};
 use crate::write::{Operation, Queued, Writer};
 
 /// Keeps conversations in one SQLite file. Clones share the connection.
@@ -86,6 +89,7 @@ pub struct SqliteStore {
 struct Inner {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     readers: SqlitePool,
+    cache: Cache,
     /// What `close` ends; `None` once it has.
     running: tokio::sync::Mutex<Option<Running>>,
 }
@@ -129,9 +133,10 @@ impl SqliteStore {
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
         let readers = open::readers(&options);
         let (queue, receiver) = mpsc::channel(options.queue);
+        let cache = Cache::new(options.cache);
         let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
-        let inner = Inner { queue: Mutex::new(Some(queue)), readers, running };
+        let inner = Inner { queue: Mutex::new(Some(queue)), readers, cache, running };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.
@@ -257,7 +262,7 @@ impl Store for SqliteStore {
     }
 
     async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        read!(self, "messages", async |c: &mut _| read::messages(c, id, query).await)
+        read!(self, "messages", async |c: &mut _| read::messages(c, &self.inner.cache, id, query).await)
             .map_err(|error| error.with_session(id))
     }
 

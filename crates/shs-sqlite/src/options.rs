@@ -32,6 +32,7 @@ pub struct SqliteOptions {
     pub(crate) busy_timeout: Duration,
     pub(crate) readers: u32,
     pub(crate) queue: usize,
+    pub(crate) cache: usize,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -44,6 +45,7 @@ impl SqliteOptions {
             busy_timeout: Duration::from_secs(10),
             readers: 4,
             queue: 1_024,
+            cache: 16 * 1024 * 1024,
             clock: Arc::new(SystemClock),
         }
     }
@@ -75,6 +77,15 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_queue(mut self, queue: usize) -> Self {
         self.queue = queue.max(1);
+        self
+    }
+
+    /// How many bytes of messages are kept in memory for reading; 16 MiB unless said otherwise, 0 for none.
+    ///
+    /// A session takes a quarter of it at most.
+    #[must_use]
+    pub fn with_cache(mut self, bytes: usize) -> Self {
+        self.cache = bytes;
         self
     }
 

@@ -1,10 +1,14 @@
 //! One message, and pages of a session's messages.
 
+use std::sync::Arc;
+
 use futures::TryStreamExt;
+use shs_store::limits::MAX_PAGE;
 use shs_store::query::{PageBuilder, Position};
 use shs_store::{Error, Message, MessageId, MessageOrder, MessageQuery, Page, Seq, SessionId};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::cache::{Cache, Tail, Version};
 use super::filter;
 use crate::error::Failure;
 use crate::row::{self, message_columns, message_joins};
@@ -45,29 +49,97 @@ async fn session_key(connection: &mut SqliteConnection, id: &SessionId) -> Resul
 /// A page of a session's messages.
 pub(crate) async fn messages(
     connection: &mut SqliteConnection,
+    cache: &Cache,
     id: &SessionId,
     query: &MessageQuery,
 ) -> Result<Page<Message>, Failure> {
-    let mut page = PageBuilder::new(query.page.checked_limit()?);
-    let mut sql = build(id, query)?;
+    if let Some(tail) = cache.get(id)
+        && tail.may_have(id, query)?
+        && let Some(tail) = refresh(connection, cache, id, tail).await?
+        && let Some(page) = tail.page(id, query)?
     {
-        let mut rows = sql.build().fetch(&mut *connection);
-        while let Some(row) = rows.try_next().await? {
-            let (_, message) = row::message(&row, 0)?;
-            let (position, weight) = (Position::Seq(message.seq), message.weight());
-            if !page.push(message, position, weight) {
-                break;
-            }
-        }
+        return Ok(page);
     }
-    let page = page.finish(query.fingerprint(id));
-    if page.items.is_empty() {
-        session_key(connection, id).await?;
+    let (version, last, page) = read(connection, id, query).await?;
+    if let Some(after) = end_of_tail(query, &page) {
+        let mut tail = Tail::new(version, after, last);
+        if query.order == MessageOrder::Newest {
+            tail.extend(page.items.iter().rev(), last);
+        } else {
+            tail.extend(page.items.iter(), last);
+        }
+        cache.put(id, Arc::new(tail));
     }
     Ok(page)
 }
 
-/// The statement for a page and one row more: a walk along the index by session and number.
+/// The message behind which a page has everything that the session has.
+fn end_of_tail(query: &MessageQuery, page: &Page<Message>) -> Option<Seq> {
+    let mut everything = MessageQuery::new().with_limit(query.page.limit);
+    everything.order = query.order;
+    everything.after_seq = query.after_seq;
+    if *query != everything {
+        return None;
+    }
+    match (query.order, &page.next) {
+        (_, None) => Some(query.after_seq.unwrap_or(Seq::ZERO)),
+        (MessageOrder::Newest, Some(_)) => page.items.last().map(|oldest| before(oldest.seq)),
+        _ => None,
+    }
+}
+
+fn before(seq: Seq) -> Seq {
+    Seq::new(seq.get() - 1).unwrap_or(Seq::ZERO)
+}
+
+/// Brings a tail up to date, if its messages are still those of the session.
+async fn refresh(
+    connection: &mut SqliteConnection,
+    cache: &Cache,
+    id: &SessionId,
+    tail: Arc<Tail>,
+) -> Result<Option<Arc<Tail>>, Failure> {
+    let news = MessageQuery::new().with_after_seq(tail.last).with_limit(MAX_PAGE);
+    let (version, last, page) =
+        read(connection, id, &news).await.inspect_err(|_| cache.remove(id))?;
+    if version != tail.version || page.next.is_some() {
+        cache.remove(id);
+        return Ok(None);
+    }
+    if last == tail.last {
+        return Ok(Some(tail));
+    }
+    let mut tail = Tail::clone(&tail);
+    tail.extend(page.items.iter(), last);
+    let tail = Arc::new(tail);
+    cache.put(id, Arc::clone(&tail));
+    Ok(Some(tail))
+}
+
+/// A page as the database has it, with the version of the session's messages and its last number.
+async fn read(
+    connection: &mut SqliteConnection,
+    id: &SessionId,
+    query: &MessageQuery,
+) -> Result<(Version, Seq, Page<Message>), Failure> {
+    let mut page = PageBuilder::new(query.page.checked_limit()?);
+    let mut sql = build(id, query)?;
+    let mut rows = sql.build().fetch(connection);
+    let head = rows.try_next().await?.ok_or_else(|| Error::session_not_found(id))?;
+    let version = Version { key: head.try_get(0)?, edits: head.try_get(1)? };
+    let last = row::seq(head.try_get(2)?)?;
+    while let Some(row) = rows.try_next().await? {
+        let (_, message) = row::message(&row, 0)?;
+        let (position, weight) = (Position::Seq(message.seq), message.weight());
+        if !page.push(message, position, weight) {
+            break;
+        }
+    }
+    Ok((version, last, page.finish(query.fingerprint(id))))
+}
+
+/// The statement for the session's version, in the first row, and then a page and one row more: a walk along the index
+/// by session and number.
 fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
     let position = match query.page.position(query.fingerprint(id))? {
         Some(Position::Seq(seq)) => Some(seq),
@@ -85,8 +157,13 @@ fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, F
             after = after.max(position);
         }
     }
-    let mut sql = QueryBuilder::new(concat!(
-        "SELECT ",
+    let mut sql = QueryBuilder::new(
+        "SELECT key, edits, last_seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+         FROM sessions WHERE id = ",
+    );
+    sql.push_bind(id.as_str().to_owned());
+    sql.push(concat!(
+        " UNION ALL SELECT * FROM (SELECT ",
         message_columns!(),
         " FROM messages m",
         message_joins!(),
@@ -100,5 +177,6 @@ fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, F
     sql.push(if newest { " ORDER BY m.seq DESC LIMIT " } else { " ORDER BY m.seq LIMIT " });
     sql.push_bind(i64::from(query.page.limit) + 1);
     sql.push(" OFFSET ").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
+    sql.push(") found");
     Ok(sql)
 }

@@ -1,11 +1,13 @@
 //! All reading, on connections of its own: readers never wait for the writer.
 
+mod cache;
 mod filter;
 mod messages;
 mod search;
 mod sessions;
 mod stats;
 
+pub(crate) use self::cache::Cache;
 pub(crate) use self::messages::{message, messages};
 pub(crate) use self::search::{Searched, search};
 pub(crate) use self::sessions::{list_sessions, session};

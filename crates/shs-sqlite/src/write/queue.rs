@@ -1,5 +1,8 @@
 //! The queue's task: takes what waits, has it done together, and answers every caller once.
 
+#[cfg(test)]
+mod schedules;
+
 use std::time::Duration;
 
 use shs_store::Error;
@@ -31,16 +34,16 @@ pub(super) trait Engine {
     fn attempt(
         &mut self,
         batch: &mut [Self::Job],
-    ) -> impl Future<Output = Result<(), Broken>> + Send;
+    ) -> impl Future<Output = Result<(), Broken>>;
 
     /// Whether there is work that nobody waits for.
     fn rest(&self) -> Rest;
 
     /// Does some of that work.
-    fn do_rest(&mut self) -> impl Future<Output = ()> + Send;
+    fn do_rest(&mut self) -> impl Future<Output = ()>;
 
     /// Does what is to be done when no more jobs come.
-    fn end(self) -> impl Future<Output = ()> + Send;
+    fn end(self) -> impl Future<Output = ()>;
 }
 
 /// Work that nobody waits for.

@@ -17,13 +17,16 @@ pub(crate) fn run(contestant: &str, job: &str) -> Result<()> {
     let job: Job = serde_json::from_str(job)?;
     let texts: Vec<String> = serde_json::from_slice(&std::fs::read(&job.texts)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let figures = runtime.block_on(async {
-        match contestant {
+    let contestant = contestant.to_owned();
+    // A task, as the handlers of a server are.
+    let task = runtime.spawn(async move {
+        match contestant.as_str() {
             "ours" => ours::run(&job, texts).await,
             "naive" => naive::run(&job, texts).await,
             other => Err(format!("there is no contestant {other}").into()),
         }
-    })?;
+    });
+    let figures = runtime.block_on(task)??;
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
 }

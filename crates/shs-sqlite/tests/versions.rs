@@ -1,0 +1,49 @@
+//! Databases of older versions open as they are, and keep everything.
+
+use shs_sqlite::SqliteStore;
+use shs_store::{MessageQuery, NewMessage, SearchQuery, SessionId, Store, StoreExt};
+use sqlx::{Connection, Row, SqliteConnection};
+
+/// What a store with the first schema wrote for two messages.
+const CONTENT: &str = "
+    INSERT INTO users (name) VALUES ('alice');
+    INSERT INTO sessions (id, user, created_at, updated_at, message_count, total_tokens, last_seq)
+        VALUES ('s', 1, 1000, 2000, 2, 5, 2);
+    INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, digest, content) VALUES
+        (1, 1, 1, 'a', 0, 1, 1000, 5, x'00000000000000000000000000000001', 'the first charge'),
+        (4, 1, 2, 'b', 1, 1, 2000, NULL, x'00000000000000000000000000000002', 'a refund');
+    INSERT INTO search (rowid, scope, content) VALUES
+        (1, 's1 r0 t1 u1', 'the first charge'), (4, 's1 r1 t1 u1', 'a refund');
+    INSERT INTO totals VALUES (0, 0, 1, 5), (1, 0, 1, 0);
+    UPDATE counters SET arrival = 5, sessions = 1, active = 1;
+";
+
+#[tokio::test]
+async fn a_database_with_the_first_schema_is_brought_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    for sql in [include_str!("../src/open/schema/1.sql"), CONTENT] {
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    for opening in 0..2 {
+        let store = SqliteStore::open(&path).await.unwrap();
+        let id = SessionId::new("s").unwrap();
+        store.append(&id, NewMessage::user(format!("another charge {opening}"))).await.unwrap();
+        let page = store.messages(&id, &MessageQuery::new()).await.unwrap();
+        let contents: Vec<&str> = page.items.iter().map(|m| m.content.as_str()).collect();
+        let expected = ["the first charge", "a refund", "another charge 0", "another charge 1"];
+        assert_eq!(contents, expected[..3 + opening]);
+        let charges = store.search(&SearchQuery::new("charge").with_user("alice")).await.unwrap();
+        assert_eq!(charges.items.len(), 2 + opening);
+        store.close().await.unwrap();
+    }
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let sql = "SELECT (SELECT user_version FROM pragma_user_version), count(*) FROM search";
+    let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), (2, 4));
+    connection.close().await.unwrap();
+}
