@@ -262,8 +262,9 @@ impl Store for SqliteStore {
     }
 
     async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        read!(self, "messages", async |c: &mut _| read::messages(c, &self.inner.cache, id, query).await)
-            .map_err(|error| error.with_session(id))
+        read!(self, "messages", async |c: &mut _| read::messages(c, &self.inner.cache, id, query)
+            .await)
+        .map_err(|error| error.with_session(id))
     }
 
     async fn update_message(

@@ -1,8 +1,8 @@
 //! The newest messages of the sessions that were read last, so that a conversation in progress is not read from the
 //! file again for every turn.
 //!
-//! Nothing is answered from memory alone: every read asks the database for the version of the session's messages and
-//! for what came since, in one statement. So it sees every acknowledged message, of other processes too.
+//! Nothing is answered from memory alone: every read asks the database for the version of the session's messages, and
+//! then for what came since. So it sees every acknowledged message, of other processes too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

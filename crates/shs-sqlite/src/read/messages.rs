@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use shs_store::limits::MAX_PAGE;
 use shs_store::query::{PageBuilder, Position};
 use shs_store::{Error, Message, MessageId, MessageOrder, MessageQuery, Page, Seq, SessionId};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::cache::{Cache, Tail, Version};
@@ -60,11 +61,11 @@ pub(crate) async fn messages(
     {
         return Ok(page);
     }
-    let (version, last, page) = read(connection, id, query).await?;
-    if let Some(after) = end_of_tail(query, &page) {
+    let Read { version, last, page, over } = read(connection, id, query).await?;
+    if let Some(after) = end_of_tail(query, &page, over.as_ref()) {
         let mut tail = Tail::new(version, after, last);
         if query.order == MessageOrder::Newest {
-            tail.extend(page.items.iter().rev(), last);
+            tail.extend(page.items.iter().chain(&over).rev(), last);
         } else {
             tail.extend(page.items.iter(), last);
         }
@@ -73,17 +74,17 @@ pub(crate) async fn messages(
     Ok(page)
 }
 
-/// The message behind which a page has everything that the session has.
-fn end_of_tail(query: &MessageQuery, page: &Page<Message>) -> Option<Seq> {
+/// The message behind which a page, with the one message over, has everything that the session has.
+fn end_of_tail(query: &MessageQuery, page: &Page<Message>, over: Option<&Message>) -> Option<Seq> {
     let mut everything = MessageQuery::new().with_limit(query.page.limit);
     everything.order = query.order;
     everything.after_seq = query.after_seq;
     if *query != everything {
         return None;
     }
-    match (query.order, &page.next) {
-        (_, None) => Some(query.after_seq.unwrap_or(Seq::ZERO)),
-        (MessageOrder::Newest, Some(_)) => page.items.last().map(|oldest| before(oldest.seq)),
+    match (query.order, over) {
+        _ if page.next.is_none() => Some(query.after_seq.unwrap_or(Seq::ZERO)),
+        (MessageOrder::Newest, Some(oldest)) => Some(before(oldest.seq)),
         _ => None,
     }
 }
@@ -99,15 +100,19 @@ async fn refresh(
     id: &SessionId,
     tail: Arc<Tail>,
 ) -> Result<Option<Arc<Tail>>, Failure> {
-    let news = MessageQuery::new().with_after_seq(tail.last).with_limit(MAX_PAGE);
-    let (version, last, page) =
-        read(connection, id, &news).await.inspect_err(|_| cache.remove(id))?;
-    if version != tail.version || page.next.is_some() {
-        cache.remove(id);
-        return Ok(None);
+    const SQL: &str = "SELECT key, edits, last_seq FROM sessions WHERE id = ?1";
+    let head = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *connection).await?;
+    if let Some(head) = head {
+        let (version, last) = version(&head)?;
+        if version == tail.version && last == tail.last {
+            return Ok(Some(tail));
+        }
     }
-    if last == tail.last {
-        return Ok(Some(tail));
+    cache.remove(id);
+    let news = MessageQuery::new().with_after_seq(tail.last).with_limit(MAX_PAGE);
+    let Read { version, last, page, .. } = read(connection, id, &news).await?;
+    if version != tail.version || page.next.is_some() {
+        return Ok(None);
     }
     let mut tail = Tail::clone(&tail);
     tail.extend(page.items.iter(), last);
@@ -116,26 +121,44 @@ async fn refresh(
     Ok(Some(tail))
 }
 
-/// A page as the database has it, with the version of the session's messages and its last number.
+/// A page as the database has it.
+struct Read {
+    version: Version,
+    /// The last number of the session.
+    last: Seq,
+    page: Page<Message>,
+    /// The message that would be the next, if there is one.
+    over: Option<Message>,
+}
+
 async fn read(
     connection: &mut SqliteConnection,
     id: &SessionId,
     query: &MessageQuery,
-) -> Result<(Version, Seq, Page<Message>), Failure> {
+) -> Result<Read, Failure> {
     let mut page = PageBuilder::new(query.page.checked_limit()?);
+    let mut over = None;
     let mut sql = build(id, query)?;
     let mut rows = sql.build().fetch(connection);
     let head = rows.try_next().await?.ok_or_else(|| Error::session_not_found(id))?;
-    let version = Version { key: head.try_get(0)?, edits: head.try_get(1)? };
-    let last = row::seq(head.try_get(2)?)?;
+    let (version, last) = version(&head)?;
     while let Some(row) = rows.try_next().await? {
         let (_, message) = row::message(&row, 0)?;
-        let (position, weight) = (Position::Seq(message.seq), message.weight());
-        if !page.push(message, position, weight) {
+        if page.is_full() {
+            page.mark_more();
+            over = Some(message);
             break;
         }
+        let (position, weight) = (Position::Seq(message.seq), message.weight());
+        page.push(message, position, weight);
     }
-    Ok((version, last, page.finish(query.fingerprint(id))))
+    Ok(Read { version, last, page: page.finish(query.fingerprint(id)), over })
+}
+
+/// The version of a session's messages, and its last number.
+fn version(row: &SqliteRow) -> Result<(Version, Seq), sqlx::Error> {
+    let version = Version { key: row.try_get(0)?, edits: row.try_get(1)? };
+    Ok((version, row::seq(row.try_get(2)?)?))
 }
 
 /// The statement for the session's version, in the first row, and then a page and one row more: a walk along the index

@@ -31,10 +31,7 @@ pub(super) trait Engine {
     type Job: Job;
 
     /// Does a batch in one transaction. After an error nothing of it is stored, or it is not known what is.
-    fn attempt(
-        &mut self,
-        batch: &mut [Self::Job],
-    ) -> impl Future<Output = Result<(), Broken>>;
+    fn attempt(&mut self, batch: &mut [Self::Job]) -> impl Future<Output = Result<(), Broken>>;
 
     /// Whether there is work that nobody waits for.
     fn rest(&self) -> Rest;

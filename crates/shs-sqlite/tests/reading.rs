@@ -1,0 +1,91 @@
+//! A store that keeps messages in memory for reading answers as one that does not, whoever writes.
+
+use shs_sqlite::{SqliteOptions, SqliteStore};
+use shs_store::{
+    ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, Seq, SessionId,
+    Store, StoreExt,
+};
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn query(&mut self) -> MessageQuery {
+        let mut query = MessageQuery::new().with_limit([1, 3, 10, 100][self.below(4) as usize]);
+        if self.below(2) == 0 {
+            query = query.newest_first();
+        }
+        match self.below(8) {
+            0 => query.with_role(Role::User),
+            1 => query.with_offset(self.below(5)),
+            2 => query.with_up_to_seq(Seq::from(self.below(40) as u32)),
+            3 | 4 => query.with_after_seq(Seq::from(self.below(40) as u32)),
+            _ => query,
+        }
+    }
+}
+
+async fn change(numbers: &mut Numbers, store: &SqliteStore, id: &SessionId, ids: &[MessageId]) {
+    let any = || ids.first().cloned().unwrap_or_else(|| MessageId::new("none").unwrap());
+    let ended = match numbers.below(12) {
+        0 => store.delete_session(id).await.map(drop),
+        1 => {
+            let patch = MessagePatch::new().with_content(format!("edit {}", numbers.below(100)));
+            store.update_message(id, &any(), patch).await.map(drop)
+        }
+        2 => store.delete_message(id, &any()).await.map(drop),
+        3 | 4 => store.create_session(NewSession::with_id(id.clone())).await.map(drop),
+        _ => {
+            let role = if numbers.below(2) == 0 { Role::User } else { Role::Assistant };
+            let batch = (0..1 + numbers.below(4)).map(|n| NewMessage::new(role, format!("m {n}")));
+            store.append_all(id, batch.collect()).await.map(drop)
+        }
+    };
+    if let Err(error) = ended {
+        assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_is_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    // The second is as another process would be.
+    let keeping = SqliteOptions::new(&path).with_cache(6_000).open().await.unwrap();
+    let asking = SqliteOptions::new(&path).with_cache(0).open().await.unwrap();
+    let mut numbers = Numbers(7);
+    let mut full = 0;
+    for _ in 0..800 {
+        let id = SessionId::new(format!("s{}", numbers.below(3))).unwrap();
+        let writer = if numbers.below(2) == 0 { &keeping } else { &asking };
+        let ids = writer.messages(&id, &MessageQuery::new()).await;
+        let ids: Vec<MessageId> =
+            ids.map_or(Vec::new(), |page| page.items.into_iter().map(|m| m.id).collect());
+        change(&mut numbers, writer, &id, &ids).await;
+        let mut query = numbers.query();
+        loop {
+            match (keeping.messages(&id, &query).await, asking.messages(&id, &query).await) {
+                (Ok(kept), Ok(stored)) => {
+                    assert_eq!(kept, stored, "{query:?}");
+                    full += kept.items.len();
+                    let Some(next) = kept.next else { break };
+                    query = query.with_after(next);
+                }
+                (kept, stored) => {
+                    assert_eq!(kept.unwrap_err().kind(), ErrorKind::NotFound);
+                    assert_eq!(stored.unwrap_err().kind(), ErrorKind::NotFound);
+                    break;
+                }
+            }
+        }
+    }
+    assert!(full > 2_500, "only {full} messages were read");
+    keeping.close().await.unwrap();
+    asking.close().await.unwrap();
+}
