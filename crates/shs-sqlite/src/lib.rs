@@ -17,7 +17,8 @@
 //! - Search is an FTS5 index over the tokens of [`shs_store::text`]. It follows behind the messages: an append does not
 //!   wait for it. The writer brings it up to date when nothing was written for a quarter of a second, and whenever 512
 //!   messages are missing; a search that finds it behind has it brought up to date first, so it finds every
-//!   acknowledged message.
+//!   acknowledged message. While nothing can be written (a full disk, another process that keeps the file locked), a
+//!   search that needs this fails as a write does.
 //!
 //! # Files
 //!

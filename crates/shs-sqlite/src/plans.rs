@@ -111,7 +111,7 @@ fn is_bounded(step: &str) -> bool {
         // The result of another step, and that of grouping by role and model.
         "found" | "g" => true,
         // One row.
-        "counters" | "pragma_data_version" => true,
+        "counters" => true,
         // A row for each pair of role and model.
         "t" => !walked.contains("session_tags"),
         // The text index, with an expression or a row to look for (M, =), or newest first below a row (<, >).

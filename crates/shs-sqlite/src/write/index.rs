@@ -27,8 +27,7 @@ impl Operation for CatchUp {
     const FOLLOWS: bool = true;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<i64, Failure> {
-        const MARK: &str = "SELECT indexed, arrival, (SELECT data_version FROM pragma_data_version) \
-             FROM counters WHERE only_row = 1";
+        const MARK: &str = "SELECT indexed, arrival FROM counters WHERE only_row = 1";
         const MOVE: &str = "UPDATE counters SET indexed = ?1 WHERE only_row = 1";
         let row = sqlx::query(MARK).fetch_one(&mut *transaction.connection).await?;
         let (indexed, arrival): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
@@ -36,7 +35,7 @@ impl Operation for CatchUp {
             transaction.memory.set_backlog(0);
             return Ok(indexed);
         }
-        let mut entries = transaction.memory.take_unindexed(indexed, row.try_get(2)?);
+        let mut entries = transaction.memory.take_unindexed(indexed, arrival);
         let mut mark = entries.last().map_or(indexed, |entry| entry.key);
         if entries.is_empty() {
             entries = read(transaction, indexed).await?;

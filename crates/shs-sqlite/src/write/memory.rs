@@ -26,10 +26,8 @@ pub(crate) struct Memory {
 
 /// What the last append left behind.
 struct Known {
-    /// SQLite's number for what other connections have committed
-    /// (<https://www.sqlite.org/pragma.html#pragma_data_version>).
-    data_version: i64,
-    /// The last number of arrival.
+    /// The last number of arrival. Every transaction moves it, but for those that only fill the index; so while it is
+    /// this, nobody else has written.
     arrival: i64,
     sessions: HashMap<SessionId, Target>,
     /// The last messages to arrive, which are not in the text index yet.
@@ -76,29 +74,27 @@ impl Memory {
         self.uncommitted.push(name.to_owned());
     }
 
-    /// What appends to these sessions have to know, if all of it is known: the data version for which it stands, the
-    /// last number of arrival, and the sessions.
+    /// What appends to these sessions have to know, if all of it is known: the last number of arrival, for which it
+    /// stands, and the sessions.
     pub(super) fn targets<'i>(
         &self,
         ids: impl Iterator<Item = &'i SessionId>,
-    ) -> Option<(i64, i64, HashMap<SessionId, Target>)> {
+    ) -> Option<(i64, HashMap<SessionId, Target>)> {
         let known = self.known.as_ref()?;
         let target = |id: &SessionId| Some((id.clone(), known.sessions.get(id)?.as_it_is()));
-        Some((known.data_version, known.arrival, ids.map(target).collect::<Option<_>>()?))
+        Some((known.arrival, ids.map(target).collect::<Option<_>>()?))
     }
 
-    /// Appends were committed, by which the sessions are like this now.
+    /// Appends were committed, which moved the last number of arrival, and by which the sessions are like this now.
     pub(super) fn learn(
         &mut self,
-        data_version: i64,
-        arrival: i64,
+        (before, arrival): (i64, i64),
         targets: HashMap<SessionId, Target>,
         entries: Vec<Entry>,
     ) {
         let known = match &mut self.known {
-            Some(known) if known.data_version == data_version => known,
+            Some(known) if known.arrival == before => known,
             known => known.insert(Known {
-                data_version,
                 arrival,
                 sessions: HashMap::new(),
                 unindexed: VecDeque::new(),
@@ -121,10 +117,10 @@ impl Memory {
         }
     }
 
-    /// Takes the messages out that follow a key without a gap, if the data version stands.
-    pub(super) fn take_unindexed(&mut self, after: i64, data_version: i64) -> Vec<Entry> {
+    /// Takes the messages out that follow a key without a gap, if the last number of arrival is the one remembered.
+    pub(super) fn take_unindexed(&mut self, after: i64, arrival: i64) -> Vec<Entry> {
         let Some(known) = &mut self.known else { return Vec::new() };
-        if known.data_version != data_version {
+        if known.arrival != arrival {
             self.known = None;
             return Vec::new();
         }

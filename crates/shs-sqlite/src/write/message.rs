@@ -131,7 +131,6 @@ impl Operation for DeleteMessage {
         const SQL: &str = "DELETE FROM messages WHERE key = ?1";
         let session = transaction.session(&self.id).await?;
         let Some(stored) = find(transaction, session.key, &self.message).await? else {
-            transaction.write_anyhow().await?;
             return Ok(false);
         };
         if stored.is_indexed {

@@ -72,10 +72,7 @@ impl Operation for DeleteSession {
                 delete(transaction, &stored).await?;
                 Ok(true)
             }
-            Err(Failure::Refused(_)) => {
-                transaction.write_anyhow().await?;
-                Ok(false)
-            }
+            Err(Failure::Refused(_)) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -98,9 +95,6 @@ impl Operation for DeleteUser {
             deleted.sessions += 1;
             deleted.messages += stored.session.message_count;
         }
-        if deleted.sessions == 0 {
-            transaction.write_anyhow().await?;
-        }
         Ok(deleted)
     }
 }
@@ -112,8 +106,8 @@ impl Operation for Flush {
     type Output = ();
     const SYNC: bool = true;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        Ok(transaction.write_anyhow().await?)
+    async fn run(&self, _: &mut Transaction<'_>) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -58,11 +58,11 @@ impl<'a> Transaction<'a> {
         self.clock.now()
     }
 
-    /// Writes something that nobody sees: a commit that writes nothing does not sync the log, and a row that is
-    /// updated to what it is is not written. A number of arrival stays unused.
+    /// Passes a number of arrival over, by which everybody who remembers the last one sees that something was written.
     ///
-    /// What a repetition finds may have been written by a process that ended before its commit had synced it.
-    pub(crate) async fn write_anyhow(&mut self) -> Result<(), sqlx::Error> {
+    /// It is also what a commit has to sync if there is nothing else: what a repetition finds may have been written
+    /// by a process that ended before its commit was on disk.
+    pub(crate) async fn pass_over_arrival(&mut self) -> Result<(), sqlx::Error> {
         const SQL: &str = "UPDATE counters SET arrival = arrival + 1 WHERE only_row = 1";
         sqlx::query(SQL).execute(&mut *self.connection).await?;
         Ok(())

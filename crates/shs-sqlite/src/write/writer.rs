@@ -55,11 +55,13 @@ impl Writer {
                 }
             });
         }
-        if batch.iter().any(Queued::changes) {
-            self.memory.forget();
-        }
         execute(connection, "BEGIN IMMEDIATE").await.map_err(At::Ends)?;
+        let changes = batch.iter().any(Queued::changes);
         let mut transaction = Transaction::new(connection, clock, &mut self.memory);
+        if changes {
+            transaction.memory.forget();
+            transaction.pass_over_arrival().await.map_err(At::Inside)?;
+        }
         run_all(&mut transaction, batch).await.map_err(At::Inside)?;
         execute(connection, "COMMIT").await.map_err(At::Ends)
     }

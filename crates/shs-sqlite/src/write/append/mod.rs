@@ -86,8 +86,8 @@ pub(super) enum Frame {
 enum Begin {
     /// The transaction has begun.
     Done,
-    /// It begins with that command, which fails if another connection has written since this data version.
-    IfVersion(i64),
+    /// It begins with that command, which fails if the last number of arrival is not the one that the plan goes out from.
+    WithFirst,
 }
 
 /// Runs a group of appends as if one after the other.
@@ -102,16 +102,16 @@ pub(super) async fn run(
         return Ok(());
     }
     let now = transaction.now();
-    let (found, data_version) = statements::find(transaction, jobs, frame).await?;
+    let found = statements::find(transaction, jobs, frame).await?;
     let plan = Plan::make(jobs, found, now);
     let repeated = statements::repeated(transaction, &plan).await?;
     statements::write(transaction, jobs, &plan, frame, Begin::Done).await?;
-    finish(transaction, jobs, plan, repeated, (frame == Frame::Whole).then_some(data_version));
+    finish(transaction, jobs, plan, repeated, frame);
     Ok(())
 }
 
 /// Runs appends to sessions that are all remembered, in a transaction of their own which begins with a check that nobody
-/// else has written since. Returns whether that was possible; if not, nothing was done.
+/// has written since. Returns whether that was possible; if not, nothing was done.
 ///
 /// That no message is repeated is not known; the index of ids says so when it refuses one.
 async fn run_from_memory(
@@ -119,7 +119,7 @@ async fn run_from_memory(
     jobs: &mut [&mut AppendJob],
 ) -> Result<bool, sqlx::Error> {
     let ids = jobs.iter().map(|job| &job.append.id);
-    let Some((data_version, arrival, targets)) = transaction.memory.targets(ids) else {
+    let Some((arrival, targets)) = transaction.memory.targets(ids) else {
         return Ok(false);
     };
     let found = Found { arrival, targets, digests: HashMap::new() };
@@ -132,10 +132,9 @@ async fn run_from_memory(
     if plan.new.is_empty() || plan.refuses_any() || !plan.new.iter().all(has_key) {
         return Ok(false);
     }
-    let begin = Begin::IfVersion(data_version);
-    match statements::write(transaction, jobs, &plan, Frame::Whole, begin).await {
+    match statements::write(transaction, jobs, &plan, Frame::Whole, Begin::WithFirst).await {
         Ok(()) => {
-            finish(transaction, jobs, plan, Vec::new(), Some(data_version));
+            finish(transaction, jobs, plan, Vec::new(), Frame::Whole);
             Ok(true)
         }
         Err(error) if is_busy(&error) || spoils_connection(&error) => Err(error),
@@ -156,25 +155,24 @@ fn finish(
     jobs: &mut [&mut AppendJob],
     mut plan: Plan,
     repeated: Vec<Message>,
-    data_version: Option<i64>,
+    frame: Frame,
 ) {
     let memory = &mut *transaction.memory;
     memory.add_to_backlog(plan.new.len());
-    match data_version {
-        Some(data_version) if plan.repeated.is_empty() => {
-            let arrival = plan.first_arrival + plan.new.len() as i64 - 1;
-            let targets = std::mem::take(&mut plan.targets);
-            let mut entries = Vec::with_capacity(plan.new.len());
-            for (key, new) in (plan.first_arrival..).zip(&plan.new) {
-                let model = new.message.model.as_ref().and_then(|name| memory.model(name));
-                let scope = scope_tokens(new.key, new.scope, kind_of(&new.message, model));
-                let content = std::mem::take(&mut jobs[new.job].derived[new.at].tokens);
-                entries.push(Entry { key, scope, content });
-            }
-            memory.learn(data_version, arrival, targets, entries);
+    if frame == Frame::Whole && plan.repeated.is_empty() {
+        let before = plan.first_arrival - 1;
+        let arrival = before + plan.new.len() as i64;
+        let targets = std::mem::take(&mut plan.targets);
+        let mut entries = Vec::with_capacity(plan.new.len());
+        for (key, new) in (plan.first_arrival..).zip(&plan.new) {
+            let model = new.message.model.as_ref().and_then(|name| memory.model(name));
+            let scope = scope_tokens(new.key, new.scope, kind_of(&new.message, model));
+            let content = std::mem::take(&mut jobs[new.job].derived[new.at].tokens);
+            entries.push(Entry { key, scope, content });
         }
-        // For repeated messages a number of arrival was given to nobody.
-        _ => memory.forget(),
+        memory.learn((before, arrival), targets, entries);
+    } else {
+        memory.forget();
     }
     plan.give_outcomes(jobs, repeated);
 }

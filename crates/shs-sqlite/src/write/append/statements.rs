@@ -23,15 +23,13 @@ use crate::row::{self, to_json};
 const BEGIN: &str = "BEGIN IMMEDIATE;";
 const COMMIT: &str = "COMMIT";
 
-/// Reads what the plan is made of, and the data version for which it stands; begins the transaction if the appends are
-/// all there is.
+/// Reads what the plan is made of; begins the transaction if the appends are all there is.
 pub(super) async fn find(
     transaction: &mut Transaction<'_>,
     jobs: &[&mut AppendJob],
     frame: Frame,
-) -> Result<(Found, i64), sqlx::Error> {
-    const SQL: &str = "SELECT arrival, (SELECT data_version FROM pragma_data_version) \
-         FROM counters WHERE only_row = 1; \
+) -> Result<Found, sqlx::Error> {
+    const SQL: &str = "SELECT arrival FROM counters WHERE only_row = 1; \
          SELECT s.id, s.key, s.user, s.project, s.last_seq, s.updated_at \
          FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value; \
          SELECT m.session, m.id, m.digest FROM json_each(?) j \
@@ -55,14 +53,11 @@ pub(super) async fn find(
     let query = sqlx::query(AssertSqlSafe(sql)).bind(to_json(&ids)).bind(to_json(&messages));
     let mut results = transaction.connection.fetch_many(query);
     let mut found = Found { arrival: 0, targets: HashMap::new(), digests: HashMap::new() };
-    let (mut ended, mut data_version) = (0, 0);
+    let mut ended = 0;
     while let Some(result) = results.try_next().await? {
         match result {
             Either::Left(_) => ended += 1,
-            Either::Right(row) if ended == first => {
-                found.arrival = row.try_get(0)?;
-                data_version = row.try_get(1)?;
-            }
+            Either::Right(row) if ended == first => found.arrival = row.try_get(0)?,
             Either::Right(row) if ended == first + 1 => {
                 found.targets.insert(row::id(&row, 0)?, target(&row)?);
             }
@@ -73,7 +68,7 @@ pub(super) async fn find(
             }
         }
     }
-    Ok((found, data_version))
+    Ok(found)
 }
 
 fn target(row: &SqliteRow) -> Result<Target, sqlx::Error> {
@@ -108,22 +103,11 @@ pub(super) async fn write(
     frame: Frame,
     begin: Begin,
 ) -> Result<(), sqlx::Error> {
-    const IF_VERSION: &str = "SELECT CASE (SELECT data_version FROM pragma_data_version) \
-         WHEN ? THEN 1 ELSE json('another connection has written') END;";
-    const COUNTS: &str = "UPDATE sessions SET message_count = message_count + j.added, \
-         total_tokens = total_tokens + j.tokens, last_seq = j.last_seq, updated_at = j.updated_at \
-         FROM (SELECT value ->> 0 AS key, value ->> 1 AS added, value ->> 2 AS tokens, \
-         value ->> 3 AS last_seq, value ->> 4 AS updated_at FROM json_each(?)) j \
-         WHERE sessions.key = j.key; \
-         INSERT INTO totals (role, model, messages, tokens) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true \
-         ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
-         tokens = tokens + excluded.tokens; \
-         UPDATE counters SET arrival = arrival + ? WHERE only_row = 1;";
+    const ARRIVAL: &str = "UPDATE counters SET arrival = CASE arrival WHEN ? THEN ? ELSE json('moved') END WHERE only_row = 1;";
     let commit = if frame == Frame::Whole { COMMIT } else { "" };
     if plan.new.is_empty() {
         if !plan.repeated.is_empty() {
-            transaction.write_anyhow().await?;
+            transaction.pass_over_arrival().await?;
         }
         if frame == Frame::Whole {
             sqlx::query(COMMIT).execute(&mut *transaction.connection).await?;
@@ -140,37 +124,36 @@ pub(super) async fn write(
         count(&mut totals, &new.message, model, 1);
         models.push(model);
     }
+    let counts = Counts::new(plan, &totals);
     let mut at = 0;
     while at < plan.new.len() {
         let rows = chunk_of(plan.new.len() - at);
         let end = at + rows;
-        let mut sql = insert_sql(MESSAGE_INSERT, rows);
-        let is_last = end == plan.new.len();
-        if is_last {
-            sql = format!("{sql}; {COUNTS} {commit}");
+        let mut sql = String::new();
+        let (is_first, is_last) = (at == 0, end == plan.new.len());
+        if is_first && begin == Begin::WithFirst {
+            sql.push_str(BEGIN);
         }
-        let version = match begin {
-            Begin::IfVersion(version) if at == 0 => Some(version),
-            _ => None,
-        };
-        if version.is_some() {
-            sql = format!("{BEGIN} {IF_VERSION} {sql}");
+        if is_first {
+            sql.push_str(ARRIVAL);
+        }
+        sql.push_str(&insert_sql(MESSAGE_INSERT, rows));
+        if is_last {
+            sql.push(';');
+            sql.push_str(counts.sql());
+            sql.push_str(commit);
         }
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        if let Some(version) = version {
-            query = query.bind(version);
+        if is_first {
+            let before = plan.first_arrival - 1;
+            query = query.bind(before).bind(before + plan.new.len() as i64);
         }
         let first = plan.first_arrival + at as i64;
         for ((key, new), model) in (first..).zip(&plan.new[at..end]).zip(&models[at..end]) {
             query = bind_message(query, key, &record(jobs, new), *model);
         }
         if is_last {
-            let totals: Vec<_> =
-                totals.iter().map(|((role, model), (m, t))| (role, model, m, t)).collect();
-            query = query
-                .bind(to_json(&session_counts(plan)))
-                .bind(to_json(&totals))
-                .bind(plan.new.len() as i64);
+            query = counts.bind(query);
         }
         query.execute(&mut *transaction.connection).await?;
         at = end;
@@ -183,10 +166,61 @@ fn record<'m>(jobs: &[&mut AppendJob], new: &'m New) -> Record<'m> {
     Record { message: &new.message, digest, session: new.key }
 }
 
-/// For each session that is added to: its key, how many messages and tokens more, its last number and time.
-fn session_counts(plan: &Plan) -> Vec<(i64, i64, i64, u64, i64)> {
-    let changed = plan.targets.values().filter(|target| target.added > 0);
-    changed
-        .map(|t| (t.key, t.added, t.tokens, t.last_seq.get(), t.updated_at.as_micros()))
-        .collect()
+/// What appends add to the counts of sessions and to the totals.
+enum Counts {
+    /// Those of one session, and of one pair of role and model: by far the most frequent.
+    One { session: [i64; 5], total: [i64; 4] },
+    /// Those of many, as JSON.
+    Many { sessions: String, totals: String },
+}
+
+impl Counts {
+    fn new(plan: &Plan, totals: &Totals) -> Self {
+        // A session's key, how many messages and tokens more, its last number and time.
+        let session = |t: &Target| {
+            [t.key, t.added, t.tokens, t.last_seq.get() as i64, t.updated_at.as_micros()]
+        };
+        let changed = plan.targets.values().filter(|target| target.added > 0);
+        let sessions: Vec<[i64; 5]> = changed.map(session).collect();
+        let totals: Vec<[i64; 4]> =
+            totals.iter().map(|((role, model), (m, t))| [*role, *model, *m, *t]).collect();
+        match (sessions.as_slice(), totals.as_slice()) {
+            (&[session], &[total]) => Self::One { session, total },
+            _ => Self::Many { sessions: to_json(&sessions), totals: to_json(&totals) },
+        }
+    }
+
+    fn sql(&self) -> &'static str {
+        match self {
+            Self::One { .. } => {
+                "UPDATE sessions SET message_count = message_count + ?, \
+                 total_tokens = total_tokens + ?, last_seq = ?, updated_at = ? WHERE key = ?; \
+                 INSERT INTO totals (role, model, messages, tokens) VALUES (?, ?, ?, ?) \
+                 ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
+                 tokens = tokens + excluded.tokens;"
+            }
+            Self::Many { .. } => {
+                "UPDATE sessions SET message_count = message_count + j.added, \
+                 total_tokens = total_tokens + j.tokens, last_seq = j.last_seq, updated_at = j.updated_at \
+                 FROM (SELECT value ->> 0 AS key, value ->> 1 AS added, value ->> 2 AS tokens, \
+                 value ->> 3 AS last_seq, value ->> 4 AS updated_at FROM json_each(?)) j \
+                 WHERE sessions.key = j.key; \
+                 INSERT INTO totals (role, model, messages, tokens) \
+                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true \
+                 ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
+                 tokens = tokens + excluded.tokens;"
+            }
+        }
+    }
+
+    fn bind<'q>(&'q self, query: row::Query<'q>) -> row::Query<'q> {
+        match self {
+            Self::One { session: [key, added, tokens, last_seq, updated_at], total } => {
+                let query =
+                    query.bind(added).bind(tokens).bind(last_seq).bind(updated_at).bind(key);
+                total.iter().fold(query, |query, value| query.bind(value))
+            }
+            Self::Many { sessions, totals } => query.bind(sessions.as_str()).bind(totals.as_str()),
+        }
+    }
 }
