@@ -1,5 +1,6 @@
 //! What the tests across crates, processes and languages have in common.
 
+pub mod fuzz;
 pub mod mix;
 pub mod mount;
 pub mod power;
