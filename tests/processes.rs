@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use session_history_saver::{
-    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, Status,
-    Store, StoreExt, open_store,
+    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId,
+    SessionQuery, Status, Store, StoreExt, open_store,
 };
 use shs_sqlite::SqliteOptions;
 use shs_store::streaming::STREAM_KEY;
@@ -126,6 +126,32 @@ async fn two_processes_on_one_file_lose_nothing() {
     assert!(first.succeeded().await && second.succeeded().await);
     assert_eq!((a, b), (200, 200));
     audit(&*place.open().await, &place.session, &acknowledged, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn many_who_open_a_new_database_at_the_same_instant_share_it() {
+    for _ in 0..15 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let gate = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+        let openings: Vec<_> = (0..8)
+            .map(|_| {
+                let (path, gate) = (path.clone(), std::sync::Arc::clone(&gate));
+                tokio::spawn(async move {
+                    gate.wait().await;
+                    let store = SqliteOptions::new(path).open().await?;
+                    store.create_session(NewSession::new()).await?;
+                    store.close().await
+                })
+            })
+            .collect();
+        for opening in openings {
+            opening.await.unwrap().unwrap();
+        }
+        let store = SqliteOptions::new(&path).open().await.unwrap();
+        assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 8);
+        store.close().await.unwrap();
+    }
 }
 
 /// Kills writers after more and more acknowledgements, on one store, so that each opening follows a kill.
