@@ -1,6 +1,7 @@
 //! What the tests across crates, processes and languages have in common.
 
 pub mod fuzz;
+pub mod history;
 pub mod mix;
 pub mod mount;
 pub mod power;
