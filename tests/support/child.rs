@@ -29,7 +29,7 @@ use session_history_saver::{
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
 use shs_tests::history::{Clock, Entry, Log, Task, What, Written};
-use shs_tests::mix::{self, Answer, Expectation, Script};
+use shs_tests::mix::{self, Expectation, Script};
 use sqlx::Connection;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -157,19 +157,9 @@ async fn follow(
             _ => mix::same(answer.as_ref(), expected, is_shared)
                 .map_err(|difference| format!("{}: {difference}", operation.describe()))?,
         }
-        say(&format!("! {task} {number}{}", given(&answer, is_shared)));
+        say(&format!("! {task} {number}{}", mix::given(&answer, is_shared)));
     }
     Ok(())
-}
-
-/// The numbers that the shared session gave.
-fn given(answer: &session_history_saver::Result<Answer>, is_shared: bool) -> String {
-    match answer {
-        Ok(Answer::Messages(messages, _)) if is_shared => {
-            messages.iter().map(|message| format!(" {}={}", message.id, message.seq)).collect()
-        }
-        _ => String::new(),
-    }
 }
 
 /// What a process does on a disk that fails.
@@ -280,7 +270,7 @@ async fn insist(
             mix::same(answer.as_ref(), expected, is_shared)
                 .map_err(|difference| format!("{}: {difference}", operation.describe()))?;
         }
-        tell(format!("! {task} {number}{}", given(&answer, is_shared)));
+        tell(format!("! {task} {number}{}", mix::given(&answer, is_shared)));
     }
     Ok(said)
 }

@@ -1,5 +1,6 @@
 //! What the tests across crates, processes and languages have in common.
 
+pub mod cancel;
 pub mod fuzz;
 pub mod history;
 pub mod mix;
