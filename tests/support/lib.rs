@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod fuzz;
 pub mod history;
+pub mod lint;
 pub mod mix;
 pub mod mount;
 pub mod power;
