@@ -75,6 +75,9 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
         sqlx::Error::Database(refusal) if is_damaged_index(refusal.message()) => {
             (ErrorKind::Corrupt, "the text index is damaged; restore a backup")
         }
+        sqlx::Error::Database(refusal) if is_foreign_schema(refusal.message()) => {
+            (ErrorKind::Corrupt, "the schema of the database is damaged; restore a backup")
+        }
         sqlx::Error::Database(_) => describe(primary_code(error)),
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "all reading connections are busy; allow more, or try again")
@@ -96,6 +99,11 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
 /// Whether FTS5 complains of its tables, for which it has no code of its own.
 fn is_damaged_index(message: &str) -> bool {
     message.starts_with("invalid fts5 file format")
+}
+
+/// Whether SQLite misses something that every database here has, for which it has no code of its own.
+fn is_foreign_schema(message: &str) -> bool {
+    message.starts_with("no such ") || message.contains(" has no column named ")
 }
 
 fn describe(code: Option<i32>) -> (ErrorKind, &'static str) {
