@@ -15,9 +15,14 @@ use tempfile::TempDir;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
 
-/// How often a writer is killed; `SHS_KILLS=1000` for a long run.
+/// The tests that kill writers, among which the kills are shared out.
+const KILLERS: usize = 5;
+
+/// How often a test kills a writer; `SHS_KILLS=1000`, for all of them together, for a long run.
 fn kills() -> usize {
-    std::env::var("SHS_KILLS").map_or(10, |kills| kills.parse().expect("SHS_KILLS is a number"))
+    let all: usize = std::env::var("SHS_KILLS")
+        .map_or(100, |kills| kills.parse().expect("SHS_KILLS is a number"));
+    all.div_ceil(KILLERS)
 }
 
 /// Where the scripts of mixed operations begin; `SHS_SEED` for others.
