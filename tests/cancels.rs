@@ -4,6 +4,7 @@
 //! `SHS_CANCELS=100000` for a long run; `SHS_SEED` for other operations.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_history_saver::{ErrorKind, Location, Store, memory::MemoryStore, open_store};
 use shs_tests::cancel::drop_after;
@@ -108,10 +109,9 @@ async fn cancel_on(name: &str, open: impl AsyncFn() -> Arc<dyn Store>) {
 
 async fn cancel_on_disk(scheme: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let number = std::cell::Cell::new(0);
+    let number = AtomicUsize::new(0);
     let open = async || {
-        number.set(number.get() + 1);
-        let path = folder.path().join(number.get().to_string());
+        let path = folder.path().join(number.fetch_add(1, Ordering::Relaxed).to_string());
         let location: Location = format!("{scheme}:{}", path.display()).parse().unwrap();
         open_store(&location).await.unwrap()
     };

@@ -13,8 +13,8 @@ use shs_tests::history::{self, Clock, Entry, NEVER, Task, What, check};
 use shs_tests::process::Process;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
-/// The histories, among which the operations are shared out.
-const HISTORIES: usize = 7;
+/// The histories, among which the operations are shared out; another one is short.
+const HISTORIES: usize = 6;
 /// Tasks at once in one process.
 const TASKS: usize = 16;
 
@@ -34,7 +34,7 @@ fn location(scheme: &str, folder: &Path) -> Location {
 }
 
 /// Many tasks on four sessions; the tasks share out the stores, which all have one place open.
-async fn run(stores: Vec<Arc<dyn Store>>, deletes: bool) {
+async fn run(stores: Vec<Arc<dyn Store>>, operations: usize, deletes: bool) {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("clock");
     let sessions: Vec<SessionId> = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
@@ -50,7 +50,7 @@ async fn run(stores: Vec<Arc<dyn Store>>, deletes: bool) {
             name: format!("t{number}"),
             sessions: sessions.clone(),
             seed: seed(),
-            operations: operations() / TASKS,
+            operations: operations / TASKS,
             deletes,
         };
         running.push(tokio::spawn(async move {
@@ -65,52 +65,53 @@ async fn run(stores: Vec<Arc<dyn Store>>, deletes: bool) {
     let store = &stores[0];
     let mut clock = Clock::new(&path).unwrap();
     entries.extend(history::audit(&**store, &mut clock, TASKS).await.unwrap());
-    explain(&entries);
+    explain(&entries, operations);
     for store in stores {
         store.close().await.unwrap();
     }
 }
 
 /// The history is one that may be, and not an idle one.
-fn explain(entries: &[Entry]) {
+fn explain(entries: &[Entry], operations: usize) {
     let figures = check(entries).unwrap_or_else(|broken| panic!("SHS_SEED={}: {broken}", seed()));
     println!("SHS_SEED={}: {figures:?}", seed());
-    assert!(figures.operations >= operations() && figures.appended >= operations() / 3);
-    assert!(figures.read >= operations());
+    assert!(figures.operations >= operations * 9 / 10 && figures.appended >= operations / 3);
+    assert!(figures.read >= operations);
 }
 
-async fn run_on(scheme: &str, stores: usize, deletes: bool) {
+async fn run_on(scheme: &str, stores: usize, operations: usize, deletes: bool) {
     let folder = tempfile::tempdir().unwrap();
     let mut open = Vec::new();
     for _ in 0..stores {
         open.push(open_store(&location(scheme, folder.path())).await.unwrap());
     }
-    run(open, deletes).await;
+    run(open, operations, deletes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_on_memory() {
-    run(vec![Arc::new(MemoryStore::new())], false).await;
+    run(vec![Arc::new(MemoryStore::new())], operations(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_on_files() {
-    run_on("fs", 1, false).await;
+    run_on("fs", 1, operations(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_that_delete_on_files() {
-    run_on("fs", 1, true).await;
+    // Deleting a message writes its session's file anew.
+    run_on("fs", 1, operations() / 10, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_on_sqlite() {
-    run_on("sqlite", 1, false).await;
+    run_on("sqlite", 1, operations(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_that_delete_on_two_stores_of_one_sqlite_file() {
-    run_on("sqlite", 2, true).await;
+    run_on("sqlite", 2, operations(), true).await;
 }
 
 /// Processes that open one SQLite file, which is not there yet, at the same instant; one may be killed half way.
@@ -151,7 +152,7 @@ async fn processes(count: usize, tasks: usize, one_is_killed: bool) {
     assert!(one_is_killed || repeated.is_empty(), "all was answered");
     entries.extend(repeated);
     entries.extend(history::audit(&*store, &mut clock, count * tasks).await.unwrap());
-    explain(&entries);
+    explain(&entries, self::operations());
     store.close().await.unwrap();
 }
 

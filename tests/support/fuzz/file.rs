@@ -24,8 +24,8 @@ pub fn file(bytes: &[u8]) {
 }
 
 /// Whether lines hold nothing that no writer writes and that the reader takes all the same: a session or message without
-/// its id or times, which it would make anew each time, an update that gives a message another number, and two messages with
-/// one place in the order of arrival.
+/// its id or times, which it would make anew each time, a message without a number or whose update has another one, and two
+/// messages with one place in the order of arrival.
 fn could_be_written(lines: &[u8]) -> bool {
     let (mut numbers, mut arrivals) = (HashMap::new(), HashSet::new());
     lines.split(|byte| *byte == b'\n').all(|line| {
@@ -36,9 +36,11 @@ fn could_be_written(lines: &[u8]) -> bool {
                 "session" => has_all(value, &["session_id", "created_at", "updated_at"]),
                 "message" | "update" => {
                     let id = value.get("message_id").map(Value::to_string);
-                    let number = value.get("seq").cloned();
-                    let known = numbers.entry(id).or_insert_with(|| number.clone());
-                    *known == number && has_all(value, &["message_id", "seq", "timestamp"])
+                    let number = value.get("seq").and_then(Value::as_u64).filter(|seq| *seq > 0);
+                    let known = numbers.entry(id).or_insert(number);
+                    number.is_some()
+                        && *known == number
+                        && has_all(value, &["message_id", "timestamp"])
                 }
                 _ => true,
             })
