@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use session_history_saver::{
     Location, NewSession, SessionId, Store, StoreExt, memory::MemoryStore, open_store,
 };
@@ -130,18 +131,18 @@ async fn processes(count: usize, tasks: usize, one_is_killed: bool) {
         children.push(child);
     }
     children.iter_mut().for_each(Process::end_input);
-    if one_is_killed {
-        let mut child = children.remove(count / 2);
+    let killed = one_is_killed.then(|| children.remove(count / 2));
+    let kill = async {
+        let Some(mut child) = killed else { return };
         // A third of what a process does are appends.
         for _ in 0..each * tasks / 5 {
             child.line().await.expect("it works until it is killed");
         }
         child.kill().await;
-    }
-    for child in children {
-        // Its lines are read while the others work, or it would wait.
-        assert!(child.drained().await, "a process fails");
-    }
+    };
+    // All are listened to at once: who cannot print cannot go on, and may hold the lock.
+    let ((), ended) = tokio::join!(kill, join_all(children.into_iter().map(Process::drained)));
+    assert!(ended.into_iter().all(|went_well| went_well), "a process fails");
     let mut entries = Vec::new();
     for task in 0..count * tasks {
         entries.extend(history::read(&scratch.join(format!("t{task}"))).unwrap());

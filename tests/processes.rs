@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::future::join_all;
 use session_history_saver::{
     ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId,
     SessionQuery, Status, Store, StoreExt, open_store,
@@ -199,6 +200,18 @@ async fn check(place: &Place, expectation: &mut Expectation, seed: u64) {
     store.close().await.unwrap();
 }
 
+/// Kills a process after so many acknowledgements; returns what it had said.
+async fn kill_after(mut child: Process, mut left: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    while left > 0 {
+        let line = child.line().await.expect("it goes on until it is killed");
+        left -= usize::from(line.starts_with('!'));
+        lines.push(line);
+    }
+    lines.extend(child.kill().await);
+    lines
+}
+
 /// Kills processes in the middle of all kinds of operations. Each next one repeats what was in flight, and goes on. Every
 /// ten kills a new store begins.
 async fn killed_in_a_mix(scheme: &str, processes: usize) {
@@ -218,15 +231,10 @@ async fn killed_in_a_mix(scheme: &str, processes: usize) {
                 let arguments = ["mix", &place.url, &seed, &first, &done, "0"];
                 children.push(Process::start(CHILD, &arguments));
             }
-            for mut child in children {
-                let mut left = 1 + dice.below(60);
-                while left > 0 {
-                    let line = child.line().await.expect("it goes on until it is killed");
-                    left -= usize::from(expectation.hear(&line));
-                }
-                for line in child.kill().await {
-                    expectation.hear(&line);
-                }
+            // All are listened to at once: who cannot print cannot go on, and may hold the lock.
+            let killed = children.into_iter().map(|child| kill_after(child, 1 + dice.below(60)));
+            for line in join_all(killed).await.into_iter().flatten() {
+                expectation.hear(&line);
             }
             check(&place, &mut expectation, seed).await;
         }
