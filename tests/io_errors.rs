@@ -1,7 +1,7 @@
 //! A disk that refuses a call, at each call that a script of mixed operations makes: the operation fails with
 //! `Unavailable`, nothing acknowledged is lost, nothing panics, and the same process goes on when the disk does.
 //!
-//! `SHS_FAULTS=all` tries every call of a longer script in every way, some 8,000 runs in several minutes; else each is tried
+//! `SHS_FAULTS=all` tries every call of a longer script in every way, some 5,000 runs in several minutes; else each is tried
 //! in one way, and on SQLite every third.
 
 use std::path::Path;
