@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use futures::future::join_all;
 use session_history_saver::{
-    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, Status,
-    Store, StoreExt, open_store,
+    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId,
+    SessionQuery, Status, Store, StoreExt, open_store,
 };
 use shs_sqlite::SqliteOptions;
 use shs_store::streaming::STREAM_KEY;
@@ -15,9 +16,14 @@ use tempfile::TempDir;
 
 const CHILD: &str = env!("CARGO_BIN_EXE_shs-child");
 
-/// How often a writer is killed; `SHS_KILLS=1000` for a long run.
+/// The tests that kill writers, among which the kills are shared out.
+const KILLERS: usize = 5;
+
+/// How often a test kills a writer; `SHS_KILLS=1000`, for all of them together, for a long run.
 fn kills() -> usize {
-    std::env::var("SHS_KILLS").map_or(10, |kills| kills.parse().expect("SHS_KILLS is a number"))
+    let all: usize = std::env::var("SHS_KILLS")
+        .map_or(100, |kills| kills.parse().expect("SHS_KILLS is a number"));
+    all.div_ceil(KILLERS)
 }
 
 /// Where the scripts of mixed operations begin; `SHS_SEED` for others.
@@ -128,6 +134,32 @@ async fn two_processes_on_one_file_lose_nothing() {
     audit(&*place.open().await, &place.session, &acknowledged, 0).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn many_who_open_a_new_database_at_the_same_instant_share_it() {
+    for _ in 0..15 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        let gate = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+        let openings: Vec<_> = (0..8)
+            .map(|_| {
+                let (path, gate) = (path.clone(), std::sync::Arc::clone(&gate));
+                tokio::spawn(async move {
+                    gate.wait().await;
+                    let store = SqliteOptions::new(path).open().await?;
+                    store.create_session(NewSession::new()).await?;
+                    store.close().await
+                })
+            })
+            .collect();
+        for opening in openings {
+            opening.await.unwrap().unwrap();
+        }
+        let store = SqliteOptions::new(&path).open().await.unwrap();
+        assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 8);
+        store.close().await.unwrap();
+    }
+}
+
 /// Kills writers after more and more acknowledgements, on one store, so that each opening follows a kill.
 async fn killed(scheme: &str) {
     let place = Place::new(scheme).await;
@@ -168,6 +200,18 @@ async fn check(place: &Place, expectation: &mut Expectation, seed: u64) {
     store.close().await.unwrap();
 }
 
+/// Kills a process after so many acknowledgements; returns what it had said.
+async fn kill_after(mut child: Process, mut left: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    while left > 0 {
+        let line = child.line().await.expect("it goes on until it is killed");
+        left -= usize::from(line.starts_with('!'));
+        lines.push(line);
+    }
+    lines.extend(child.kill().await);
+    lines
+}
+
 /// Kills processes in the middle of all kinds of operations. Each next one repeats what was in flight, and goes on. Every
 /// ten kills a new store begins.
 async fn killed_in_a_mix(scheme: &str, processes: usize) {
@@ -187,15 +231,10 @@ async fn killed_in_a_mix(scheme: &str, processes: usize) {
                 let arguments = ["mix", &place.url, &seed, &first, &done, "0"];
                 children.push(Process::start(CHILD, &arguments));
             }
-            for mut child in children {
-                let mut left = 1 + dice.below(60);
-                while left > 0 {
-                    let line = child.line().await.expect("it goes on until it is killed");
-                    left -= usize::from(expectation.hear(&line));
-                }
-                for line in child.kill().await {
-                    expectation.hear(&line);
-                }
+            // All are listened to at once: who cannot print cannot go on, and may hold the lock.
+            let killed = children.into_iter().map(|child| kill_after(child, 1 + dice.below(60)));
+            for line in join_all(killed).await.into_iter().flatten() {
+                expectation.hear(&line);
             }
             check(&place, &mut expectation, seed).await;
         }

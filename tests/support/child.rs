@@ -8,6 +8,9 @@
 //!   happened. Each runs COUNT more, or endlessly if 0.
 //! - `faulty URL SEED TASKS COUNT go-on|give-up`: runs COUNT operations of each of such scripts on a disk that fails (`fail_io.c`), and
 //!   either repeats what failed or ends at once.
+//! - `history URL FOLDER PROCESS TASKS OPERATIONS SEED`: says `ready`; when its standard input ends it opens the store, and
+//!   its tasks work as `shs_tests::history` has it, on three sessions that all share and one of its own. They write what they
+//!   do into FOLDER, and print a line for each write that is acknowledged.
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
@@ -20,12 +23,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Durability, ErrorKind, Location, NewMessage, SessionId, SessionTracker, Store, StoreExt,
-    open_store,
+    Durability, ErrorKind, Location, NewMessage, NewSession, SessionId, SessionTracker, Store,
+    StoreExt, open_store,
 };
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
-use shs_tests::mix::{self, Answer, Expectation, Script};
+use shs_tests::history::{Clock, Entry, Log, Task, What, Written};
+use shs_tests::mix::{self, Expectation, Script};
 use sqlx::Connection;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -48,10 +52,14 @@ async fn main() -> Result<()> {
             mix(open_relaxed(&url.parse()?).await?, seed, first, done, count).await
         }
         ["faulty", url, seed, tasks, count, after] => faulty(url, seed, tasks, count, after).await,
+        ["history", url, folder, process, tasks, operations, seed] => {
+            history(url, Path::new(folder), process.parse()?, tasks.parse()?, operations, seed)
+                .await
+        }
         ["answer", url, session] => answer(url, session).await,
         ["export", url, format] => export(url, format.parse()?).await,
         ["hold", path] => hold(path).await,
-        _ => Err("usage: shs-child write|mix|faulty|answer|export|hold …".into()),
+        _ => Err("usage: shs-child write|mix|faulty|history|answer|export|hold …".into()),
     }
 }
 
@@ -149,19 +157,9 @@ async fn follow(
             _ => mix::same(answer.as_ref(), expected, is_shared)
                 .map_err(|difference| format!("{}: {difference}", operation.describe()))?,
         }
-        say(&format!("! {task} {number}{}", given(&answer, is_shared)));
+        say(&format!("! {task} {number}{}", mix::given(&answer, is_shared)));
     }
     Ok(())
-}
-
-/// The numbers that the shared session gave.
-fn given(answer: &session_history_saver::Result<Answer>, is_shared: bool) -> String {
-    match answer {
-        Ok(Answer::Messages(messages, _)) if is_shared => {
-            messages.iter().map(|message| format!(" {}={}", message.id, message.seq)).collect()
-        }
-        _ => String::new(),
-    }
 }
 
 /// What a process does on a disk that fails.
@@ -272,9 +270,63 @@ async fn insist(
             mix::same(answer.as_ref(), expected, is_shared)
                 .map_err(|difference| format!("{}: {difference}", operation.describe()))?;
         }
-        tell(format!("! {task} {number}{}", given(&answer, is_shared)));
+        tell(format!("! {task} {number}{}", mix::given(&answer, is_shared)));
     }
     Ok(said)
+}
+
+/// Writes down a history, and tells of each write that was acknowledged.
+struct Told(Written);
+
+impl Log for Told {
+    fn begin(&mut self, entry: &Entry) {
+        self.0.begin(entry);
+    }
+
+    fn end(&mut self, entry: Entry) {
+        let is_append = matches!(entry.what, What::Append { .. });
+        self.0.end(entry);
+        if is_append {
+            say("!");
+        }
+    }
+}
+
+async fn history(
+    url: &str,
+    folder: &Path,
+    process: usize,
+    tasks: usize,
+    operations: &str,
+    seed: &str,
+) -> Result<()> {
+    let (operations, seed): (usize, u64) = (operations.parse()?, seed.parse()?);
+    say("ready");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    let store = open_store(&url.parse::<Location>()?).await?;
+    let mut sessions = Vec::new();
+    for name in ["a", "b", "c", &format!("own{process}")] {
+        let new = NewSession::with_id(name.parse()?);
+        sessions.push(new.id.clone());
+        match store.create_session(new).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => drop(created?),
+        }
+    }
+    let mut running = Vec::new();
+    for number in (process * tasks..).take(tasks) {
+        let (store, sessions) = (Arc::clone(&store), sessions.clone());
+        let name = format!("t{number}");
+        let clock = Clock::new(&folder.join("clock"))?;
+        let mut log = Told(Written::new(&folder.join(&name))?);
+        let task = Task { number, name, sessions, seed, operations, deletes: false };
+        running.push(tokio::spawn(async move { task.run(&*store, clock, &mut log).await }));
+    }
+    for task in running {
+        task.await??;
+    }
+    store.close().await?;
+    Ok(())
 }
 
 async fn answer(url: &str, session: &str) -> Result<()> {

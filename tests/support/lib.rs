@@ -1,5 +1,9 @@
 //! What the tests across crates, processes and languages have in common.
 
+pub mod cancel;
+pub mod fuzz;
+pub mod history;
+pub mod lint;
 pub mod mix;
 pub mod mount;
 pub mod power;

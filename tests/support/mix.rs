@@ -178,6 +178,16 @@ pub fn same(
     Err(format!("it answered {of_store:?}, and {expected:?} is right"))
 }
 
+/// The numbers that the shared session gave, as they stand in the line of an acknowledgement.
+pub fn given(answer: &Result<Answer>, is_shared: bool) -> String {
+    match answer {
+        Ok(Answer::Messages(messages, _)) if is_shared => {
+            messages.iter().map(|message| format!(" {}={}", message.id, message.seq)).collect()
+        }
+        _ => String::new(),
+    }
+}
+
 fn timeless(mut session: Session) -> Session {
     session.updated_at = at(0);
     session

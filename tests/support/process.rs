@@ -57,6 +57,15 @@ impl Process {
         rest
     }
 
+    /// Reads what it prints until it ends, and says whether that went well.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    pub async fn drained(mut self) -> bool {
+        while self.line().await.is_some() {}
+        self.succeeded().await
+    }
+
     /// Waits for its end, and says whether it went well.
     ///
     /// # Panics

@@ -40,6 +40,7 @@ pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
     code.parse::<i32>().ok().map(|code| code & 0xff)
 }
 
+const ERROR: i32 = 1;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NOMEM: i32 = 7;
@@ -75,6 +76,9 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
         sqlx::Error::Database(refusal) if is_damaged_index(refusal.message()) => {
             (ErrorKind::Corrupt, "the text index is damaged; restore a backup")
         }
+        sqlx::Error::Database(refusal) if is_foreign_schema(error, refusal.message()) => {
+            (ErrorKind::Corrupt, "the schema of the database is damaged; restore a backup")
+        }
         sqlx::Error::Database(_) => describe(primary_code(error)),
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "all reading connections are busy; allow more, or try again")
@@ -96,6 +100,12 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
 /// Whether FTS5 complains of its tables, for which it has no code of its own.
 fn is_damaged_index(message: &str) -> bool {
     message.starts_with("invalid fts5 file format")
+}
+
+/// Whether a statement does not fit the database, for which SQLite has no code of its own. All statements here are
+/// constant, so that it is the schema that is wrong.
+fn is_foreign_schema(error: &sqlx::Error, message: &str) -> bool {
+    primary_code(error) == Some(ERROR) && !message.contains("transaction")
 }
 
 fn describe(code: Option<i32>) -> (ErrorKind, &'static str) {

@@ -115,3 +115,15 @@ async fn the_database_of_another_program_keeps_every_byte() {
         assert!(std::fs::read(&path).unwrap() == before, "{} was changed", path.display());
     }
 }
+
+#[tokio::test]
+async fn a_damaged_schema_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
+    // As a flipped bit in the schema's text would have it.
+    execute(&path, "ALTER TABLE sessions RENAME COLUMN title TO tiple").await;
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+    assert!(error.to_string().contains("schema"), "{error}");
+}

@@ -17,9 +17,10 @@ use crate::{
 /// [`Store`](crate::Store).
 ///
 /// A backend that can hold a whole conversation in memory does all of its work with this; others take the
-/// pieces that they need, such as [`check_batch`] and [`plan_append`].
+/// pieces that they need, such as [`check_batch`] and [`plan_append`]. What is read from its serialized form is
+/// checked: a form that breaks a rule is refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Document {
     revision: Revision,
     session: Session,
@@ -57,10 +58,38 @@ struct Stored {
     records: Vec<Record>,
 }
 
-impl From<Stored> for Document {
-    fn from(stored: Stored) -> Self {
-        let seqs = stored.records.iter().map(|r| (r.message.id.clone(), r.message.seq)).collect();
-        Self { revision: stored.revision, session: stored.session, records: stored.records, seqs }
+impl TryFrom<Stored> for Document {
+    type Error = Error;
+
+    /// Refuses what is not as it was written: whoever works with a document relies on its rules.
+    fn try_from(stored: Stored) -> Result<Self> {
+        stored.check().map_err(|error| {
+            Error::corrupt("a stored conversation is not as it was written")
+                .with_session(&stored.session.id)
+                .with_source(error)
+        })?;
+        Ok(Self::of(stored))
+    }
+}
+
+impl Stored {
+    /// What [`Transcript::new`] puts right is right.
+    fn check(&self) -> Result<()> {
+        let mut ids = HashSet::with_capacity(self.records.len());
+        let (mut last, mut tokens) = (Seq::ZERO, 0);
+        for Record { message, .. } in &self.records {
+            if message.seq <= last || !ids.insert(&message.id) {
+                return Err(Error::invalid("a number does not rise, or an id is there twice"));
+            }
+            message.validate()?;
+            last = message.seq;
+            tokens += message.tokens.map_or(0, u64::from);
+        }
+        let Session { message_count, total_tokens, last_seq, .. } = self.session;
+        if (message_count, total_tokens) != (ids.len() as u64, tokens) || last_seq < last {
+            return Err(Error::invalid("the session's counts are not those of its messages"));
+        }
+        self.session.validate()
     }
 }
 
@@ -94,7 +123,12 @@ impl Document {
 
     /// A session with its records, by rising number; for backends that keep them apart.
     pub fn assemble(session: Session, records: Vec<Record>) -> Self {
-        Stored { revision: Revision::new(), session, records }.into()
+        Self::of(Stored { revision: Revision::new(), session, records })
+    }
+
+    fn of(stored: Stored) -> Self {
+        let seqs = stored.records.iter().map(|r| (r.message.id.clone(), r.message.seq)).collect();
+        Self { revision: stored.revision, session: stored.session, records: stored.records, seqs }
     }
 
     /// Which state this is.
@@ -372,4 +406,37 @@ pub fn fork_session(
     session.forked_from = Some(ForkPoint { session_id: source.id.clone(), seq: up_to });
     session.last_seq = up_to;
     Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_form_that_was_not_written_so_is_refused() {
+        let mut document = Document::create(NewSession::new(), Timestamp::MIN).unwrap();
+        let batch = ["a", "b"].map(|text| NewMessage::user(text).with_tokens(2));
+        document.append(batch.to_vec(), AppendOptions::new(), Timestamp::MIN, || 1).unwrap();
+        let form = serde_json::to_value(&document).unwrap();
+        serde_json::from_value::<Document>(form.clone()).unwrap();
+        let id = form["records"][0]["message"]["message_id"].clone();
+        let changes = [
+            ("/session/message_count", json!(1)),
+            ("/session/total_tokens", json!(0)),
+            ("/session/last_seq", json!(1)),
+            ("/session/tags", json!([""])),
+            ("/records/1/message/seq", json!(1)),
+            ("/records/0/message/seq", json!(0)),
+            ("/records/1/message/message_id", id),
+            ("/records/1/message/model", json!("")),
+            ("/records", Value::Array(Vec::new())),
+        ];
+        for (place, value) in changes {
+            let mut changed = form.clone();
+            *changed.pointer_mut(place).unwrap() = value;
+            assert!(serde_json::from_value::<Document>(changed).is_err(), "{place}");
+        }
+    }
 }

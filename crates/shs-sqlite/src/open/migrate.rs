@@ -31,7 +31,7 @@ enum Found {
 /// # Errors
 /// `Unsupported` if it is newer than this code, `Corrupt` if it is something else.
 pub(crate) async fn check(connection: &mut SqliteConnection) -> Result<(), Failure> {
-    find(connection).await.map(|_| ())
+    find_now(connection).await.map(|_| ())
 }
 
 /// Brings a database to the newest schema: a new one, an older one, the Python package's.
@@ -43,7 +43,7 @@ pub(crate) async fn migrate(
     path: &Path,
     clock: &Arc<dyn Clock>,
 ) -> Result<()> {
-    let found = find(connection).await.map_err(Error::from)?;
+    let found = find_now(connection).await.map_err(Error::from)?;
     if let Found::Ours(version) = found
         && version == MIGRATIONS.len()
     {
@@ -113,6 +113,16 @@ async fn run(connection: &mut SqliteConnection, from: usize) -> Result<(), Failu
     Ok(())
 }
 
+/// As [`find`], all of it at one moment: another process may just be making the database.
+async fn find_now(connection: &mut SqliteConnection) -> Result<Found, Failure> {
+    execute(connection, "BEGIN").await?;
+    let found = find(connection).await;
+    // Nothing was written; after some errors SQLite has ended the transaction by itself.
+    let _ = execute(connection, "ROLLBACK").await;
+    found
+}
+
+/// Looks at a database inside a transaction.
 async fn find(connection: &mut SqliteConnection) -> Result<Found, Failure> {
     let application = number(connection, "PRAGMA application_id").await?;
     let version = number(connection, "PRAGMA user_version").await?;

@@ -1,0 +1,4 @@
+//! JSON forms, fuzzed.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| shs_tests::fuzz::json(bytes));

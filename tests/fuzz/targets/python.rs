@@ -1,0 +1,4 @@
+//! Sessions of the Python package, fuzzed.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| shs_tests::fuzz::python(bytes));

@@ -1,0 +1,124 @@
+//! A session's file: any bytes are refused as damaged, or opened, read fully and worked with.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use session_history_saver::{
+    ErrorKind, Message, MessageQuery, NewMessage, Result, SearchQuery, Session, SessionQuery,
+    Store, StoreExt,
+};
+use shs_fs::{FsOptions, FsStore};
+use shs_store::Durability;
+
+/// Takes the bytes as the file of the session `s`; if they begin with `!`, as its lines without their checksums.
+///
+/// # Panics
+/// If anything but a typed error or what is in the file comes of it.
+pub fn file(bytes: &[u8]) {
+    let content = match bytes.strip_prefix(b"!") {
+        Some(lines) if could_be_written(lines) => sealed(lines),
+        Some(_) => return,
+        None => bytes.to_vec(),
+    };
+    super::with_runtime(|runtime| runtime.block_on(open(&content)));
+}
+
+/// Whether lines hold nothing that no writer writes and that the reader takes all the same: a session or message beyond a
+/// limit, or without its id or times, which are made anew each time then; a message without a number, or whose update has
+/// another one; two messages with one place in the order of arrival.
+fn could_be_written(lines: &[u8]) -> bool {
+    let (mut numbers, mut arrivals) = (HashMap::new(), HashSet::new());
+    lines.split(|byte| *byte == b'\n').all(|line| {
+        let Ok(Value::Object(line)) = serde_json::from_slice(line) else { return true };
+        let arrived_once = line.get("n").is_none_or(|n| arrivals.insert(n.to_string()));
+        arrived_once
+            && line.iter().all(|(kind, value)| match kind.as_str() {
+                "session" => {
+                    has_all(value, &["session_id", "created_at", "updated_at"])
+                        && keeps_limits(value, Session::validate)
+                }
+                "message" | "update" => {
+                    let id = value.get("message_id").map(Value::to_string);
+                    let number = value.get("seq").and_then(Value::as_u64).filter(|seq| *seq > 0);
+                    let known = numbers.entry(id).or_insert(number);
+                    number.is_some()
+                        && *known == number
+                        && has_all(value, &["message_id", "timestamp"])
+                        && keeps_limits(value, Message::validate)
+                }
+                _ => true,
+            })
+    })
+}
+
+/// Whether a value breaks no limit, as far as it is one at all.
+fn keeps_limits<T: DeserializeOwned>(value: &Value, validate: fn(&T) -> Result<()>) -> bool {
+    T::deserialize(value).map_or(true, |value| validate(&value).is_ok())
+}
+
+fn has_all(value: &Value, keys: &[&str]) -> bool {
+    keys.iter().all(|key| value.get(key).is_some())
+}
+
+/// Each line with the checksum that it should have.
+fn sealed(lines: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let body = line.strip_suffix(b"}").unwrap_or(line);
+        content.extend_from_slice(body);
+        let sum = crc32fast::hash(body);
+        content.extend_from_slice(format!(",\"crc\":\"{sum:08x}\"}}\n").as_bytes());
+    }
+    content
+}
+
+async fn open(content: &[u8]) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let path = folder.path().join("s.jsonl");
+    std::fs::write(&path, content).expect("there is room for a file");
+    let options = FsOptions::new(folder.path()).with_durability(Durability::Relaxed);
+    let store = match options.clone().open().await {
+        Ok(store) => store,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+            let after = std::fs::read(&path).expect("it is still there");
+            assert!(after == content, "a file that is refused is left as it is");
+            return;
+        }
+    };
+    let read = read_all(&store).await.expect("what opens can be read");
+    let appended = store.append(&read.0.id, NewMessage::user("more")).await;
+    store.close().await.expect("it closes");
+    let store = options.open().await.expect("it opens again");
+    let (session, mut messages) = read_all(&store).await.expect("it can be read again");
+    match appended {
+        Ok(message) => assert_eq!(messages.pop(), Some(message), "what was appended is there"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+            assert_eq!(session, read.0);
+        }
+    }
+    assert_eq!(messages, read.1, "what was there is there");
+    store.close().await.expect("it closes");
+}
+
+/// Reads everything in every way, and compares.
+async fn read_all(store: &FsStore) -> Result<(Session, Vec<Message>)> {
+    let listed = store.list_sessions(&SessionQuery::new()).await?.items;
+    let [session] = listed.as_slice() else { panic!("one file is one session") };
+    assert_eq!(&store.session(&session.id).await?, session);
+    let transcript = store.transcript(&session.id).await?;
+    assert_eq!(&transcript.session, session, "its counts are those of its messages");
+    for message in &transcript.messages {
+        assert_eq!(&store.message(&session.id, &message.id).await?, message);
+    }
+    let newest = MessageQuery::new().newest_first();
+    let newest = store.messages(&session.id, &newest.with_limit(1)).await?;
+    assert_eq!(newest.items.first(), transcript.messages.last());
+    let found = store.search(&SearchQuery::all().with_limit(1_000)).await?;
+    assert_eq!(found.items.len(), transcript.messages.len().min(1_000), "search finds each");
+    store.search(&SearchQuery::new("a*")).await?;
+    store.stats(&Default::default()).await?;
+    Ok((transcript.session, transcript.messages))
+}
