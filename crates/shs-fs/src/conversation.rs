@@ -1,11 +1,13 @@
 //! One conversation in memory: everything but the content of its messages, which stays in its file.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use shs_store::model::ContentDigest;
 use shs_store::{Error, Map, Message, MessageId, Result, Seq, Session, Timestamp};
+use uuid::Uuid;
 
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
@@ -37,9 +39,11 @@ pub(crate) struct Conversation {
     seqs: HashMap<MessageId, Seq>,
     /// The name of its file.
     pub(crate) name: String,
+    /// Which file that is, among those that have or had the name.
+    pub(crate) incarnation: Uuid,
     /// How much of its file counts; what is behind it was never acknowledged.
     pub(crate) length: u64,
-    /// How much of its file is on disk for certain.
+    /// How much of its file is on disk for certain, there or in the journal.
     pub(crate) synced: u64,
     /// Whether the last line break, which is counted in `length`, is missing in the file.
     pub(crate) lacks_end: bool,
@@ -51,10 +55,19 @@ pub(crate) struct Conversation {
 const REWRITE_FROM: u64 = 64 * 1024;
 
 impl Conversation {
-    /// One without messages, whose file has this length.
-    pub(crate) fn new(session: Session, name: String, length: u64) -> Self {
-        let (entries, seqs) = (Vec::new(), HashMap::new());
-        Self { session, entries, seqs, name, length, synced: 0, lacks_end: false, live: length }
+    /// One without messages, of whose file nothing has been read yet.
+    fn new(session: Session, name: String, incarnation: Uuid) -> Self {
+        Self {
+            session,
+            entries: Vec::new(),
+            seqs: HashMap::new(),
+            name,
+            incarnation,
+            length: 0,
+            synced: 0,
+            lacks_end: false,
+            live: 0,
+        }
     }
 
     /// Reads a file. A torn last change, which was never acknowledged, does not count; anything else that is
@@ -240,12 +253,14 @@ impl Reading<'_> {
 
     fn take_change(&mut self, lacks_end: bool) -> Result<()> {
         for (line, place) in std::mem::take(&mut self.waiting) {
-            let Line { change, n, digest, at, .. } = line;
+            let Line { change, n, digest, at, incarnation, .. } = line;
             match (change, &mut self.found) {
                 (Change::Session(session), None) => {
                     let mut session = session.into_owned();
                     (session.message_count, session.total_tokens) = (0, 0);
-                    self.found = Some(Conversation::new(session, self.name.to_owned(), 0));
+                    let incarnation = incarnation.unwrap_or_default();
+                    let name = self.name.to_owned();
+                    self.found = Some(Conversation::new(session, name, incarnation));
                 }
                 (Change::Session(session), Some(found)) if session.id == found.session.id => {
                     let before = std::mem::replace(&mut found.session, session.into_owned());
@@ -340,39 +355,49 @@ fn begins_with_line(bytes: &[u8]) -> bool {
     ends.into_iter().any(|end| Line::read(&bytes[..end]).is_ok())
 }
 
-/// The bytes of a whole conversation's file, and where its messages stand in it.
-pub(crate) fn whole_file<'m>(
-    session: &Session,
-    messages: impl Iterator<Item = Result<(std::borrow::Cow<'m, Message>, i64, ContentDigest)>>,
-    at: Timestamp,
-) -> Result<(Vec<u8>, Vec<Entry>)> {
-    let mut bytes = Vec::new();
-    Line::session(session).write(&mut bytes);
-    let mut entries = Vec::new();
-    for message in messages {
-        let (message, arrival, digest) = message?;
-        let start = bytes.len();
-        Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
-        let place = Place { at: start as u64, length: bytes.len() - start - 1 };
-        entries.push(Entry { head: head_of(&message), arrival, digest, place });
-    }
-    Ok((bytes, entries))
+/// A whole conversation's file.
+#[derive(Debug)]
+pub(crate) struct WholeFile {
+    pub(crate) bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    incarnation: Uuid,
 }
 
-impl Conversation {
-    /// A conversation whose file was written with [`whole_file`].
-    pub(crate) fn of_file(
-        mut session: Session,
-        name: String,
-        length: u64,
-        entries: Vec<Entry>,
-    ) -> Self {
+impl WholeFile {
+    /// The file of a conversation, a new incarnation.
+    pub(crate) fn new<'m>(
+        session: &Session,
+        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, ContentDigest)>>,
+        at: Timestamp,
+    ) -> Result<Self> {
+        let mut bytes = Vec::new();
+        let incarnation = Uuid::now_v7();
+        Line::session(session).beginning(incarnation).write(&mut bytes);
+        let mut entries = Vec::new();
+        for message in messages {
+            let (message, arrival, digest) = message?;
+            let start = bytes.len();
+            Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
+            let place = Place { at: start as u64, length: bytes.len() - start - 1 };
+            entries.push(Entry { head: head_of(&message), arrival, digest, place });
+        }
+        Ok(Self { bytes, entries, incarnation })
+    }
+
+    /// What is in memory of it once it is on disk.
+    pub(crate) fn into_conversation(self, mut session: Session, name: String) -> Conversation {
         (session.message_count, session.total_tokens) = (0, 0);
-        let seqs = entries.iter().map(|e| (e.head.id.clone(), e.head.seq)).collect();
-        for entry in &entries {
+        for entry in &self.entries {
             session.count_in(&entry.head);
         }
-        let synced = length;
-        Self { session, entries, seqs, name, length, synced, lacks_end: false, live: length }
+        let length = self.bytes.len() as u64;
+        Conversation {
+            seqs: self.entries.iter().map(|e| (e.head.id.clone(), e.head.seq)).collect(),
+            entries: self.entries,
+            length,
+            synced: length,
+            live: length,
+            ..Conversation::new(session, name, self.incarnation)
+        }
     }
 }

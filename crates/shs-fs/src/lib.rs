@@ -6,8 +6,12 @@
 //!
 //! # How it works
 //!
-//! - One thread writes. It takes changes from a bounded queue, writes many callers' lines, waits once
-//!   for the disk for each file that was written to, and answers then.
+//! - One thread writes. It takes changes from a bounded queue, writes many callers' lines into their files and into one
+//!   journal, waits once for the disk, for the journal, and answers then.
+//! - The journal, `.journal`, has its length from the beginning, 256 KiB, and 16 MiB at the most after it was full a few
+//!   times. When it is full, and at `flush`, the files themselves are synced. After a power cut the next opening writes
+//!   what it holds into the files; `close` removes it. Do not delete it while the folder is not closed: it may be the
+//!   only place of what was acknowledged.
 //! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
 //!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
 //!   byte.
@@ -43,7 +47,9 @@
 //! ```
 
 mod conversation;
+mod disk;
 mod folder;
+mod journal;
 mod line;
 mod name;
 mod open;
@@ -67,6 +73,7 @@ use shs_store::{
 };
 use tokio::sync::mpsc;
 
+use crate::disk::Disk;
 pub use crate::options::FsOptions;
 use crate::state::State;
 use crate::work::Work;
@@ -114,14 +121,14 @@ impl FsStore {
     }
 
     async fn open_with(options: FsOptions) -> Result<Self> {
-        let queue = options.queue;
+        let (queue, disk) = (options.queue, Disk::new(options.journal));
         let shared = blocking(move || open::open(options)).await.map_err(|e| context(e, "open"))?;
         let shared = Arc::new(shared);
         let (sender, receiver) = mpsc::channel(queue);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("shs-fs".to_owned())
-            .spawn(move || writer::work(&for_writer, receiver))
+            .spawn(move || writer::work(&for_writer, disk, receiver))
             .map_err(|error| {
                 let error = Error::new(ErrorKind::Internal, "no thread could be started")
                     .with_source(error);

@@ -6,6 +6,7 @@ use shs_store::{Error, Result};
 
 use crate::conversation::Conversation;
 use crate::folder::{Folder, unavailable};
+use crate::journal;
 use crate::name::file_name;
 use crate::options::FsOptions;
 use crate::python;
@@ -16,6 +17,7 @@ use crate::writer::Shared;
 /// Opens a folder and reads all of its conversations.
 pub(crate) fn open(options: FsOptions) -> Result<Shared> {
     let folder = Folder::open(&options.folder, options.durability)?;
+    journal::recover(&folder)?;
     finish_deletion(&folder)?;
     python::migrate(&folder)?;
     let mut state = State::default();

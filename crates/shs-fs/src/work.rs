@@ -13,7 +13,8 @@ use shs_store::{
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
 };
 
-use crate::conversation::{Conversation, Place, whole_file};
+use crate::conversation::{Conversation, Place, WholeFile};
+use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
 use crate::line::Line;
 use crate::name::file_name;
@@ -27,37 +28,37 @@ pub(crate) struct Work<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) state: &'a mut State,
     pub(crate) clock: &'a dyn Clock,
-    /// Files that were appended to and are not synced yet, with their length before.
-    touched: HashMap<SessionId, (File, u64)>,
+    disk: &'a mut Disk,
+    /// What was written behind files and is not on disk yet.
+    written: HashMap<SessionId, Written>,
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(folder: &'a Folder, state: &'a mut State, clock: &'a dyn Clock) -> Self {
-        Self { folder, state, clock, touched: HashMap::new() }
+    pub(crate) fn new(
+        folder: &'a Folder,
+        state: &'a mut State,
+        clock: &'a dyn Clock,
+        disk: &'a mut Disk,
+    ) -> Self {
+        Self { folder, state, clock, disk, written: HashMap::new() }
     }
 
-    /// Syncs what was appended. Returns the sessions for which that failed; their changes are taken back.
+    /// Brings to the disk what was written. Returns the sessions for which that failed; their changes are taken back.
     pub(crate) fn sync(&mut self) -> Vec<(SessionId, Error)> {
-        let mut failed = Vec::new();
-        for (id, (file, length)) in std::mem::take(&mut self.touched) {
-            match self.folder.sync(&file) {
-                Ok(()) => self.note_synced(&id),
-                Err(error) => {
-                    drop(file);
-                    self.take_back(&id, length);
-                    failed.push((id, unavailable("writing a conversation to disk failed", error)));
-                }
+        let written = std::mem::take(&mut self.written);
+        let Committed { done, failed } = self.disk.commit(self.folder, written);
+        for id in done {
+            if let Ok(conversation) = self.state.conversation_mut(&id) {
+                conversation.synced = conversation.length;
             }
         }
-        failed
-    }
-
-    fn note_synced(&mut self, id: &SessionId) {
-        if !self.folder.is_relaxed()
-            && let Ok(conversation) = self.state.conversation_mut(id)
-        {
-            conversation.synced = conversation.length;
+        let mut errors = Vec::with_capacity(failed.len());
+        for failed in failed {
+            self.take_back(&failed.id, failed.before);
+            let error = unavailable("writing a conversation to disk failed", failed.error);
+            errors.push((failed.id, error));
         }
+        errors
     }
 
     /// Makes file and memory what they were before.
@@ -101,14 +102,15 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Brings to its end what failed before and would undo later writes: the list of a deletion, by which the next
-    /// opening would go on; names that are not on disk.
+    /// Brings to its end what failed before and would undo later writes: the list of a deletion, or a journal, by which
+    /// the next opening would go on; names that are not on disk.
     fn settle(&mut self) -> Result<()> {
-        let settle = || {
+        let mut settle = || {
             if self.state.has_intent {
                 self.folder.remove(INTENT)?;
             }
-            self.folder.sync_names()
+            self.folder.sync_names()?;
+            self.disk.settle(self.folder)
         };
         settle().map_err(|error| unavailable("the folder cannot be written", error))?;
         self.state.has_intent = false;
@@ -120,14 +122,14 @@ impl<'a> Work<'a> {
     }
 
     /// Writes lines behind a conversation's file; returns where they begin.
-    fn write(&mut self, id: &SessionId, bytes: &[u8]) -> Result<u64> {
+    fn write(&mut self, id: &SessionId, bytes: Vec<u8>) -> Result<u64> {
         self.settle()?;
         let conversation = self.state.conversation_mut(id)?;
         let start = conversation.length;
         let written = if conversation.lacks_end {
-            self.folder.write_at(&conversation.name, start - 1, &[b"\n", bytes].concat())
+            self.folder.write_at(&conversation.name, start - 1, &[b"\n", &bytes[..]].concat())
         } else {
-            self.folder.write_at(&conversation.name, start, bytes)
+            self.folder.write_at(&conversation.name, start, &bytes)
         };
         let file = written.map_err(|error| {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
@@ -136,21 +138,48 @@ impl<'a> Work<'a> {
         })?;
         conversation.lacks_end = false;
         conversation.length += bytes.len() as u64;
-        let before = self.touched.get(id).map_or(start, |(_, before)| *before);
-        self.touched.insert(id.clone(), (file, before));
+        self.note_written(id, file, start, bytes);
         Ok(start)
     }
 
-    /// Has a conversation's file synced with this batch, as what is in it may have been written by a process that ended
-    /// before it did so.
+    /// Has this batch bring to the disk what was just written at a place behind a file.
+    fn note_written(&mut self, id: &SessionId, file: File, start: u64, bytes: Vec<u8>) {
+        let (Ok(conversation), false) = (self.state.conversation(id), self.folder.is_relaxed())
+        else {
+            return;
+        };
+        let Conversation { name, incarnation, synced, length, .. } = conversation;
+        let is_small = length - synced <= MOST_BYTES;
+        if let Some(written) = self.written.get_mut(id) {
+            match &mut written.bytes {
+                Some(before) if is_small => before.extend_from_slice(&bytes),
+                all => *all = None,
+            }
+            return;
+        }
+        let bytes = if !is_small {
+            None
+        } else if start == *synced {
+            Some(bytes)
+        } else {
+            // A process wrote the rest and ended before it was on disk.
+            self.folder.read_at(name, *synced, (length - synced) as usize).ok()
+        };
+        let (name, incarnation) = (name.clone(), *incarnation);
+        let written = Written { file, name, incarnation, before: start, from: *synced, bytes };
+        self.written.insert(id.clone(), written);
+    }
+
+    /// Has this batch bring a conversation to the disk, as what is in its file may have been written by a process that
+    /// ended before it did so.
     fn ensure_synced(&mut self, id: &SessionId) -> Result<()> {
         self.settle()?;
         let conversation = self.state.conversation(id)?;
-        if conversation.synced < conversation.length && !self.touched.contains_key(id) {
+        if conversation.synced < conversation.length && !self.written.contains_key(id) {
             let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
                 unavailable("a conversation cannot be synced", error).with_session(id)
             })?;
-            self.touched.insert(id.clone(), (file, conversation.length));
+            self.note_written(id, file, conversation.length, Vec::new());
         }
         Ok(())
     }
@@ -163,17 +192,18 @@ impl<'a> Work<'a> {
     ) -> Result<Session> {
         self.settle()?;
         let name = file_name(&session.id);
-        let (bytes, entries) = whole_file(&session, messages, session.updated_at)?;
+        let file = WholeFile::new(&session, messages, session.updated_at)?;
         let id = session.id.clone();
         self.state.remove(self.folder, &id);
-        if let Err(error) = self.folder.publish(&name, &bytes) {
+        if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
             self.read_in_what_is_there(&id, name);
             return Err(unavailable("a conversation cannot be written", error).with_session(&id));
         }
         // What was appended before in this batch is in the new file, which is synced.
-        self.touched.remove(&id);
-        let conversation = Conversation::of_file(session, name, bytes.len() as u64, entries);
+        self.written.remove(&id);
+        self.disk.forget(&name);
+        let conversation = file.into_conversation(session, name);
         let session = conversation.session.clone();
         if let Err(error) = self.state.insert(self.folder, conversation) {
             self.state.drop_index();
@@ -182,13 +212,13 @@ impl<'a> Work<'a> {
         Ok(session)
     }
 
-    /// Syncs every file, where commits do not wait for the disk by themselves.
+    /// Has every file on disk in its own place.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.settle()?;
-        if !self.folder.is_relaxed() {
-            return Ok(());
-        }
         let error = |error| unavailable("writing to disk failed", error);
+        if !self.folder.is_relaxed() {
+            return self.disk.start_over(self.folder).map_err(error);
+        }
         for conversation in self.state.conversations_mut() {
             if conversation.synced < conversation.length {
                 self.folder.sync_now(&conversation.name).map_err(error)?;
@@ -217,7 +247,7 @@ impl<'a> Work<'a> {
         let mut bytes = Vec::new();
         let Conversation { length, synced, .. } = *self.state.conversation(id)?;
         Line::session(&session).standing(length, synced).write(&mut bytes);
-        self.write(id, &bytes)?;
+        self.write(id, bytes)?;
         self.state.conversation_mut(id)?.session = session.clone();
         Ok(session)
     }
@@ -275,8 +305,9 @@ impl<'a> Work<'a> {
             }
             return Err(error(failed));
         }
-        for id in ids {
-            self.touched.remove(id);
+        for (id, name) in ids.iter().zip(names) {
+            self.written.remove(id);
+            self.disk.forget(name);
         }
         Ok(())
     }
@@ -327,7 +358,7 @@ impl<'a> Work<'a> {
             if last { line } else { line.and_more() }.write(&mut bytes);
             places.push((arrival, start, bytes.len() - start - 1));
         }
-        let offset = self.write(id, &bytes)?;
+        let offset = self.write(id, bytes)?;
         let conversation = self.state.conversation_mut(id)?;
         conversation.session.touch(at);
         for ((message, digest), (arrival, start, length)) in added.iter().zip(&places) {
@@ -357,7 +388,8 @@ impl<'a> Work<'a> {
         Line::update(&message, at)
             .standing(conversation.length, conversation.synced)
             .write(&mut bytes);
-        let place = Place { at: self.write(id, &bytes)?, length: bytes.len() - 1 };
+        let length = bytes.len() - 1;
+        let place = Place { at: self.write(id, bytes)?, length };
         let conversation = self.state.conversation_mut(id)?;
         conversation.replace(&message, place);
         conversation.session.touch(at);

@@ -168,7 +168,8 @@ fn other_appends() -> Vec<Case> {
     let job = Job::new(Operation::Append, Backend::Folder).with_callers(64);
     cases.push(
         Case::new("folder: append, durable, 64 callers", job)
-            .against(With::Contestant(Contestant::Package), None),
+            .against(With::Contestant(Contestant::Package), None)
+            .faster_than(Contestant::Journal, 0.5),
     );
     for texts in [Texts::Synthetic, Texts::Conversations] {
         for (messages, name, times) in [
