@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use shs_store::model::ContentDigest;
-use shs_store::{Error, Map, Message, MessageId, Result, Seq, Session, Timestamp};
+use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
 use crate::folder::{Folder, unavailable};
@@ -107,7 +107,7 @@ impl Conversation {
         self.seqs.insert(message.id.clone(), message.seq);
         self.session.count_in(message);
         self.live += place.length as u64 + 1;
-        self.entries.push(Entry { head: head_of(message), arrival, digest, place });
+        self.entries.push(Entry { head: message.head(), arrival, digest, place });
     }
 
     /// Puts a message in the place of the one with its id.
@@ -116,7 +116,7 @@ impl Conversation {
             return false;
         };
         let entry = &mut self.entries[at];
-        let before = std::mem::replace(&mut entry.head, head_of(message));
+        let before = std::mem::replace(&mut entry.head, message.head());
         self.live = self.live + place.length as u64 - entry.place.length as u64;
         entry.place = place;
         self.session.count_out(&before);
@@ -155,15 +155,6 @@ impl Conversation {
         let entry = self.entry(id).ok_or_else(|| Error::message_not_found(&self.session.id, id))?;
         self.load(folder, entry)
     }
-}
-
-fn head_of(message: &Message) -> Message {
-    let mut head = message.clone();
-    head.content = String::new();
-    head.parts = Vec::new();
-    head.metadata = Map::new();
-    head.extra = Map::new();
-    head
 }
 
 /// A file that is being read.
@@ -379,7 +370,7 @@ impl WholeFile {
             let start = bytes.len();
             Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
             let place = Place { at: start as u64, length: bytes.len() - start - 1 };
-            entries.push(Entry { head: head_of(&message), arrival, digest, place });
+            entries.push(Entry { head: message.head(), arrival, digest, place });
         }
         Ok(Self { bytes, entries, incarnation })
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use shs_store::SessionId;
 use uuid::Uuid;
@@ -10,11 +11,12 @@ use uuid::Uuid;
 use crate::folder::Folder;
 use crate::journal::record::Record;
 use crate::journal::{JOURNAL, Journal, replay};
+use crate::sync::sync_all;
 
 /// What one batch wrote into one file.
 #[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     pub(crate) name: String,
     pub(crate) incarnation: Uuid,
     /// How long the file was before.
@@ -45,7 +47,7 @@ pub(crate) struct Failed {
 pub(crate) const MOST_BYTES: u64 = 256 * 1024;
 /// Bytes of records in the first journal. Each that was too short is followed by one that has [`GROWTH`] times as many.
 const FIRST: u64 = 256 * 1024;
-const GROWTH: u64 = 4;
+const GROWTH: u64 = 8;
 const MOST_RECORDS: u64 = 16 * 1024 * 1024;
 /// Most files that only the journal keeps on disk; each is held open, so that no error of its disk is missed.
 const MOST_FILES: usize = 256;
@@ -55,7 +57,7 @@ const MOST_FILES: usize = 256;
 pub(crate) struct Disk {
     journal: Option<Journal>,
     /// By name.
-    files: HashMap<String, File>,
+    files: HashMap<String, Arc<File>>,
     /// Whether a file's sync failed, after which it may have lost what only the journal has.
     is_file_in_doubt: bool,
     /// Whether a write to the journal failed: it has to go before anything is acknowledged.
@@ -127,8 +129,9 @@ impl Disk {
 
     /// Syncs files in their place.
     fn sync(&mut self, batch: HashMap<SessionId, Written>, committed: &mut Committed) {
-        for (id, Written { file, name, before, .. }) in batch {
-            match file.sync_data() {
+        let results = sync_all(&batch.values().map(|written| &*written.file).collect::<Vec<_>>());
+        for ((id, Written { name, before, .. }), result) in batch.into_iter().zip(results) {
+            match result {
                 Ok(()) => {
                     self.files.remove(&name);
                     committed.done.push(id);
@@ -174,9 +177,10 @@ impl Disk {
         if let Some(journal) = self.journal.as_ref().filter(|_| self.is_file_in_doubt) {
             replay(folder, journal.end()).map_err(io::Error::other)?;
         } else {
-            for file in self.files.values() {
-                file.sync_data().inspect_err(|_| self.is_file_in_doubt = true)?;
-            }
+            let results = sync_all(&self.files.values().map(|file| &**file).collect::<Vec<_>>());
+            let failed = results.into_iter().find_map(Result::err);
+            self.is_file_in_doubt = failed.is_some();
+            failed.map_or(Ok(()), Err)?;
         }
         self.files.clear();
         self.is_file_in_doubt = false;
@@ -212,6 +216,11 @@ impl Disk {
             self.is_journal_in_doubt = false;
         }
         Ok(())
+    }
+
+    /// A file that is open because the journal keeps some of it.
+    pub(crate) fn open_file(&self, name: &str) -> Option<Arc<File>> {
+        self.files.get(name).map(Arc::clone)
     }
 
     /// Forgets a file that is deleted, or replaced by one that is on disk.

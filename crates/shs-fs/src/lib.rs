@@ -18,7 +18,7 @@
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
-//!   reads all files and keeps an index of their words from then on.
+//!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
 //! One process at a time has a folder open: the file `shs-fs.format` is locked. For several processes there is
 //! `shs-sqlite`.
@@ -56,11 +56,12 @@ mod open;
 mod options;
 mod python;
 mod state;
+mod sync;
 mod work;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -264,7 +265,9 @@ impl Store for FsStore {
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
         let session = id.clone();
-        self.write("append", Some(id), move |work| work.append(&session, batch, options)).await
+        let digests = batch.iter().map(NewMessage::digest).collect();
+        self.write("append", Some(id), move |work| work.append(&session, batch, digests, options))
+            .await
     }
 
     async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
@@ -314,7 +317,7 @@ impl Store for FsStore {
         self.write("import", None, move |work| work.import(transcript, mode)).await
     }
 
-    /// The first search with a text reads all files.
+    /// The first search with a text reads all files, each other one what was written since the last.
     async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
         let query = query.clone();
         let go = async {
@@ -359,14 +362,14 @@ impl Store for FsStore {
 
 fn search(shared: &Shared, query: &SearchQuery) -> Result<Page<Hit>> {
     let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
-    if query.text.is_none() || state.has_index() {
-        return state.search(&shared.folder, query);
-    }
-    drop(state);
     // What is refused needs no index.
     query.parsed_text()?;
     query.begins_after()?;
+    if !state.is_behind(query) {
+        return state.search(&shared.folder, query);
+    }
+    drop(state);
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
-    state.build_index(&shared.folder)?;
-    state.search(&shared.folder, query)
+    state.update_index(&shared.folder)?;
+    RwLockWriteGuard::downgrade(state).search(&shared.folder, query)
 }

@@ -29,7 +29,7 @@ pub(crate) fn open(options: FsOptions) -> Result<Shared> {
             let detail = format!("{name} holds the session of {}; remove the copy", file_name(id));
             return Err(Error::corrupt(detail).with_session(id));
         }
-        state.insert(&folder, conversation)?;
+        state.insert(conversation);
     }
     tracing::info!(folder = %options.folder.display(), sessions = state.sessions().count(), "opened a folder");
     Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })

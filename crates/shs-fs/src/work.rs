@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use shs_store::document::{fork_session, plan_append};
 use shs_store::model::ContentDigest;
@@ -22,6 +23,9 @@ use crate::state::{State, Unreadable};
 
 /// The file that lists what a deletion of several conversations takes away, while it does.
 pub(crate) const INTENT: &str = ".deleting";
+
+/// About how long a message's line is beside its content.
+const LINE_BYTES: usize = 512;
 
 /// A batch of changes in progress.
 pub(crate) struct Work<'a> {
@@ -78,8 +82,7 @@ impl<'a> Work<'a> {
         self.state.drop_index();
         match Conversation::read_up_to(self.folder, &name, end) {
             Ok(read) => {
-                let inserted = self.state.insert(self.folder, read);
-                inserted.expect("without an index nothing is read");
+                self.state.insert(read);
             }
             Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
         }
@@ -97,7 +100,7 @@ impl<'a> Work<'a> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
             let read = Conversation::read_up_to(self.folder, &name, end)?;
             self.state.drop_index();
-            self.state.insert(self.folder, read)?;
+            self.state.insert(read);
         }
         Ok(())
     }
@@ -126,10 +129,15 @@ impl<'a> Work<'a> {
         self.settle()?;
         let conversation = self.state.conversation_mut(id)?;
         let start = conversation.length;
-        let written = if conversation.lacks_end {
-            self.folder.write_at(&conversation.name, start - 1, &[b"\n", &bytes[..]].concat())
+        let Conversation { name, lacks_end, .. } = &*conversation;
+        let open = match self.written.get(id) {
+            Some(written) => Some(Arc::clone(&written.file)),
+            None => self.disk.open_file(name),
+        };
+        let written = if *lacks_end {
+            self.folder.write_at(name, open, start - 1, &[b"\n", &bytes[..]].concat())
         } else {
-            self.folder.write_at(&conversation.name, start, &bytes)
+            self.folder.write_at(name, open, start, &bytes)
         };
         let file = written.map_err(|error| {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
@@ -143,7 +151,7 @@ impl<'a> Work<'a> {
     }
 
     /// Has this batch bring to the disk what was just written at a place behind a file.
-    fn note_written(&mut self, id: &SessionId, file: File, start: u64, bytes: Vec<u8>) {
+    fn note_written(&mut self, id: &SessionId, file: Arc<File>, start: u64, bytes: Vec<u8>) {
         let (Ok(conversation), false) = (self.state.conversation(id), self.folder.is_relaxed())
         else {
             return;
@@ -151,6 +159,7 @@ impl<'a> Work<'a> {
         let Conversation { name, incarnation, synced, length, .. } = conversation;
         let is_small = length - synced <= MOST_BYTES;
         if let Some(written) = self.written.get_mut(id) {
+            written.file = file;
             match &mut written.bytes {
                 Some(before) if is_small => before.extend_from_slice(&bytes),
                 all => *all = None,
@@ -179,7 +188,7 @@ impl<'a> Work<'a> {
             let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
                 unavailable("a conversation cannot be synced", error).with_session(id)
             })?;
-            self.note_written(id, file, conversation.length, Vec::new());
+            self.note_written(id, Arc::new(file), conversation.length, Vec::new());
         }
         Ok(())
     }
@@ -205,10 +214,7 @@ impl<'a> Work<'a> {
         self.disk.forget(&name);
         let conversation = file.into_conversation(session, name);
         let session = conversation.session.clone();
-        if let Err(error) = self.state.insert(self.folder, conversation) {
-            self.state.drop_index();
-            return Err(error);
-        }
+        self.state.insert(conversation);
         Ok(session)
     }
 
@@ -322,6 +328,7 @@ impl<'a> Work<'a> {
         &mut self,
         id: &SessionId,
         batch: Vec<NewMessage>,
+        digests: Vec<ContentDigest>,
         options: AppendOptions,
     ) -> Result<Appended> {
         self.recover(id)?;
@@ -333,10 +340,9 @@ impl<'a> Work<'a> {
         let at = conversation.session.updated_at.max(self.clock.now());
         let mut messages = Vec::with_capacity(batch.len());
         let mut added = Vec::new();
-        for (new, seq) in batch.into_iter().zip(plan) {
+        for ((new, digest), seq) in batch.into_iter().zip(digests).zip(plan) {
             match seq {
                 Some(seq) => {
-                    let digest = new.digest();
                     added.push((messages.len(), digest));
                     messages.push(new.into_message(seq));
                 }
@@ -347,7 +353,8 @@ impl<'a> Work<'a> {
             self.ensure_synced(id)?;
             return Ok(Appended::new(messages, 0));
         }
-        let mut bytes = Vec::new();
+        let text: usize = messages.iter().map(|message| LINE_BYTES + message.content.len()).sum();
+        let mut bytes = Vec::with_capacity(text);
         let mut places = Vec::with_capacity(added.len());
         for (number, (message, _)) in added.iter().enumerate() {
             let start = bytes.len();
@@ -366,7 +373,7 @@ impl<'a> Work<'a> {
             conversation.push(&messages[*message], *arrival, *digest, place);
         }
         for ((message, _), (arrival, ..)) in added.iter().zip(&places) {
-            self.state.index_insert(id, &messages[*message], *arrival);
+            self.state.note_arrival(id, messages[*message].seq, *arrival);
         }
         Ok(Appended::new(messages, added.len()))
     }
@@ -393,7 +400,9 @@ impl<'a> Work<'a> {
         let conversation = self.state.conversation_mut(id)?;
         conversation.replace(&message, place);
         conversation.session.touch(at);
-        self.state.index_replace(arrival, &before.content, &message.content);
+        if before.content != message.content {
+            self.state.note_change(arrival, &before.content);
+        }
         Ok(message)
     }
 
