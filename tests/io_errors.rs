@@ -41,6 +41,7 @@ fn seed() -> u64 {
 async fn fail_at(
     shim: &Path,
     scheme: &str,
+    child: &str,
     operations: &str,
     call: usize,
     way: Way,
@@ -52,7 +53,7 @@ async fn fail_at(
     let seed = seed().to_string();
     let mut command = Command::new(CHILD);
     command
-        .args(["faulty", &url, &seed, "3", operations, way.after])
+        .args([child, &url, &seed, "3", operations, way.after])
         .env("LD_PRELOAD", shim)
         .env("FAIL_FOLDER", folder.path())
         .env("FAIL_AT", call.to_string())
@@ -88,7 +89,7 @@ async fn fail_at(
     Ok(failed.ok())
 }
 
-async fn fail_everywhere(test: &str, scheme: &str, operations: &str, step: usize) {
+async fn fail_everywhere(test: &str, scheme: &str, child: &str, operations: &str, step: usize) {
     let shim = match compile("fail_io", Path::new(SCRATCH)) {
         Ok(shim) => shim,
         Err(why) => return skip(test, &why),
@@ -104,7 +105,7 @@ async fn fail_everywhere(test: &str, scheme: &str, operations: &str, step: usize
         // Neighbouring calls, such as a write and its sync, meet every way as the script goes on.
         let ways = if is_long { &WAYS[..] } else { &WAYS[(call / step) * 5 % 6..][..1] };
         for way in ways {
-            match fail_at(&shim, scheme, operations, call, *way).await {
+            match fail_at(&shim, scheme, child, operations, call, *way).await {
                 Ok(None) => break 'calls,
                 Ok(Some(_)) => runs += 1,
                 Err(fault) => {
@@ -121,10 +122,16 @@ async fn fail_everywhere(test: &str, scheme: &str, operations: &str, step: usize
 
 #[tokio::test]
 async fn a_disk_that_fails_loses_nothing_in_sqlite() {
-    fail_everywhere("a_disk_that_fails_loses_nothing_in_sqlite", "sqlite", "4", 3).await;
+    fail_everywhere("a_disk_that_fails_loses_nothing_in_sqlite", "sqlite", "faulty", "4", 3).await;
 }
 
 #[tokio::test]
 async fn a_disk_that_fails_loses_nothing_in_files() {
-    fail_everywhere("a_disk_that_fails_loses_nothing_in_files", "fs", "8", 1).await;
+    fail_everywhere("a_disk_that_fails_loses_nothing_in_files", "fs", "faulty", "8", 1).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_loses_nothing_in_files_whose_journal_is_often_full() {
+    let test = "a_disk_that_fails_loses_nothing_in_files_whose_journal_is_often_full";
+    fail_everywhere(test, "fs", "faulty-brief", "8", 1).await;
 }

@@ -189,8 +189,8 @@ async fn compare(
     Ok(difference)
 }
 
-async fn a_mix_loses_nothing(test: &str, scheme: &str) {
-    match cut_a_mix_everywhere(scheme, "mix", (cuts() / 5).max(1)).await {
+async fn a_mix_loses_nothing(test: &str, scheme: &str, command: &str) {
+    match cut_a_mix_everywhere(scheme, command, (cuts() / 5).max(1)).await {
         Ok(outcome) => {
             println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
             assert_eq!(outcome.first, None);
@@ -209,8 +209,8 @@ async fn a_mix_loses_something(test: &str, scheme: &str) {
     }
 }
 
-async fn loses_nothing(test: &str, scheme: &str) {
-    match cut_everywhere(scheme, "write").await {
+async fn loses_nothing(test: &str, scheme: &str, command: &str) {
+    match cut_everywhere(scheme, command).await {
         Ok(outcome) => {
             println!("{test}: {} images, {} of them lost something", outcome.images, outcome.lossy);
             assert_eq!(outcome.lossy, 0);
@@ -231,12 +231,18 @@ async fn loses_something(test: &str, scheme: &str) {
 
 #[tokio::test]
 async fn a_power_cut_loses_nothing_in_sqlite() {
-    loses_nothing("a_power_cut_loses_nothing_in_sqlite", "sqlite").await;
+    loses_nothing("a_power_cut_loses_nothing_in_sqlite", "sqlite", "write").await;
 }
 
 #[tokio::test]
 async fn a_power_cut_loses_nothing_in_files() {
-    loses_nothing("a_power_cut_loses_nothing_in_files", "fs").await;
+    loses_nothing("a_power_cut_loses_nothing_in_files", "fs", "write").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_loses_nothing_in_files_whose_journal_is_often_full() {
+    let test = "a_power_cut_loses_nothing_in_files_whose_journal_is_often_full";
+    loses_nothing(test, "fs", "write-brief").await;
 }
 
 #[tokio::test]
@@ -251,12 +257,20 @@ async fn a_power_cut_loses_something_in_relaxed_files() {
 
 #[tokio::test]
 async fn a_power_cut_in_any_operation_loses_nothing_in_sqlite() {
-    a_mix_loses_nothing("a_power_cut_in_any_operation_loses_nothing_in_sqlite", "sqlite").await;
+    let test = "a_power_cut_in_any_operation_loses_nothing_in_sqlite";
+    a_mix_loses_nothing(test, "sqlite", "mix").await;
 }
 
 #[tokio::test]
 async fn a_power_cut_in_any_operation_loses_nothing_in_files() {
-    a_mix_loses_nothing("a_power_cut_in_any_operation_loses_nothing_in_files", "fs").await;
+    let test = "a_power_cut_in_any_operation_loses_nothing_in_files";
+    a_mix_loses_nothing(test, "fs", "mix").await;
+}
+
+#[tokio::test]
+async fn a_power_cut_in_any_operation_loses_nothing_in_files_whose_journal_is_often_full() {
+    let test = "a_power_cut_in_any_operation_loses_nothing_in_files_whose_journal_is_often_full";
+    a_mix_loses_nothing(test, "fs", "mix-brief").await;
 }
 
 #[tokio::test]

@@ -161,12 +161,12 @@ async fn many_who_open_a_new_database_at_the_same_instant_share_it() {
 }
 
 /// Kills writers after more and more acknowledgements, on one store, so that each opening follows a kill.
-async fn killed(scheme: &str) {
+async fn killed(scheme: &str, command: &str) {
     let place = Place::new(scheme).await;
     let mut acknowledged = HashMap::new();
     for round in 0..kills() {
         let name = format!("first{round}");
-        let mut child = Process::start(CHILD, &["write", &place.url, "s", &name, "0"]);
+        let mut child = Process::start(CHILD, &[command, &place.url, "s", &name, "0"]);
         for _ in 0..=(round * 7) % 40 {
             note(&mut acknowledged, &child.line().await.expect("it writes until it is killed"));
         }
@@ -182,12 +182,17 @@ async fn killed(scheme: &str) {
 
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_in_sqlite() {
-    killed("sqlite").await;
+    killed("sqlite", "write").await;
 }
 
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_in_files() {
-    killed("fs").await;
+    killed("fs", "write").await;
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_in_files_whose_journal_is_often_full() {
+    killed("fs", "write-brief").await;
 }
 
 /// A store that killed children left behind can be opened, and holds what it must.
@@ -214,7 +219,7 @@ async fn kill_after(mut child: Process, mut left: usize) -> Vec<String> {
 
 /// Kills processes in the middle of all kinds of operations. Each next one repeats what was in flight, and goes on. Every
 /// ten kills a new store begins.
-async fn killed_in_a_mix(scheme: &str, processes: usize) {
+async fn killed_in_a_mix(scheme: &str, command: &str, processes: usize) {
     const TASKS: usize = 3;
     let mut rounds = kills().div_ceil(processes);
     let mut seed = seed();
@@ -228,7 +233,7 @@ async fn killed_in_a_mix(scheme: &str, processes: usize) {
             for first in (0..processes).map(|number| number * TASKS) {
                 let done = expectation.acknowledged(first..first + TASKS);
                 let (seed, first) = (seed.to_string(), first.to_string());
-                let arguments = ["mix", &place.url, &seed, &first, &done, "0"];
+                let arguments = [command, &place.url, &seed, &first, &done, "0"];
                 children.push(Process::start(CHILD, &arguments));
             }
             // All are listened to at once: who cannot print cannot go on, and may hold the lock.
@@ -245,17 +250,22 @@ async fn killed_in_a_mix(scheme: &str, processes: usize) {
 
 #[tokio::test]
 async fn a_process_killed_in_any_operation_loses_nothing_in_sqlite() {
-    killed_in_a_mix("sqlite", 1).await;
+    killed_in_a_mix("sqlite", "mix", 1).await;
 }
 
 #[tokio::test]
 async fn a_process_killed_in_any_operation_loses_nothing_in_files() {
-    killed_in_a_mix("fs", 1).await;
+    killed_in_a_mix("fs", "mix", 1).await;
+}
+
+#[tokio::test]
+async fn a_process_killed_in_any_operation_loses_nothing_in_files_whose_journal_is_often_full() {
+    killed_in_a_mix("fs", "mix-brief", 1).await;
 }
 
 #[tokio::test]
 async fn two_processes_killed_in_any_operation_lose_nothing_in_sqlite() {
-    killed_in_a_mix("sqlite", 2).await;
+    killed_in_a_mix("sqlite", "mix", 2).await;
 }
 
 /// Waits until a child that streams an answer has stored so many bytes of it; says how many it has.

@@ -2,8 +2,7 @@
 //!
 //! - `write URL SESSION NAME COUNT`: appends COUNT messages from eight tasks (endlessly if 0), and prints a line
 //!   `ID SEQ` for each as soon as it is acknowledged.
-//! - `write-relaxed …`: the same, with relaxed durability.
-//! - `mix URL SEED FIRST DONE,… COUNT` and `mix-relaxed …`: runs the scripts of `shs_tests::mix`, from the task
+//! - `mix URL SEED FIRST DONE,… COUNT`: runs the scripts of `shs_tests::mix`, from the task
 //!   FIRST on, one task for each DONE, which says how many operations it has behind it; the next may have
 //!   happened. Each runs COUNT more, or endlessly if 0.
 //! - `faulty URL SEED TASKS COUNT go-on|give-up`: runs COUNT operations of each of such scripts on a disk that fails (`fail_io.c`), and
@@ -15,6 +14,9 @@
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
+//!
+//! The first three work with relaxed durability as `write-relaxed …`, and with files whose journal is full after a few
+//! messages as `write-brief …`.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -23,8 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Durability, ErrorKind, Location, NewMessage, NewSession, SessionId, SessionTracker, Store,
-    StoreExt, open_store,
+    Durability, Error, ErrorKind, Location, NewMessage, NewSession, SessionId, SessionTracker,
+    Store, StoreExt, open_store,
 };
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
@@ -37,31 +39,31 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["write", url, session, name, count] => {
-            let store = open_store(&url.parse::<Location>()?).await?;
-            write(store, session, name, count.parse()?).await
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (command, rest) = arguments.split_first().ok_or(USAGE)?;
+    let (command, how) = command.split_once('-').unwrap_or((command, ""));
+    match (command, rest) {
+        ("write", [url, session, name, count]) => {
+            write(open(&url.parse()?, how).await?, session, name, count.parse()?).await
         }
-        ["write-relaxed", url, session, name, count] => {
-            write(open_relaxed(&url.parse()?).await?, session, name, count.parse()?).await
+        ("mix", [url, seed, first, done, count]) => {
+            mix(open(&url.parse()?, how).await?, seed, first, done, count).await
         }
-        ["mix", url, seed, first, done, count] => {
-            mix(open_store(&url.parse()?).await?, seed, first, done, count).await
+        ("faulty", [url, seed, tasks, count, after]) => {
+            faulty(&url.parse()?, how, seed, tasks, count, after).await
         }
-        ["mix-relaxed", url, seed, first, done, count] => {
-            mix(open_relaxed(&url.parse()?).await?, seed, first, done, count).await
-        }
-        ["faulty", url, seed, tasks, count, after] => faulty(url, seed, tasks, count, after).await,
-        ["history", url, folder, process, tasks, operations, seed] => {
+        ("history", [url, folder, process, tasks, operations, seed]) => {
             history(url, Path::new(folder), process.parse()?, tasks.parse()?, operations, seed)
                 .await
         }
-        ["answer", url, session] => answer(url, session).await,
-        ["export", url, format] => export(url, format.parse()?).await,
-        ["hold", path] => hold(path).await,
-        _ => Err("usage: shs-child write|mix|faulty|history|answer|export|hold …".into()),
+        ("answer", [url, session]) => answer(url, session).await,
+        ("export", [url, format]) => export(url, format.parse()?).await,
+        ("hold", [path]) => hold(path).await,
+        _ => Err(USAGE.into()),
     }
 }
+
+const USAGE: &str = "usage: shs-child write|mix|faulty|history|answer|export|hold …";
 
 /// One line at once, or the tests would take a piece of one for an acknowledgement.
 fn say(line: &str) {
@@ -70,15 +72,19 @@ fn say(line: &str) {
     told.expect("somebody listens");
 }
 
-async fn open_relaxed(location: &Location) -> Result<Arc<dyn Store>> {
-    Ok(match location {
-        Location::Sqlite(path) => {
+async fn open(location: &Location, how: &str) -> session_history_saver::Result<Arc<dyn Store>> {
+    Ok(match (how, location) {
+        ("", location) => open_store(location).await?,
+        ("relaxed", Location::Sqlite(path)) => {
             Arc::new(SqliteOptions::new(path).with_durability(Durability::Relaxed).open().await?)
         }
-        Location::Fs(folder) => {
+        ("relaxed", Location::Fs(folder)) => {
             Arc::new(FsOptions::new(folder).with_durability(Durability::Relaxed).open().await?)
         }
-        other => return Err(format!("{other} has no durability").into()),
+        ("brief", Location::Fs(folder)) => {
+            Arc::new(FsOptions::new(folder).with_journal_bytes(4_096).open().await?)
+        }
+        _ => return Err(Error::invalid(format!("{location} cannot be opened {how}"))),
     })
 }
 
@@ -216,12 +222,18 @@ impl Trouble {
     }
 }
 
-async fn faulty(url: &str, seed: &str, tasks: &str, count: &str, after: &str) -> Result<()> {
+async fn faulty(
+    location: &Location,
+    how: &str,
+    seed: &str,
+    tasks: &str,
+    count: &str,
+    after: &str,
+) -> Result<()> {
     let (seed, tasks): (u64, usize) = (seed.parse()?, tasks.parse()?);
     let count: usize = count.parse()?;
     let trouble = Arc::new(Trouble { gives_up: after == "give-up", ..Trouble::default() });
-    let location = url.parse::<Location>()?;
-    let store = trouble.answer(|| open_store(&location)).await?.0?;
+    let store = trouble.answer(|| open(location, how)).await?.0?;
     match trouble.answer(|| store.create_session(mix::shared_session())).await? {
         (Err(error), false) if error.kind() == ErrorKind::AlreadyExists => {}
         (created, _) => drop(created?),

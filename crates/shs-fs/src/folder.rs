@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
@@ -184,17 +185,34 @@ impl Folder {
         sync_folder(&self.path)
     }
 
-    /// Writes bytes at a place in a file, after cutting off what is there; not synced yet.
-    pub(crate) fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<File> {
-        let mut file = self.open_to_write(name)?;
-        match file.metadata()?.len() {
-            length if length < at => return Err(io::ErrorKind::UnexpectedEof.into()),
-            length if length > at => file.set_len(at)?,
-            _ => {}
+    /// Writes bytes at a place in a file, after cutting off what is there, and says whether there was something; not
+    /// synced yet. The file may be open already.
+    pub(crate) fn write_at(
+        &self,
+        name: &str,
+        open: Option<Arc<File>>,
+        at: u64,
+        bytes: &[u8],
+    ) -> io::Result<(Arc<File>, bool)> {
+        let known = open.and_then(|file| file.metadata().ok().map(|about| (file, about)));
+        let (file, about) = match known.filter(|(_, about)| has_name(about)) {
+            Some(known) => known,
+            None => {
+                let file = Arc::new(self.open_to_write(name)?);
+                let about = file.metadata()?;
+                (file, about)
+            }
+        };
+        let is_longer = about.len() > at;
+        if is_longer {
+            file.set_len(at)?;
+        } else if about.len() < at {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(bytes)?;
-        Ok(file)
+        let mut writer = &*file;
+        writer.seek(SeekFrom::Start(at))?;
+        writer.write_all(bytes)?;
+        Ok((file, is_longer))
     }
 
     /// Cuts a file to a length, for good, if it is longer.
@@ -286,6 +304,18 @@ fn lock(folder: &Path) -> Result<File> {
 /// itself, and cannot open folders.
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// Whether an open file is still in a folder: another program may have put another one in its place. Where that cannot be
+/// told it is opened again.
+#[cfg(unix)]
+fn has_name(about: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(about) > 0
+}
+
+#[cfg(not(unix))]
+fn has_name(_: &fs::Metadata) -> bool {
+    false
 }
 
 fn has_extension(name: &str, extension: &str) -> bool {

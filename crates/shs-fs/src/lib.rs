@@ -6,15 +6,19 @@
 //!
 //! # How it works
 //!
-//! - One thread writes. It takes changes from a bounded queue, writes many callers' lines, waits once
-//!   for the disk for each file that was written to, and answers then.
+//! - One thread writes. It takes changes from a bounded queue, writes many callers' lines into their files and into one
+//!   journal, waits once for the disk, for the journal, and answers then.
+//! - The journal, `.journal`, has its length from the beginning, 256 KiB, and 16 MiB at the most after it was full a few
+//!   times. When it is full, and at `flush`, the files themselves are synced. After a power cut the next opening writes
+//!   what it holds into the files; `close` removes it. Do not delete it while the folder is not closed: it may be the
+//!   only place of what was acknowledged.
 //! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
 //!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
 //!   byte.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
-//!   reads all files and keeps an index of their words from then on.
+//!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
 //! One process at a time has a folder open: the file `shs-fs.format` is locked. For several processes there is
 //! `shs-sqlite`.
@@ -43,18 +47,22 @@
 //! ```
 
 mod conversation;
+mod disk;
 mod folder;
+mod journal;
 mod line;
 mod name;
 mod open;
 mod options;
+mod outline;
 mod python;
 mod state;
+mod sync;
 mod work;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -67,6 +75,7 @@ use shs_store::{
 };
 use tokio::sync::mpsc;
 
+use crate::disk::Disk;
 pub use crate::options::FsOptions;
 use crate::state::State;
 use crate::work::Work;
@@ -114,14 +123,20 @@ impl FsStore {
     }
 
     async fn open_with(options: FsOptions) -> Result<Self> {
-        let queue = options.queue;
-        let shared = blocking(move || open::open(options)).await.map_err(|e| context(e, "open"))?;
-        let shared = Arc::new(shared);
+        let (queue, disk) = (options.queue, Disk::new(options.journal));
+        let open = move || {
+            let shared = open::open(options)?;
+            let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let has_pending = state.has_pending();
+            drop(state);
+            Ok((Arc::new(shared), has_pending))
+        };
+        let (shared, has_pending) = blocking(open).await.map_err(|e| context(e, "open"))?;
         let (sender, receiver) = mpsc::channel(queue);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("shs-fs".to_owned())
-            .spawn(move || writer::work(&for_writer, receiver))
+            .spawn(move || writer::work(&for_writer, disk, receiver))
             .map_err(|error| {
                 let error = Error::new(ErrorKind::Internal, "no thread could be started")
                     .with_source(error);
@@ -133,6 +148,9 @@ impl FsStore {
             writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
         };
         let store = Self { inner: Arc::new(inner) };
+        if !has_pending {
+            return Ok(store);
+        }
         // Nobody else has the folder open, so all leases are of the dead.
         let interrupted = store
             .interrupt_stale_streams(Timestamp::MAX)
@@ -257,7 +275,9 @@ impl Store for FsStore {
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
         let session = id.clone();
-        self.write("append", Some(id), move |work| work.append(&session, batch, options)).await
+        let digests = batch.iter().map(NewMessage::digest).collect();
+        self.write("append", Some(id), move |work| work.append(&session, batch, digests, options))
+            .await
     }
 
     async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
@@ -307,7 +327,7 @@ impl Store for FsStore {
         self.write("import", None, move |work| work.import(transcript, mode)).await
     }
 
-    /// The first search with a text reads all files.
+    /// The first search with a text reads all files, each other one what was written since the last.
     async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
         let query = query.clone();
         let go = async {
@@ -352,14 +372,14 @@ impl Store for FsStore {
 
 fn search(shared: &Shared, query: &SearchQuery) -> Result<Page<Hit>> {
     let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
-    if query.text.is_none() || state.has_index() {
-        return state.search(&shared.folder, query);
-    }
-    drop(state);
     // What is refused needs no index.
     query.parsed_text()?;
     query.begins_after()?;
+    if !state.is_behind(query) {
+        return state.search(&shared.folder, query);
+    }
+    drop(state);
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
-    state.build_index(&shared.folder)?;
-    state.search(&shared.folder, query)
+    state.update_index(&shared.folder)?;
+    RwLockWriteGuard::downgrade(state).search(&shared.folder, query)
 }

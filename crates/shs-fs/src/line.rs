@@ -12,13 +12,16 @@
 //! arrival in the store, `at` the session's `updated_at` after the change. A change of several lines has
 //! `"more":true` on all of them but the last, so that it is read whole or not at all. `since` says from which byte on
 //! the file was not known to be on disk when the line was written, where that is not the line's own place: what a power
-//! cut left out there was never acknowledged, also if the line itself came to the disk.
+//! cut left out there was never acknowledged, also if the line itself came to the disk. What counts as on disk is there in the
+//! file itself or in the [journal](crate::journal); by the `incarnation` in the first line the journal tells the file from another one that
+//! had its name.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use shs_store::model::ContentDigest;
 use shs_store::{Error, Message, Result, Session, Timestamp};
+use uuid::Uuid;
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +41,9 @@ pub(crate) struct Line<'a> {
     /// From which byte on the file was not known to be on disk; the line's own place if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<u64>,
+    /// Which file this is the first line of, among those that have or had its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) incarnation: Option<Uuid>,
 }
 
 /// What a line says.
@@ -58,14 +64,22 @@ const MARK_BYTES: usize = MARK.len() + 8 + 2;
 
 impl<'a> Line<'a> {
     pub(crate) fn session(session: &'a Session) -> Self {
-        let change = Change::Session(Cow::Borrowed(session));
-        Self { change, n: None, digest: None, at: session.updated_at, more: false, since: None }
+        Self::new(Change::Session(Cow::Borrowed(session)), session.updated_at)
+    }
+
+    fn new(change: Change<'a>, at: Timestamp) -> Self {
+        Self { change, n: None, digest: None, at, more: false, since: None, incarnation: None }
+    }
+
+    /// Makes it the first line of a file.
+    pub(crate) fn beginning(mut self, incarnation: Uuid) -> Self {
+        self.incarnation = Some(incarnation);
+        self
     }
 
     /// A message as it was appended.
     pub(crate) fn message(message: &'a Message, arrival: i64, at: Timestamp) -> Self {
-        let change = Change::Message(Cow::Borrowed(message));
-        Self { change, n: Some(arrival), digest: None, at, more: false, since: None }
+        Self { n: Some(arrival), ..Self::new(Change::Message(Cow::Borrowed(message)), at) }
     }
 
     /// A message that may have been changed since this was appended.
@@ -80,8 +94,7 @@ impl<'a> Line<'a> {
     }
 
     pub(crate) fn update(message: &'a Message, at: Timestamp) -> Self {
-        let change = Change::Update(Cow::Borrowed(message));
-        Self { change, n: None, digest: None, at, more: false, since: None }
+        Self::new(Change::Update(Cow::Borrowed(message)), at)
     }
 
     pub(crate) fn and_more(mut self) -> Self {
@@ -111,19 +124,33 @@ impl Line<'static> {
     /// # Errors
     /// `Corrupt` if it is not a line as it was written.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
-        let damaged = || Error::corrupt("a line is damaged");
-        let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
-        let (body, tail) = bytes.split_at(cut);
-        // The sum is computed over what may be a line only.
-        if !tail.starts_with(MARK.as_bytes())
-            || tail != format!("{MARK}{:08x}\"}}", crc32fast::hash(body)).as_bytes()
-        {
-            return Err(damaged());
-        }
-        serde_json::from_slice(bytes).map_err(|error| {
-            Error::corrupt("a line is not what this version writes").with_source(error)
-        })
+        checked(bytes)
     }
+}
+
+/// Reads what a line says, after its checksum has been compared.
+///
+/// # Errors
+/// `Corrupt` if it is not a line as it was written.
+pub(crate) fn checked<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T> {
+    let damaged = || Error::corrupt("a line is damaged");
+    let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
+    let (body, tail) = bytes.split_at(cut);
+    // The sum is computed over what may be a line only.
+    let sum = tail.strip_prefix(MARK.as_bytes()).and_then(|sum| sum.strip_suffix(b"\"}"));
+    let hex = sum.and_then(|sum| <&[u8; 8]>::try_from(sum).ok()).ok_or_else(damaged)?;
+    if *hex != hexadecimal(crc32fast::hash(body)) {
+        return Err(damaged());
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::corrupt("a line is not what this version writes").with_source(error)
+    })
+}
+
+/// Eight lower-case digits.
+fn hexadecimal(sum: u32) -> [u8; 8] {
+    let digit = |at: usize| b"0123456789abcdef"[(sum >> (28 - 4 * at)) as usize & 15];
+    std::array::from_fn(digit)
 }
 
 #[cfg(test)]
@@ -137,7 +164,7 @@ mod tests {
         let session = NewSession::new().with_user("alice").into_session(Timestamp::now()).unwrap();
         let message = NewMessage::user("Grüße\n\0").with_latency_ms(0.1).into_message(Seq::FIRST);
         let lines = [
-            Line::session(&session),
+            Line::session(&session).beginning(Uuid::now_v7()),
             Line::message(&message, 7, session.updated_at).and_more(),
             Line::update(&message, session.updated_at).standing(70, 7),
         ];

@@ -25,6 +25,7 @@ pub struct FsOptions {
     pub(crate) durability: Durability,
     pub(crate) queue: usize,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) journal: Option<u64>,
 }
 
 impl FsOptions {
@@ -35,6 +36,7 @@ impl FsOptions {
             durability: Durability::Full,
             queue: 1_024,
             clock: Arc::new(SystemClock),
+            journal: None,
         }
     }
 
@@ -57,6 +59,14 @@ impl FsOptions {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Gives the journal this length in bytes, for tests that fill it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_journal_bytes(mut self, bytes: u64) -> Self {
+        self.journal = Some(bytes);
         self
     }
 

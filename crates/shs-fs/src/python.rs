@@ -11,7 +11,7 @@ use serde_json::Value;
 use shs_store::{Error, Result, Session, SessionId, Transcript, python};
 use uuid::Uuid;
 
-use crate::conversation::{Conversation, whole_file};
+use crate::conversation::{Conversation, WholeFile};
 use crate::folder::{Folder, unavailable};
 use crate::name::file_name;
 
@@ -146,9 +146,9 @@ fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> 
         Ok((std::borrow::Cow::Borrowed(message), arrival, message.digest()))
     });
     let session = &transcript.session;
-    let (bytes, _) = whole_file(session, messages, session.updated_at)?;
+    let file = WholeFile::new(session, messages, session.updated_at)?;
     folder
-        .publish(&file_name(&session.id), &bytes)
+        .publish(&file_name(&session.id), &file.bytes)
         .map_err(|error| unavailable("a conversation cannot be written", error))
 }
 

@@ -1,11 +1,12 @@
 //! All conversations in memory, and what is asked of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use shs_store::text::InvertedIndex;
+use shs_store::text::FollowingIndex;
 use shs_store::{
     Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchQuery, Seq, Session,
-    SessionId, Stats, StatsQuery,
+    SessionId, Stats, StatsQuery, Status,
 };
 
 use crate::conversation::Conversation;
@@ -20,8 +21,8 @@ pub(crate) struct State {
     /// Whether the list of a deletion that failed is still in the folder.
     pub(crate) has_intent: bool,
     arrivals: BTreeMap<i64, (SessionId, Seq)>,
-    /// Made by the first search.
-    index: Option<InvertedIndex>,
+    /// Brought up to date by the next search.
+    index: FollowingIndex,
     pub(crate) last_arrival: i64,
 }
 
@@ -41,6 +42,31 @@ impl Unreadable {
 }
 
 impl State {
+    /// All conversations of a folder that was just opened.
+    pub(crate) fn new(conversations: Vec<Conversation>) -> Self {
+        let mut arrivals = Vec::new();
+        for Conversation { session, entries, .. } in &conversations {
+            let places = entries.iter().map(|e| (e.arrival, (session.id.clone(), e.head.seq)));
+            arrivals.extend(places);
+        }
+        // Each file has them in order, and a map is made at once of what is in order.
+        arrivals.sort_by_key(|(arrival, _)| *arrival);
+        let last_arrival = arrivals.last().map_or(0, |(arrival, _)| (*arrival).max(0));
+        let by_id = conversations.into_iter().map(|c| (c.session.id.clone(), c));
+        Self {
+            conversations: by_id.collect(),
+            arrivals: arrivals.into_iter().collect(),
+            last_arrival,
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is a message that is not complete.
+    pub(crate) fn has_pending(&self) -> bool {
+        let mut entries = self.conversations.values().flat_map(|c| &c.entries);
+        entries.any(|entry| entry.head.status == Status::Pending)
+    }
+
     pub(crate) fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
         self.conversations.get(id).ok_or_else(|| self.missing(id))
     }
@@ -84,19 +110,16 @@ impl State {
         self.last_arrival
     }
 
-    /// Adds a conversation; its messages' content is read if the index is there to take it.
-    pub(crate) fn insert(&mut self, folder: &Folder, conversation: Conversation) -> Result<()> {
+    /// Adds a conversation.
+    pub(crate) fn insert(&mut self, conversation: Conversation) {
         let id = conversation.session.id.clone();
         for entry in &conversation.entries {
             self.last_arrival = self.last_arrival.max(entry.arrival);
             self.arrivals.insert(entry.arrival, (id.clone(), entry.head.seq));
-            if let Some(index) = &mut self.index {
-                index.insert(entry.arrival, &conversation.load(folder, entry)?.content);
-            }
+            self.index.add(entry.arrival);
         }
         self.unreadable.remove(&id);
         self.conversations.insert(id, conversation);
-        Ok(())
     }
 
     /// Takes a conversation out, while its file is still as it was. The index is dropped, to be made anew, if a
@@ -106,11 +129,13 @@ impl State {
         let conversation = self.conversations.remove(id)?;
         for entry in &conversation.entries {
             self.arrivals.remove(&entry.arrival);
-            if let Some(index) = &mut self.index {
-                match conversation.load(folder, entry) {
-                    Ok(message) => index.remove(entry.arrival, &message.content),
-                    Err(_) => self.index = None,
-                }
+            if !self.index.holds(entry.arrival) {
+                self.index.remove(entry.arrival, "");
+                continue;
+            }
+            match conversation.load(folder, entry) {
+                Ok(message) => self.index.remove(entry.arrival, &message.content),
+                Err(_) => self.drop_index(),
             }
         }
         Some(conversation)
@@ -132,39 +157,36 @@ impl State {
 
     /// Drops the index, to be made anew by the next search.
     pub(crate) fn drop_index(&mut self) {
-        self.index = None;
+        self.index = FollowingIndex::new();
     }
 
-    pub(crate) fn index_insert(&mut self, id: &SessionId, message: &Message, arrival: i64) {
-        self.arrivals.insert(arrival, (id.clone(), message.seq));
-        if let Some(index) = &mut self.index {
-            index.insert(arrival, &message.content);
-        }
+    /// Notes a message that was added.
+    pub(crate) fn note_arrival(&mut self, id: &SessionId, seq: Seq, arrival: i64) {
+        self.arrivals.insert(arrival, (id.clone(), seq));
     }
 
-    pub(crate) fn index_replace(&mut self, arrival: i64, before: &str, after: &str) {
-        if let Some(index) = self.index.as_mut().filter(|_| before != after) {
-            index.remove(arrival, before);
-            index.insert(arrival, after);
-        }
+    /// Notes that a message's content was this, and is another one.
+    pub(crate) fn note_change(&mut self, arrival: i64, before: &str) {
+        self.index.change(arrival, before);
     }
 
-    pub(crate) fn has_index(&self) -> bool {
-        self.index.is_some()
+    /// Whether a search for this has to be preceded by [`update_index`](Self::update_index).
+    pub(crate) fn is_behind(&self, query: &SearchQuery) -> bool {
+        query.text.is_some() && !self.index.is_current(&self.arrivals)
     }
 
-    /// Makes the index, which reads every message once.
-    pub(crate) fn build_index(&mut self, folder: &Folder) -> Result<()> {
-        if self.index.is_none() {
-            let mut index = InvertedIndex::new();
-            for conversation in self.conversations.values() {
-                for entry in &conversation.entries {
-                    index.insert(entry.arrival, &conversation.load(folder, entry)?.content);
-                }
-            }
-            self.index = Some(index);
-        }
-        Ok(())
+    /// Reads what was written since the last search, or everything at the first.
+    pub(crate) fn update_index(&mut self, folder: &Folder) -> Result<()> {
+        let conversations = &self.conversations;
+        self.index.follow(&self.arrivals, |_, (id, seq)| {
+            let found =
+                conversations.get(id).and_then(|c| c.entry_at(*seq).map(|entry| (c, entry)));
+            let content = match found {
+                Some((conversation, entry)) => conversation.load(folder, entry)?.content,
+                None => String::new(),
+            };
+            Ok(Cow::Owned(content))
+        })
     }
 
     pub(crate) fn messages(
@@ -182,12 +204,11 @@ impl State {
         )
     }
 
-    /// A page of hits; the index has to be there if the query has a text.
+    /// A page of hits; the index may not be [behind](Self::is_behind).
     pub(crate) fn search(&self, folder: &Folder, query: &SearchQuery) -> Result<Page<Hit>> {
         self.all_readable()?;
         let text = query.parsed_text()?;
-        let empty = InvertedIndex::new();
-        let index = self.index.as_ref().unwrap_or(&empty);
+        let index = self.index.index();
         let numbers = query.candidates(text.as_ref(), index, &self.arrivals)?;
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use shs_store::document::{fork_session, plan_append};
 use shs_store::model::ContentDigest;
@@ -13,7 +14,8 @@ use shs_store::{
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
 };
 
-use crate::conversation::{Conversation, Place, whole_file};
+use crate::conversation::{Conversation, Original, Place, WholeFile};
+use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
 use crate::line::Line;
 use crate::name::file_name;
@@ -22,42 +24,46 @@ use crate::state::{State, Unreadable};
 /// The file that lists what a deletion of several conversations takes away, while it does.
 pub(crate) const INTENT: &str = ".deleting";
 
+/// About how long a message's line is beside its content.
+const LINE_BYTES: usize = 512;
+
 /// A batch of changes in progress.
 pub(crate) struct Work<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) state: &'a mut State,
     pub(crate) clock: &'a dyn Clock,
-    /// Files that were appended to and are not synced yet, with their length before.
-    touched: HashMap<SessionId, (File, u64)>,
+    disk: &'a mut Disk,
+    /// What was written behind files and is not on disk yet.
+    written: HashMap<SessionId, Written>,
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(folder: &'a Folder, state: &'a mut State, clock: &'a dyn Clock) -> Self {
-        Self { folder, state, clock, touched: HashMap::new() }
+    pub(crate) fn new(
+        folder: &'a Folder,
+        state: &'a mut State,
+        clock: &'a dyn Clock,
+        disk: &'a mut Disk,
+    ) -> Self {
+        Self { folder, state, clock, disk, written: HashMap::new() }
     }
 
-    /// Syncs what was appended. Returns the sessions for which that failed; their changes are taken back.
+    /// Brings to the disk what was written. Returns the sessions for which that failed; their changes are taken back.
     pub(crate) fn sync(&mut self) -> Vec<(SessionId, Error)> {
-        let mut failed = Vec::new();
-        for (id, (file, length)) in std::mem::take(&mut self.touched) {
-            match self.folder.sync(&file) {
-                Ok(()) => self.note_synced(&id),
-                Err(error) => {
-                    drop(file);
-                    self.take_back(&id, length);
-                    failed.push((id, unavailable("writing a conversation to disk failed", error)));
-                }
+        let written = std::mem::take(&mut self.written);
+        let Committed { done, failed } = self.disk.commit(self.folder, written);
+        for id in done {
+            if let Ok(conversation) = self.state.conversation_mut(&id) {
+                conversation.synced = conversation.length;
+                conversation.is_cut = false;
             }
         }
-        failed
-    }
-
-    fn note_synced(&mut self, id: &SessionId) {
-        if !self.folder.is_relaxed()
-            && let Ok(conversation) = self.state.conversation_mut(id)
-        {
-            conversation.synced = conversation.length;
+        let mut errors = Vec::with_capacity(failed.len());
+        for failed in failed {
+            self.take_back(&failed.id, failed.before);
+            let error = unavailable("writing a conversation to disk failed", failed.error);
+            errors.push((failed.id, error));
         }
+        errors
     }
 
     /// Makes file and memory what they were before.
@@ -76,9 +82,9 @@ impl<'a> Work<'a> {
     fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
         self.state.drop_index();
         match Conversation::read_up_to(self.folder, &name, end) {
-            Ok(read) => {
-                let inserted = self.state.insert(self.folder, read);
-                inserted.expect("without an index nothing is read");
+            Ok(mut read) => {
+                read.is_cut = true;
+                self.state.insert(read);
             }
             Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
         }
@@ -94,21 +100,23 @@ impl<'a> Work<'a> {
     /// Reads a conversation again that could not be read when a write to it had failed.
     fn recover(&mut self, id: &SessionId) -> Result<()> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
-            let read = Conversation::read_up_to(self.folder, &name, end)?;
+            let mut read = Conversation::read_up_to(self.folder, &name, end)?;
+            read.is_cut = true;
             self.state.drop_index();
-            self.state.insert(self.folder, read)?;
+            self.state.insert(read);
         }
         Ok(())
     }
 
-    /// Brings to its end what failed before and would undo later writes: the list of a deletion, by which the next
-    /// opening would go on; names that are not on disk.
+    /// Brings to its end what failed before and would undo later writes: the list of a deletion, or a journal, by which
+    /// the next opening would go on; names that are not on disk.
     fn settle(&mut self) -> Result<()> {
-        let settle = || {
+        let mut settle = || {
             if self.state.has_intent {
                 self.folder.remove(INTENT)?;
             }
-            self.folder.sync_names()
+            self.folder.sync_names()?;
+            self.disk.settle(self.folder)
         };
         settle().map_err(|error| unavailable("the folder cannot be written", error))?;
         self.state.has_intent = false;
@@ -120,37 +128,72 @@ impl<'a> Work<'a> {
     }
 
     /// Writes lines behind a conversation's file; returns where they begin.
-    fn write(&mut self, id: &SessionId, bytes: &[u8]) -> Result<u64> {
+    fn write(&mut self, id: &SessionId, bytes: Vec<u8>) -> Result<u64> {
         self.settle()?;
         let conversation = self.state.conversation_mut(id)?;
         let start = conversation.length;
-        let written = if conversation.lacks_end {
-            self.folder.write_at(&conversation.name, start - 1, &[b"\n", bytes].concat())
-        } else {
-            self.folder.write_at(&conversation.name, start, bytes)
+        let Conversation { name, lacks_end, .. } = &*conversation;
+        let open = match self.written.get(id) {
+            Some(written) => Some(Arc::clone(&written.file)),
+            None => self.disk.open_file(name),
         };
-        let file = written.map_err(|error| {
+        let written = if *lacks_end {
+            self.folder.write_at(name, open, start - 1, &[b"\n", &bytes[..]].concat())
+        } else {
+            self.folder.write_at(name, open, start, &bytes)
+        };
+        let (file, is_cut) = written.map_err(|error| {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
             let _ = self.folder.cut(&conversation.name, start);
+            conversation.is_cut = true;
             unavailable("a conversation cannot be written", error).with_session(id)
         })?;
+        conversation.is_cut |= is_cut;
         conversation.lacks_end = false;
         conversation.length += bytes.len() as u64;
-        let before = self.touched.get(id).map_or(start, |(_, before)| *before);
-        self.touched.insert(id.clone(), (file, before));
+        self.note_written(id, file, start, bytes);
         Ok(start)
     }
 
-    /// Has a conversation's file synced with this batch, as what is in it may have been written by a process that ended
-    /// before it did so.
+    /// Has this batch bring to the disk what was just written at a place behind a file.
+    fn note_written(&mut self, id: &SessionId, file: Arc<File>, start: u64, bytes: Vec<u8>) {
+        let (Ok(conversation), false) = (self.state.conversation(id), self.folder.is_relaxed())
+        else {
+            return;
+        };
+        let Conversation { name, incarnation, synced, length, is_cut, .. } = conversation;
+        let is_small = length - synced <= MOST_BYTES && !is_cut;
+        if let Some(written) = self.written.get_mut(id) {
+            written.file = file;
+            match &mut written.bytes {
+                Some(before) if is_small => before.extend_from_slice(&bytes),
+                all => *all = None,
+            }
+            return;
+        }
+        let bytes = if !is_small {
+            None
+        } else if start == *synced {
+            Some(bytes)
+        } else {
+            // A process wrote the rest and ended before it was on disk.
+            self.folder.read_at(name, *synced, (length - synced) as usize).ok()
+        };
+        let (name, incarnation) = (name.clone(), *incarnation);
+        let written = Written { file, name, incarnation, before: start, from: *synced, bytes };
+        self.written.insert(id.clone(), written);
+    }
+
+    /// Has this batch bring a conversation to the disk, as what is in its file may have been written by a process that
+    /// ended before it did so.
     fn ensure_synced(&mut self, id: &SessionId) -> Result<()> {
         self.settle()?;
         let conversation = self.state.conversation(id)?;
-        if conversation.synced < conversation.length && !self.touched.contains_key(id) {
+        if conversation.synced < conversation.length && !self.written.contains_key(id) {
             let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
                 unavailable("a conversation cannot be synced", error).with_session(id)
             })?;
-            self.touched.insert(id.clone(), (file, conversation.length));
+            self.note_written(id, Arc::new(file), conversation.length, Vec::new());
         }
         Ok(())
     }
@@ -163,32 +206,30 @@ impl<'a> Work<'a> {
     ) -> Result<Session> {
         self.settle()?;
         let name = file_name(&session.id);
-        let (bytes, entries) = whole_file(&session, messages, session.updated_at)?;
+        let file = WholeFile::new(&session, messages, session.updated_at)?;
         let id = session.id.clone();
         self.state.remove(self.folder, &id);
-        if let Err(error) = self.folder.publish(&name, &bytes) {
+        if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
             self.read_in_what_is_there(&id, name);
             return Err(unavailable("a conversation cannot be written", error).with_session(&id));
         }
         // What was appended before in this batch is in the new file, which is synced.
-        self.touched.remove(&id);
-        let conversation = Conversation::of_file(session, name, bytes.len() as u64, entries);
+        self.written.remove(&id);
+        self.disk.forget(&name);
+        let conversation = file.into_conversation(session, name);
         let session = conversation.session.clone();
-        if let Err(error) = self.state.insert(self.folder, conversation) {
-            self.state.drop_index();
-            return Err(error);
-        }
+        self.state.insert(conversation);
         Ok(session)
     }
 
-    /// Syncs every file, where commits do not wait for the disk by themselves.
+    /// Has every file on disk in its own place.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.settle()?;
-        if !self.folder.is_relaxed() {
-            return Ok(());
-        }
         let error = |error| unavailable("writing to disk failed", error);
+        if !self.folder.is_relaxed() {
+            return self.disk.start_over(self.folder).map_err(error);
+        }
         for conversation in self.state.conversations_mut() {
             if conversation.synced < conversation.length {
                 self.folder.sync_now(&conversation.name).map_err(error)?;
@@ -217,7 +258,7 @@ impl<'a> Work<'a> {
         let mut bytes = Vec::new();
         let Conversation { length, synced, .. } = *self.state.conversation(id)?;
         Line::session(&session).standing(length, synced).write(&mut bytes);
-        self.write(id, &bytes)?;
+        self.write(id, bytes)?;
         self.state.conversation_mut(id)?.session = session.clone();
         Ok(session)
     }
@@ -275,8 +316,9 @@ impl<'a> Work<'a> {
             }
             return Err(error(failed));
         }
-        for id in ids {
-            self.touched.remove(id);
+        for (id, name) in ids.iter().zip(names) {
+            self.written.remove(id);
+            self.disk.forget(name);
         }
         Ok(())
     }
@@ -291,21 +333,26 @@ impl<'a> Work<'a> {
         &mut self,
         id: &SessionId,
         batch: Vec<NewMessage>,
+        digests: Vec<ContentDigest>,
         options: AppendOptions,
     ) -> Result<Appended> {
         self.recover(id)?;
         let conversation = self.state.conversation(id)?;
         let Conversation { length, synced, .. } = *conversation;
         let last_seq = conversation.session.last_seq;
-        let known = |message: &MessageId| conversation.entry(message).map(|entry| entry.digest);
-        let plan = plan_append(id, last_seq, &batch, options, known)?;
+        let mut known = HashMap::new();
+        for new in &batch {
+            if let Some(entry) = conversation.entry(&new.id) {
+                known.insert(&new.id, conversation.digest(self.folder, entry)?);
+            }
+        }
+        let plan = plan_append(id, last_seq, &batch, options, |id| known.get(id).copied())?;
         let at = conversation.session.updated_at.max(self.clock.now());
         let mut messages = Vec::with_capacity(batch.len());
         let mut added = Vec::new();
-        for (new, seq) in batch.into_iter().zip(plan) {
+        for ((new, digest), seq) in batch.into_iter().zip(digests).zip(plan) {
             match seq {
                 Some(seq) => {
-                    let digest = new.digest();
                     added.push((messages.len(), digest));
                     messages.push(new.into_message(seq));
                 }
@@ -316,7 +363,8 @@ impl<'a> Work<'a> {
             self.ensure_synced(id)?;
             return Ok(Appended::new(messages, 0));
         }
-        let mut bytes = Vec::new();
+        let text: usize = messages.iter().map(|message| LINE_BYTES + message.content.len()).sum();
+        let mut bytes = Vec::with_capacity(text);
         let mut places = Vec::with_capacity(added.len());
         for (number, (message, _)) in added.iter().enumerate() {
             let start = bytes.len();
@@ -327,15 +375,16 @@ impl<'a> Work<'a> {
             if last { line } else { line.and_more() }.write(&mut bytes);
             places.push((arrival, start, bytes.len() - start - 1));
         }
-        let offset = self.write(id, &bytes)?;
+        let offset = self.write(id, bytes)?;
         let conversation = self.state.conversation_mut(id)?;
         conversation.session.touch(at);
         for ((message, digest), (arrival, start, length)) in added.iter().zip(&places) {
             let place = Place { at: offset + *start as u64, length: *length };
-            conversation.push(&messages[*message], *arrival, *digest, place);
+            let head = messages[*message].head();
+            conversation.push(head, *arrival, Original::Known(*digest), place);
         }
         for ((message, _), (arrival, ..)) in added.iter().zip(&places) {
-            self.state.index_insert(id, &messages[*message], *arrival);
+            self.state.note_arrival(id, messages[*message].seq, *arrival);
         }
         Ok(Appended::new(messages, added.len()))
     }
@@ -357,11 +406,14 @@ impl<'a> Work<'a> {
         Line::update(&message, at)
             .standing(conversation.length, conversation.synced)
             .write(&mut bytes);
-        let place = Place { at: self.write(id, &bytes)?, length: bytes.len() - 1 };
+        let length = bytes.len() - 1;
+        let place = Place { at: self.write(id, bytes)?, length };
         let conversation = self.state.conversation_mut(id)?;
-        conversation.replace(&message, place);
+        conversation.replace(message.head(), place);
         conversation.session.touch(at);
-        self.state.index_replace(arrival, &before.content, &message.content);
+        if before.content != message.content {
+            self.state.note_change(arrival, &before.content);
+        }
         Ok(message)
     }
 
@@ -392,8 +444,8 @@ impl<'a> Work<'a> {
         let conversation = self.state.conversation(id)?;
         let mut kept = Vec::new();
         for entry in conversation.entries.iter().filter(|entry| stays(&entry.head)) {
-            let message = conversation.load(self.folder, entry)?;
-            kept.push((message, entry.arrival, entry.digest));
+            let (message, digest) = conversation.load_with_digest(self.folder, entry)?;
+            kept.push((message, entry.arrival, digest));
         }
         let kept =
             kept.into_iter().map(|(m, arrival, digest)| Ok((Cow::Owned(m), arrival, digest)));
@@ -423,7 +475,7 @@ impl<'a> Work<'a> {
         }
         let mut copies = Vec::new();
         for entry in source.entries.iter().take_while(|entry| entry.head.seq <= up_to) {
-            copies.push((source.load(self.folder, entry)?, entry.digest));
+            copies.push(source.load_with_digest(self.folder, entry)?);
         }
         let mut numbered = Vec::with_capacity(copies.len());
         for (message, digest) in copies {

@@ -1,4 +1,4 @@
-//! All writing: one thread takes changes from a bounded queue, writes many of them, syncs each file once, and
+//! All writing: one thread takes changes from a bounded queue, writes many of them, waits once for the disk, and
 //! acknowledges them then.
 
 use std::collections::HashMap;
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use shs_store::{Clock, Error, Result, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::disk::Disk;
 use crate::folder::Folder;
 use crate::state::State;
 use crate::work::Work;
@@ -55,21 +56,25 @@ impl Job {
 }
 
 /// Works until every sender of the queue is gone and the queue is empty.
-pub(crate) fn work(shared: &Shared, mut queue: mpsc::Receiver<Job>) {
+pub(crate) fn work(shared: &Shared, mut disk: Disk, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < MAX_CHANGES {
             let Ok(next) = queue.try_recv() else { break };
             batch.push(next);
         }
-        run(shared, batch);
+        run(shared, &mut disk, batch);
+    }
+    // Else the next opening does it.
+    if let Err(error) = disk.remove_journal(&shared.folder) {
+        tracing::warn!(%error, "the journal could not be removed");
     }
 }
 
 /// Readers wait meanwhile: what they see is on disk.
-fn run(shared: &Shared, batch: Vec<Job>) {
+fn run(shared: &Shared, disk: &mut Disk, batch: Vec<Job>) {
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
-    let mut work = Work::new(&shared.folder, &mut state, &*shared.clock);
+    let mut work = Work::new(&shared.folder, &mut state, &*shared.clock, disk);
     let answers: Vec<(Option<SessionId>, Answer)> =
         batch.into_iter().map(|job| (job.session, (job.run)(&mut work))).collect();
     let failed: HashMap<SessionId, Error> = work.sync().into_iter().collect();

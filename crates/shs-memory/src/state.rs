@@ -1,9 +1,10 @@
 //! What is kept: the conversations, the order of arrival, and the index.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use shs_store::document::Record;
-use shs_store::text::InvertedIndex;
+use shs_store::text::FollowingIndex;
 use shs_store::{
     AppendOptions, Appended, Deleted, Document, Error, Hit, ImportMode, Message, MessageId,
     MessagePatch, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session, SessionId,
@@ -15,7 +16,8 @@ use shs_store::{
 pub(crate) struct State {
     documents: HashMap<SessionId, Document>,
     arrivals: BTreeMap<i64, (SessionId, Seq)>,
-    index: InvertedIndex,
+    /// Brought up to date by the next search.
+    index: FollowingIndex,
     last_arrival: i64,
     pub(crate) closed: bool,
 }
@@ -43,7 +45,6 @@ impl State {
             return Err(Error::session_exists(&session.id));
         }
         for record in document.records() {
-            self.index.insert(record.arrival, &record.message.content);
             self.arrivals.insert(record.arrival, (session.id.clone(), record.message.seq));
         }
         self.documents.insert(session.id.clone(), document);
@@ -86,7 +87,6 @@ impl State {
         self.last_arrival = last_arrival;
         let records = document.records();
         for record in &records[records.len() - appended.inserted..] {
-            self.index.insert(record.arrival, &record.message.content);
             self.arrivals.insert(record.arrival, (id.clone(), record.message.seq));
         }
         Ok(appended)
@@ -105,8 +105,7 @@ impl State {
         if before.content != message.content
             && let Some(record) = document.record(message_id)
         {
-            self.index.remove(record.arrival, &before.content);
-            self.index.insert(record.arrival, &message.content);
+            self.index.change(record.arrival, &before.content);
         }
         Ok(message)
     }
@@ -146,9 +145,23 @@ impl State {
         self.insert(document)
     }
 
+    /// Whether a search for this has to be preceded by [`update_index`](Self::update_index).
+    pub(crate) fn is_behind(&self, query: &SearchQuery) -> bool {
+        query.text.is_some() && !self.index.is_current(&self.arrivals)
+    }
+
+    pub(crate) fn update_index(&mut self) -> Result<()> {
+        let documents = &self.documents;
+        self.index.follow(&self.arrivals, |_, (id, seq)| {
+            let record = documents.get(id).and_then(|document| document.record_at(*seq));
+            Ok(Cow::Borrowed(record.map_or("", |record| &record.message.content)))
+        })
+    }
+
     pub(crate) fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
         let text = query.parsed_text()?;
-        let numbers = query.candidates(text.as_ref(), &self.index, &self.arrivals)?;
+        let index = self.index.index();
+        let numbers = query.candidates(text.as_ref(), index, &self.arrivals)?;
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
             let document = self.document(id)?;
@@ -157,7 +170,7 @@ impl State {
                 .filter(|message| query.matches(document.session(), message))
                 .map(|message| (document.session().clone(), message.clone())))
         };
-        let rank = |number| text.as_ref().map_or(0.0, |text| self.index.rank(text, number));
+        let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
         query.page_of(text.as_ref(), numbers, load, rank)
     }
 

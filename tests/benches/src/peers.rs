@@ -26,6 +26,8 @@ pub(crate) enum Contestant {
     Naive,
     /// rusqlite, with the same schema and nothing around it.
     Limit,
+    /// One file with one sync for all who wait, and nothing around it.
+    Journal,
 }
 
 impl fmt::Display for Contestant {
@@ -36,6 +38,7 @@ impl fmt::Display for Contestant {
             Self::OpenaiAgents => "openai-agents",
             Self::Naive => "naive sqlx pool",
             Self::Limit => "rusqlite",
+            Self::Journal => "bare journal",
         })
     }
 }
@@ -86,7 +89,7 @@ impl Arena {
     pub(crate) fn run(&self, contestant: Contestant, case: &Case) -> Result<Figures> {
         let fresh;
         let folder = if case.in_library {
-            self.library(contestant)?
+            self.library(contestant, case.job.backend)?
         } else {
             fresh = tempfile::tempdir_in(&self.folder)?;
             fresh.path().to_owned()
@@ -102,8 +105,8 @@ impl Arena {
     }
 
     /// A contestant's store of many sessions, which is made when it is first asked for.
-    fn library(&self, contestant: Contestant) -> Result<PathBuf> {
-        let folder = self.folder.join(format!("library of {contestant}"));
+    fn library(&self, contestant: Contestant, backend: Backend) -> Result<PathBuf> {
+        let folder = self.folder.join(format!("library of {contestant} in {backend:?}"));
         if !folder.exists() {
             eprintln!("making the {}", folder.file_name().unwrap_or_default().display());
             fs::create_dir(&folder)?;
@@ -112,7 +115,7 @@ impl Arena {
                 texts: self.texts.path(Texts::Conversations).to_owned(),
                 already: self.scale.messages,
                 sessions: self.scale.sessions,
-                ..Job::new(Operation::FillLibrary, Backend::Sqlite)
+                ..Job::new(Operation::FillLibrary, backend)
             };
             self.execute(contestant, &job, Disk::Fixed(0))?;
         }
@@ -125,17 +128,21 @@ impl Arena {
         let told = match contestant {
             Contestant::Package => self.python.run("package.py", &job, &environment)?,
             Contestant::OpenaiAgents => self.python.run("openai_agents.py", &job, &environment)?,
-            Contestant::Ours | Contestant::Naive => {
-                let name = if contestant == Contestant::Ours { "ours" } else { "naive" };
-                let mut command = Command::new(std::env::current_exe()?);
-                child::output(command.args([crate::WORKER, name, &job]).envs(environment))?
-            }
+            Contestant::Ours => worker("ours", &job, environment)?,
+            Contestant::Naive => worker("naive", &job, environment)?,
+            Contestant::Journal => worker("journal", &job, environment)?,
             Contestant::Limit => {
                 child::output(Command::new(&self.limit).arg(&job).envs(environment))?
             }
         };
         Ok(serde_json::from_str(&told).map_err(|error| format!("{contestant}: {error}: {told}"))?)
     }
+}
+
+/// Runs a contestant that is part of this program.
+fn worker(name: &str, job: &str, environment: Vec<(String, String)>) -> Result<String> {
+    let mut command = Command::new(std::env::current_exe()?);
+    child::output(command.args([crate::WORKER, name, job]).envs(environment))
 }
 
 /// Builds the program that shows the limit, with its own lock file.

@@ -73,7 +73,7 @@ fn color(contestant: Contestant) -> &'static str {
         Contestant::Package => "#e0a030",
         Contestant::OpenaiAgents => "#6aa84f",
         Contestant::Naive => "#a64d79",
-        Contestant::Limit => "#999999",
+        Contestant::Limit | Contestant::Journal => "#999999",
     }
 }
 

@@ -23,10 +23,12 @@
 //! is looked for as a phrase.
 //!
 //! For backends: index [`tokens`] of each message's content with their positions, and answer a
-//! [`Query`] from its [clauses](Query::clauses), or use the [`InvertedIndex`].
+//! [`Query`] from its [clauses](Query::clauses), or use the [`InvertedIndex`], or one that
+//! [follows](FollowingIndex).
 
 mod analyze;
 mod fold;
+mod following;
 mod index;
 #[cfg(test)]
 mod properties;
@@ -34,6 +36,7 @@ mod query;
 mod snippet;
 
 pub use analyze::{MAX_TOKEN_BYTES, Token, analyze, tokens};
+pub use following::FollowingIndex;
 pub use index::InvertedIndex;
 pub use query::{Clause, Query};
 pub use snippet::Snippet;

@@ -1,6 +1,7 @@
-//! The contestants that are written in Rust with sqlx: ours, and the naive one. Each runs as a child of its own, so
-//! that a disk can be put under it.
+//! The contestants that are part of this program: ours, the naive one, and the bare journal. Each runs as a child of its
+//! own, so that a disk can be put under it.
 
+mod journal;
 mod naive;
 mod ours;
 mod reads;
@@ -23,6 +24,7 @@ pub(crate) fn run(contestant: &str, job: &str) -> Result<()> {
         match contestant.as_str() {
             "ours" => ours::run(&job, texts).await,
             "naive" => naive::run(&job, texts).await,
+            "journal" => journal::run(&job, &texts),
             other => Err(format!("there is no contestant {other}").into()),
         }
     });
