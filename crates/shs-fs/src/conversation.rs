@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use shs_store::model::ContentDigest;
+use shs_store::model::{ContentDigest, MessageHead};
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
+use crate::outline::{Outline, Outlined};
 
 /// Where a message's line stands in its file, without its line break.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +26,16 @@ pub(crate) struct Entry {
     /// The message without its content, parts, metadata and unknown keys.
     pub(crate) head: Message,
     pub(crate) arrival: i64,
-    /// What was appended under its id.
-    pub(crate) digest: ContentDigest,
+    pub(crate) original: Original,
     pub(crate) place: Place,
+}
+
+/// What was appended under a message's id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Original {
+    Known(ContentDigest),
+    /// The message that this line added.
+    AsAdded(Place),
 }
 
 /// A conversation.
@@ -50,6 +58,9 @@ pub(crate) struct Conversation {
     /// How much of its file is still needed.
     live: u64,
 }
+
+/// How much of a file is read at once, in bytes.
+const BUFFER: usize = 64 * 1024;
 
 /// Below this length, in bytes, a file is not written anew to make it shorter.
 const REWRITE_FROM: u64 = 64 * 1024;
@@ -81,7 +92,7 @@ impl Conversation {
         let file = File::open(folder.path_of(name))
             .map_err(|error| unavailable(&format!("{name} cannot be opened"), error))?;
         let reading = Reading { name, found: None, waiting: Vec::new(), at: 0, line: 0, since: 0 };
-        reading.run(BufReader::new(file.take(end)))
+        reading.run(BufReader::with_capacity(BUFFER, file.take(end)))
     }
 
     pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
@@ -96,31 +107,25 @@ impl Conversation {
         self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
     }
 
-    /// Adds a message whose number is the highest.
-    pub(crate) fn push(
-        &mut self,
-        message: &Message,
-        arrival: i64,
-        digest: ContentDigest,
-        place: Place,
-    ) {
-        self.seqs.insert(message.id.clone(), message.seq);
-        self.session.count_in(message);
+    /// Adds a message, by its head, whose number is the highest.
+    pub(crate) fn push(&mut self, head: Message, arrival: i64, original: Original, place: Place) {
+        self.seqs.insert(head.id.clone(), head.seq);
+        self.session.count_in(&head);
         self.live += place.length as u64 + 1;
-        self.entries.push(Entry { head: message.head(), arrival, digest, place });
+        self.entries.push(Entry { head, arrival, original, place });
     }
 
-    /// Puts a message in the place of the one with its id.
-    pub(crate) fn replace(&mut self, message: &Message, place: Place) -> bool {
-        let Some(at) = self.seqs.get(&message.id).and_then(|seq| self.index_of(*seq)) else {
+    /// Puts a message, by its head, in the place of the one with its id.
+    pub(crate) fn replace(&mut self, head: Message, place: Place) -> bool {
+        let Some(at) = self.seqs.get(&head.id).and_then(|seq| self.index_of(*seq)) else {
             return false;
         };
         let entry = &mut self.entries[at];
-        let before = std::mem::replace(&mut entry.head, message.head());
+        self.session.count_out(&entry.head);
+        self.session.count_in(&head);
         self.live = self.live + place.length as u64 - entry.place.length as u64;
         entry.place = place;
-        self.session.count_out(&before);
-        self.session.count_in(message);
+        entry.head = head;
         true
     }
 
@@ -131,7 +136,34 @@ impl Conversation {
 
     /// Reads a message from the file.
     pub(crate) fn load(&self, folder: &Folder, entry: &Entry) -> Result<Message> {
-        let Place { at, length } = entry.place;
+        self.load_from(folder, entry, entry.place)
+    }
+
+    /// What was appended under a message's id.
+    pub(crate) fn digest(&self, folder: &Folder, entry: &Entry) -> Result<ContentDigest> {
+        match entry.original {
+            Original::Known(digest) => Ok(digest),
+            Original::AsAdded(place) => Ok(self.load_from(folder, entry, place)?.digest()),
+        }
+    }
+
+    /// Reads a message from the file, and what was appended under its id.
+    pub(crate) fn load_with_digest(
+        &self,
+        folder: &Folder,
+        entry: &Entry,
+    ) -> Result<(Message, ContentDigest)> {
+        let message = self.load(folder, entry)?;
+        let digest = match entry.original {
+            Original::AsAdded(place) if place.at == entry.place.at => message.digest(),
+            _ => self.digest(folder, entry)?,
+        };
+        Ok((message, digest))
+    }
+
+    /// Reads a message, or an earlier state of it, from a place in the file.
+    fn load_from(&self, folder: &Folder, entry: &Entry, place: Place) -> Result<Message> {
+        let Place { at, length } = place;
         let error =
             |error: Error| error.with_session(&self.session.id).with_message(&entry.head.id);
         let bytes = folder
@@ -162,12 +194,21 @@ struct Reading<'a> {
     name: &'a str,
     found: Option<Conversation>,
     /// The lines of a change that has not ended.
-    waiting: Vec<(Line<'static>, Place)>,
+    waiting: Vec<Waiting>,
     /// Where the next line begins.
     at: u64,
     line: usize,
     /// Up to where the file was on disk when the last line was written.
     since: u64,
+}
+
+/// A line of a change that has not ended.
+struct Waiting {
+    said: Outlined,
+    n: Option<i64>,
+    digest: Option<ContentDigest>,
+    incarnation: Option<Uuid>,
+    place: Place,
 }
 
 /// What disks write at once, in bytes; some write more, but a multiple of it.
@@ -186,21 +227,22 @@ impl Reading<'_> {
             }
             self.line += 1;
             let place = Place { at: self.at, length: bytes.len() };
-            let line = match Line::read(&bytes) {
+            let mut line = match Outline::read(&bytes) {
                 Ok(line) => line,
                 Err(_) if self.is_torn(&bytes, ended, &mut file)? => break,
                 Err(error) => return Err(self.damaged(error)),
             };
-            let since = line.since.unwrap_or(self.at);
+            let said = line.take().map_err(|error| self.damaged(error))?;
+            let Outline { n, digest, at, more, since, incarnation, .. } = line;
+            let since = since.unwrap_or(self.at);
             if !(self.since..=self.at).contains(&since) {
                 return Err(self.damaged(Error::corrupt("the line is not at its place")));
             }
             self.since = since;
             self.at += bytes.len() as u64 + 1;
-            let more = line.more;
-            self.waiting.push((line, place));
+            self.waiting.push(Waiting { said, n, digest, incarnation, place });
             if !more {
-                self.take_change(!ended)?;
+                self.take_change(&at, !ended)?;
             }
         }
         match self.found.take() {
@@ -242,45 +284,44 @@ impl Reading<'_> {
         }
     }
 
-    fn take_change(&mut self, lacks_end: bool) -> Result<()> {
-        for (line, place) in std::mem::take(&mut self.waiting) {
-            let Line { change, n, digest, at, incarnation, .. } = line;
-            match (change, &mut self.found) {
-                (Change::Session(session), None) => {
-                    let mut session = session.into_owned();
+    fn take_change(&mut self, at: &str, lacks_end: bool) -> Result<()> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for Waiting { said, n, digest, incarnation, place } in waiting.drain(..) {
+            match (said, &mut self.found) {
+                (Outlined::Session(mut session), None) => {
                     (session.message_count, session.total_tokens) = (0, 0);
                     let incarnation = incarnation.unwrap_or_default();
                     let name = self.name.to_owned();
                     self.found = Some(Conversation::new(session, name, incarnation));
                 }
-                (Change::Session(session), Some(found)) if session.id == found.session.id => {
-                    let before = std::mem::replace(&mut found.session, session.into_owned());
+                (Outlined::Session(session), Some(found)) if session.id == found.session.id => {
+                    let before = std::mem::replace(&mut found.session, session);
                     found.session.message_count = before.message_count;
                     found.session.total_tokens = before.total_tokens;
                     found.session.last_seq = before.last_seq.max(found.session.last_seq);
                 }
-                (Change::Message(message), Some(found))
-                    if found.entries.last().is_none_or(|last| last.head.seq < message.seq)
-                        && !found.seqs.contains_key(&message.id) =>
+                (Outlined::Message(MessageHead(head)), Some(found))
+                    if found.entries.last().is_none_or(|last| last.head.seq < head.seq)
+                        && !found.seqs.contains_key(&head.id) =>
                 {
-                    let digest = digest.unwrap_or_else(|| message.digest());
-                    let n = n.ok_or_else(|| self.odd("a message without a place"))?;
-                    if let Some(found) = &mut self.found {
-                        found.push(&message, n, digest, place);
+                    let original = digest.map_or(Original::AsAdded(place), Original::Known);
+                    let n =
+                        n.ok_or_else(|| odd(self.name, self.line, "a message without a place"))?;
+                    found.push(head, n, original, place);
+                }
+                (Outlined::Update(MessageHead(head)), Some(found)) => {
+                    if !found.replace(head, place) {
+                        let what = "a change to a message that is not there";
+                        return Err(odd(self.name, self.line, what));
                     }
                 }
-                (Change::Update(message), Some(found)) => {
-                    if !found.replace(&message, place) {
-                        return Err(self.odd("a change to a message that is not there"));
-                    }
-                }
-                _ => return Err(self.odd("a line out of order")),
-            }
-            if let Some(found) = &mut self.found {
-                found.session.updated_at = at;
+                _ => return Err(odd(self.name, self.line, "a line out of order")),
             }
         }
+        self.waiting = waiting;
+        let at = at.parse().map_err(|error| self.damaged(error))?;
         if let Some(found) = &mut self.found {
+            found.session.updated_at = at;
             found.length = self.at;
             found.synced = self.since;
             found.lacks_end = lacks_end;
@@ -289,10 +330,6 @@ impl Reading<'_> {
             }
         }
         Ok(())
-    }
-
-    fn odd(&self, what: &str) -> Error {
-        Error::corrupt(format!("{} has {what} before line {}", self.name, self.line + 1))
     }
 
     fn damaged(&self, error: Error) -> Error {
@@ -306,6 +343,10 @@ impl Reading<'_> {
     fn unreadable(&self, error: io::Error) -> Error {
         unavailable(&format!("{} cannot be read", self.name), error)
     }
+}
+
+fn odd(name: &str, line: usize, what: &str) -> Error {
+    Error::corrupt(format!("{name} has {what} before line {}", line + 1))
 }
 
 /// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: from the
@@ -370,7 +411,8 @@ impl WholeFile {
             let start = bytes.len();
             Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
             let place = Place { at: start as u64, length: bytes.len() - start - 1 };
-            entries.push(Entry { head: message.head(), arrival, digest, place });
+            let original = Original::Known(digest);
+            entries.push(Entry { head: message.head(), arrival, original, place });
         }
         Ok(Self { bytes, entries, incarnation })
     }

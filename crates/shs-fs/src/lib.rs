@@ -54,6 +54,7 @@ mod line;
 mod name;
 mod open;
 mod options;
+mod outline;
 mod python;
 mod state;
 mod sync;
@@ -123,8 +124,14 @@ impl FsStore {
 
     async fn open_with(options: FsOptions) -> Result<Self> {
         let (queue, disk) = (options.queue, Disk::new(options.journal));
-        let shared = blocking(move || open::open(options)).await.map_err(|e| context(e, "open"))?;
-        let shared = Arc::new(shared);
+        let open = move || {
+            let shared = open::open(options)?;
+            let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
+            let has_pending = state.has_pending();
+            drop(state);
+            Ok((Arc::new(shared), has_pending))
+        };
+        let (shared, has_pending) = blocking(open).await.map_err(|e| context(e, "open"))?;
         let (sender, receiver) = mpsc::channel(queue);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -141,6 +148,9 @@ impl FsStore {
             writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
         };
         let store = Self { inner: Arc::new(inner) };
+        if !has_pending {
+            return Ok(store);
+        }
         // Nobody else has the folder open, so all leases are of the dead.
         let interrupted = store
             .interrupt_stale_streams(Timestamp::MAX)

@@ -124,19 +124,33 @@ impl Line<'static> {
     /// # Errors
     /// `Corrupt` if it is not a line as it was written.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
-        let damaged = || Error::corrupt("a line is damaged");
-        let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
-        let (body, tail) = bytes.split_at(cut);
-        // The sum is computed over what may be a line only.
-        if !tail.starts_with(MARK.as_bytes())
-            || tail != format!("{MARK}{:08x}\"}}", crc32fast::hash(body)).as_bytes()
-        {
-            return Err(damaged());
-        }
-        serde_json::from_slice(bytes).map_err(|error| {
-            Error::corrupt("a line is not what this version writes").with_source(error)
-        })
+        checked(bytes)
     }
+}
+
+/// Reads what a line says, after its checksum has been compared.
+///
+/// # Errors
+/// `Corrupt` if it is not a line as it was written.
+pub(crate) fn checked<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T> {
+    let damaged = || Error::corrupt("a line is damaged");
+    let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
+    let (body, tail) = bytes.split_at(cut);
+    // The sum is computed over what may be a line only.
+    let sum = tail.strip_prefix(MARK.as_bytes()).and_then(|sum| sum.strip_suffix(b"\"}"));
+    let hex = sum.and_then(|sum| <&[u8; 8]>::try_from(sum).ok()).ok_or_else(damaged)?;
+    if *hex != hexadecimal(crc32fast::hash(body)) {
+        return Err(damaged());
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::corrupt("a line is not what this version writes").with_source(error)
+    })
+}
+
+/// Eight lower-case digits.
+fn hexadecimal(sum: u32) -> [u8; 8] {
+    let digit = |at: usize| b"0123456789abcdef"[(sum >> (28 - 4 * at)) as usize & 15];
+    std::array::from_fn(digit)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use shs_store::text::FollowingIndex;
 use shs_store::{
     Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchQuery, Seq, Session,
-    SessionId, Stats, StatsQuery,
+    SessionId, Stats, StatsQuery, Status,
 };
 
 use crate::conversation::Conversation;
@@ -42,6 +42,31 @@ impl Unreadable {
 }
 
 impl State {
+    /// All conversations of a folder that was just opened.
+    pub(crate) fn new(conversations: Vec<Conversation>) -> Self {
+        let mut arrivals = Vec::new();
+        for Conversation { session, entries, .. } in &conversations {
+            let places = entries.iter().map(|e| (e.arrival, (session.id.clone(), e.head.seq)));
+            arrivals.extend(places);
+        }
+        // Each file has them in order, and a map is made at once of what is in order.
+        arrivals.sort_by_key(|(arrival, _)| *arrival);
+        let last_arrival = arrivals.last().map_or(0, |(arrival, _)| (*arrival).max(0));
+        let by_id = conversations.into_iter().map(|c| (c.session.id.clone(), c));
+        Self {
+            conversations: by_id.collect(),
+            arrivals: arrivals.into_iter().collect(),
+            last_arrival,
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is a message that is not complete.
+    pub(crate) fn has_pending(&self) -> bool {
+        let mut entries = self.conversations.values().flat_map(|c| &c.entries);
+        entries.any(|entry| entry.head.status == Status::Pending)
+    }
+
     pub(crate) fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
         self.conversations.get(id).ok_or_else(|| self.missing(id))
     }

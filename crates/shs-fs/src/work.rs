@@ -14,7 +14,7 @@ use shs_store::{
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
 };
 
-use crate::conversation::{Conversation, Place, WholeFile};
+use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
 use crate::line::Line;
@@ -335,8 +335,13 @@ impl<'a> Work<'a> {
         let conversation = self.state.conversation(id)?;
         let Conversation { length, synced, .. } = *conversation;
         let last_seq = conversation.session.last_seq;
-        let known = |message: &MessageId| conversation.entry(message).map(|entry| entry.digest);
-        let plan = plan_append(id, last_seq, &batch, options, known)?;
+        let mut known = HashMap::new();
+        for new in &batch {
+            if let Some(entry) = conversation.entry(&new.id) {
+                known.insert(&new.id, conversation.digest(self.folder, entry)?);
+            }
+        }
+        let plan = plan_append(id, last_seq, &batch, options, |id| known.get(id).copied())?;
         let at = conversation.session.updated_at.max(self.clock.now());
         let mut messages = Vec::with_capacity(batch.len());
         let mut added = Vec::new();
@@ -370,7 +375,8 @@ impl<'a> Work<'a> {
         conversation.session.touch(at);
         for ((message, digest), (arrival, start, length)) in added.iter().zip(&places) {
             let place = Place { at: offset + *start as u64, length: *length };
-            conversation.push(&messages[*message], *arrival, *digest, place);
+            let head = messages[*message].head();
+            conversation.push(head, *arrival, Original::Known(*digest), place);
         }
         for ((message, _), (arrival, ..)) in added.iter().zip(&places) {
             self.state.note_arrival(id, messages[*message].seq, *arrival);
@@ -398,7 +404,7 @@ impl<'a> Work<'a> {
         let length = bytes.len() - 1;
         let place = Place { at: self.write(id, bytes)?, length };
         let conversation = self.state.conversation_mut(id)?;
-        conversation.replace(&message, place);
+        conversation.replace(message.head(), place);
         conversation.session.touch(at);
         if before.content != message.content {
             self.state.note_change(arrival, &before.content);
@@ -433,8 +439,8 @@ impl<'a> Work<'a> {
         let conversation = self.state.conversation(id)?;
         let mut kept = Vec::new();
         for entry in conversation.entries.iter().filter(|entry| stays(&entry.head)) {
-            let message = conversation.load(self.folder, entry)?;
-            kept.push((message, entry.arrival, entry.digest));
+            let (message, digest) = conversation.load_with_digest(self.folder, entry)?;
+            kept.push((message, entry.arrival, digest));
         }
         let kept =
             kept.into_iter().map(|(m, arrival, digest)| Ok((Cow::Owned(m), arrival, digest)));
@@ -464,7 +470,7 @@ impl<'a> Work<'a> {
         }
         let mut copies = Vec::new();
         for entry in source.entries.iter().take_while(|entry| entry.head.seq <= up_to) {
-            copies.push((source.load(self.folder, entry)?, entry.digest));
+            copies.push(source.load_with_digest(self.folder, entry)?);
         }
         let mut numbered = Vec::with_capacity(copies.len());
         for (message, digest) in copies {

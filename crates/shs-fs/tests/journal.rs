@@ -206,7 +206,7 @@ async fn a_damaged_journal_is_an_error_or_what_was_written() {
     let last = written.windows(4).rposition(|mark| mark == [0xff, b'r', b'e', b'c']).unwrap();
     let mut refused = 0;
     for at in (0..40).chain(4_096..end) {
-        for flip in [1, 0x80, written[at]] {
+        for flip in [1 << (at % 8), written[at]] {
             let mut damaged = written.clone();
             damaged[at] ^= flip;
             if damaged == written {
@@ -233,7 +233,7 @@ async fn a_damaged_journal_is_an_error_or_what_was_written() {
             }
         }
     }
-    assert!(refused > 1_000, "{refused} were refused");
+    assert!(refused > 500, "{refused} were refused");
     // As the error says.
     std::fs::write(journal(&image), "").unwrap();
     std::fs::write(file(&image, "a"), whole).unwrap();

@@ -97,7 +97,7 @@ pub(crate) fn all(scale: &Scale) -> Vec<Case> {
     let mut cases = appends();
     cases.extend(other_appends());
     cases.extend(reads());
-    cases.extend(library());
+    cases.extend(library(scale));
     cases.extend(sizes(scale));
     cases
 }
@@ -205,7 +205,7 @@ fn reads() -> Vec<Case> {
     cases
 }
 
-fn library() -> Vec<Case> {
+fn library(scale: &Scale) -> Vec<Case> {
     use Contestant::Package;
     let list = Job::new(Operation::List, Backend::Sqlite);
     let stats = Job::new(Operation::Stats, Backend::Sqlite);
@@ -246,6 +246,14 @@ fn library() -> Vec<Case> {
         Case::new("open the store", open)
             .in_library()
             .against(With::Figure(crate::job::EACH), None),
+    );
+    // What it takes grows with the messages.
+    let is_full = scale.sessions * scale.messages >= 1_000_000;
+    let target = is_full.then_some(Target::AtMost(1.0));
+    cases.push(
+        Case::new("folder: open", Job::new(Operation::Open, Backend::Folder))
+            .in_library()
+            .against(With::Figure(crate::job::EACH), target),
     );
     cases
 }

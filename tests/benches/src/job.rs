@@ -25,7 +25,7 @@ pub(crate) enum Operation {
     Search,
     /// Totals over everything.
     Stats,
-    /// Opens a store and asks for its totals.
+    /// Opens a store and asks for a session.
     Open,
     /// Fills a store with sessions, for other operations to read.
     FillLibrary,

@@ -89,7 +89,7 @@ impl Arena {
     pub(crate) fn run(&self, contestant: Contestant, case: &Case) -> Result<Figures> {
         let fresh;
         let folder = if case.in_library {
-            self.library(contestant)?
+            self.library(contestant, case.job.backend)?
         } else {
             fresh = tempfile::tempdir_in(&self.folder)?;
             fresh.path().to_owned()
@@ -105,8 +105,8 @@ impl Arena {
     }
 
     /// A contestant's store of many sessions, which is made when it is first asked for.
-    fn library(&self, contestant: Contestant) -> Result<PathBuf> {
-        let folder = self.folder.join(format!("library of {contestant}"));
+    fn library(&self, contestant: Contestant, backend: Backend) -> Result<PathBuf> {
+        let folder = self.folder.join(format!("library of {contestant} in {backend:?}"));
         if !folder.exists() {
             eprintln!("making the {}", folder.file_name().unwrap_or_default().display());
             fs::create_dir(&folder)?;
@@ -115,7 +115,7 @@ impl Arena {
                 texts: self.texts.path(Texts::Conversations).to_owned(),
                 already: self.scale.messages,
                 sessions: self.scale.sessions,
-                ..Job::new(Operation::FillLibrary, Backend::Sqlite)
+                ..Job::new(Operation::FillLibrary, backend)
             };
             self.execute(contestant, &job, Disk::Fixed(0))?;
         }

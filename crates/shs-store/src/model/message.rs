@@ -65,25 +65,6 @@ impl Message {
         .validate()
     }
 
-    /// A copy without content, parts, metadata and unknown keys; for backends that keep those elsewhere.
-    #[must_use]
-    pub fn head(&self) -> Self {
-        Self {
-            id: self.id.clone(),
-            seq: self.seq,
-            role: self.role,
-            content: String::new(),
-            parts: Vec::new(),
-            timestamp: self.timestamp,
-            metadata: Map::new(),
-            status: self.status,
-            tokens: self.tokens,
-            model: self.model.clone(),
-            latency_ms: self.latency_ms,
-            extra: Map::new(),
-        }
-    }
-
     /// What makes two messages with one id the same message: see [`ContentDigest`].
     pub fn digest(&self) -> ContentDigest {
         ContentDigest::of(self.role, &self.content, &self.parts)

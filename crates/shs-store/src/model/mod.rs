@@ -1,5 +1,6 @@
 //! What is stored: sessions, messages, and the small types that they are made of.
 
+mod head;
 mod id;
 mod message;
 mod part;
@@ -9,6 +10,7 @@ mod session;
 mod timestamp;
 mod transcript;
 
+pub use head::MessageHead;
 pub use id::{MessageId, Seq, SessionId};
 pub use message::{ContentDigest, Message, NewMessage};
 pub use part::{Part, PartView};

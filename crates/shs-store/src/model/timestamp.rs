@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::{Iso8601, Rfc3339};
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime};
 
 use crate::{Error, Result};
 
@@ -93,6 +93,9 @@ impl FromStr for Timestamp {
 
     /// Reads RFC 3339, and Python's `isoformat()`; a time without a zone is taken as UTC.
     fn from_str(text: &str) -> Result<Self> {
+        if let Some(at) = written(text) {
+            return Ok(at);
+        }
         let mut text = text.trim().to_owned();
         if text.as_bytes().get(10) == Some(&b' ') {
             text.replace_range(10..11, "T");
@@ -112,6 +115,27 @@ impl FromStr for Timestamp {
             .with_source(error)),
         }
     }
+}
+
+/// The time that was written as this text by [`Timestamp`], of which stored data has many.
+fn written(text: &str) -> Option<Timestamp> {
+    const FORM: &[u8; 32] = b"dddd-dd-ddTdd:dd:dd.dddddd+00:00";
+    let text: &[u8; 32] = text.as_bytes().try_into().ok()?;
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        _ => byte == form,
+    };
+    if !text.iter().zip(FORM).all(fits) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'))
+    };
+    let small = |from: usize| u8::try_from(number(from, from + 2)).ok();
+    let year = i32::try_from(number(0, 4)).ok()?;
+    let date = Date::from_calendar_date(year, Month::try_from(small(5)?).ok()?, small(8)?).ok()?;
+    let at = date.with_hms_micro(small(11)?, small(14)?, small(17)?, number(20, 26)).ok()?;
+    Timestamp::try_from(at.assume_utc()).ok()
 }
 
 impl TryFrom<String> for Timestamp {
@@ -164,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_comes_back() {
+        for micros in [Timestamp::MIN.0, -1, 0, 1_709_164_800_000_001, Timestamp::MAX.0] {
+            let at = Timestamp(micros);
+            assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+            assert_eq!(written(&at.to_string()), Some(at));
+        }
+    }
+
+    #[test]
     fn reads_what_python_writes_and_cuts_below_a_microsecond() {
         let read = |text: &str| text.parse::<Timestamp>().unwrap().to_string();
         assert_eq!(read("2026-11-22T11:30:00+00:00"), "2026-11-22T11:30:00.000000+00:00");
@@ -172,7 +205,14 @@ mod tests {
         assert_eq!(read("2026-11-22T13:30:00.123456789+02:00"), "2026-11-22T11:30:00.123456+00:00");
         assert_eq!(read("1969-12-31T23:59:59.9999999Z"), "1969-12-31T23:59:59.999999+00:00");
         assert_eq!(read("0001-01-01T00:00:00"), "0001-01-01T00:00:00.000000+00:00");
-        for bad in ["", "yesterday", "2026-13-01T00:00:00Z", "0000-12-31T23:59:59Z"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "0000-12-31T23:59:59Z",
+            "0000-12-31T23:59:59.000000+00:00",
+            "2026-02-29T00:00:00.000000+00:00",
+        ] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
     }
