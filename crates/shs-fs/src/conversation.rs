@@ -53,6 +53,9 @@ pub(crate) struct Conversation {
     pub(crate) length: u64,
     /// How much of its file is on disk for certain, there or in the journal.
     pub(crate) synced: u64,
+    /// Whether the disk may still have something behind `length`, which was cut off. A journal could not tell that from
+    /// what stands behind its records by right, so the file itself has to be synced.
+    pub(crate) is_cut: bool,
     /// Whether the last line break, which is counted in `length`, is missing in the file.
     pub(crate) lacks_end: bool,
     /// How much of its file is still needed.
@@ -76,6 +79,7 @@ impl Conversation {
             incarnation,
             length: 0,
             synced: 0,
+            is_cut: false,
             lacks_end: false,
             live: 0,
         }

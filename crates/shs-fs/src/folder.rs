@@ -185,14 +185,15 @@ impl Folder {
         sync_folder(&self.path)
     }
 
-    /// Writes bytes at a place in a file, after cutting off what is there; not synced yet. The file may be open already.
+    /// Writes bytes at a place in a file, after cutting off what is there, and says whether there was something; not
+    /// synced yet. The file may be open already.
     pub(crate) fn write_at(
         &self,
         name: &str,
         open: Option<Arc<File>>,
         at: u64,
         bytes: &[u8],
-    ) -> io::Result<Arc<File>> {
+    ) -> io::Result<(Arc<File>, bool)> {
         let known = open.and_then(|file| file.metadata().ok().map(|about| (file, about)));
         let (file, about) = match known.filter(|(_, about)| has_name(about)) {
             Some(known) => known,
@@ -202,15 +203,16 @@ impl Folder {
                 (file, about)
             }
         };
-        match about.len() {
-            length if length < at => return Err(io::ErrorKind::UnexpectedEof.into()),
-            length if length > at => file.set_len(at)?,
-            _ => {}
+        let is_longer = about.len() > at;
+        if is_longer {
+            file.set_len(at)?;
+        } else if about.len() < at {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut writer = &*file;
         writer.seek(SeekFrom::Start(at))?;
         writer.write_all(bytes)?;
-        Ok(file)
+        Ok((file, is_longer))
     }
 
     /// Cuts a file to a length, for good, if it is longer.

@@ -39,6 +39,12 @@ pub(crate) fn file_name(id: &SessionId) -> String {
     name
 }
 
+/// Whether this may be the name of a conversation's file in the folder, and nowhere else.
+pub(crate) fn is_conversation(name: &str) -> bool {
+    !name.contains(['/', '\\', ':'])
+        && name.strip_suffix(EXTENSION).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// Names that Windows keeps for devices, with any extension
 /// (<https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>). Upper-case ones are escaped anyway.
 fn is_device(name: &str) -> bool {

@@ -11,7 +11,7 @@ use shs_store::{Error, Result};
 use crate::conversation::Conversation;
 use crate::folder::{Folder, unavailable};
 use crate::journal;
-use crate::name::file_name;
+use crate::name::{file_name, is_conversation};
 use crate::options::FsOptions;
 use crate::python;
 use crate::state::State;
@@ -87,8 +87,7 @@ fn finish_deletion(folder: &Folder) -> Result<()> {
     let names: Vec<String> = serde_json::from_slice(&list).map_err(|error| {
         Error::corrupt(format!("{} is damaged", path.display())).with_source(error)
     })?;
-    let is_ours = |name: &String| !name.contains(['/', '\\']) && name.ends_with(".jsonl");
-    if !names.iter().all(is_ours) {
+    if !names.iter().all(|name| is_conversation(name)) {
         return Err(Error::corrupt(format!("{} is not this library's", path.display())));
     }
     remove_files(folder, &names).map_err(error)

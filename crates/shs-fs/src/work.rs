@@ -54,6 +54,7 @@ impl<'a> Work<'a> {
         for id in done {
             if let Ok(conversation) = self.state.conversation_mut(&id) {
                 conversation.synced = conversation.length;
+                conversation.is_cut = false;
             }
         }
         let mut errors = Vec::with_capacity(failed.len());
@@ -81,7 +82,8 @@ impl<'a> Work<'a> {
     fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
         self.state.drop_index();
         match Conversation::read_up_to(self.folder, &name, end) {
-            Ok(read) => {
+            Ok(mut read) => {
+                read.is_cut = true;
                 self.state.insert(read);
             }
             Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
@@ -98,7 +100,8 @@ impl<'a> Work<'a> {
     /// Reads a conversation again that could not be read when a write to it had failed.
     fn recover(&mut self, id: &SessionId) -> Result<()> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
-            let read = Conversation::read_up_to(self.folder, &name, end)?;
+            let mut read = Conversation::read_up_to(self.folder, &name, end)?;
+            read.is_cut = true;
             self.state.drop_index();
             self.state.insert(read);
         }
@@ -139,11 +142,13 @@ impl<'a> Work<'a> {
         } else {
             self.folder.write_at(name, open, start, &bytes)
         };
-        let file = written.map_err(|error| {
+        let (file, is_cut) = written.map_err(|error| {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
             let _ = self.folder.cut(&conversation.name, start);
+            conversation.is_cut = true;
             unavailable("a conversation cannot be written", error).with_session(id)
         })?;
+        conversation.is_cut |= is_cut;
         conversation.lacks_end = false;
         conversation.length += bytes.len() as u64;
         self.note_written(id, file, start, bytes);
@@ -156,8 +161,8 @@ impl<'a> Work<'a> {
         else {
             return;
         };
-        let Conversation { name, incarnation, synced, length, .. } = conversation;
-        let is_small = length - synced <= MOST_BYTES;
+        let Conversation { name, incarnation, synced, length, is_cut, .. } = conversation;
+        let is_small = length - synced <= MOST_BYTES && !is_cut;
         if let Some(written) = self.written.get_mut(id) {
             written.file = file;
             match &mut written.bytes {

@@ -95,6 +95,25 @@ async fn what_was_written_by_a_killed_process_is_durable_with_the_next_append() 
 }
 
 #[tokio::test]
+async fn what_is_cut_off_before_an_append_is_cut_off_on_disk_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    create(&store, "a").await;
+    append(&store, "a", "one").await;
+    append(&store, "a", "torn").await;
+    store.close().await.unwrap();
+    let whole = std::fs::read(file(&folder, "a")).unwrap();
+    std::fs::write(file(&folder, "a"), &whole[..whole.len() - 9]).unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    append(&store, "a", "two").await;
+    // The journal does not know of the cut: the file was synced in its place.
+    assert!(!journal(&folder).exists());
+    append(&store, "a", "three").await;
+    assert!(journal(&folder).exists());
+    assert_eq!(texts(killed(&folder).path(), "a").await.unwrap(), ["one", "two", "three"]);
+}
+
+#[tokio::test]
 async fn a_file_made_anew_is_not_given_what_its_predecessor_had() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();

@@ -27,6 +27,9 @@ const HEADING: &[u8; 17] = b"shs-fs journal 1\n";
 /// Where the first record stands: not in a block that the head is in.
 const HEAD: u64 = 4_096;
 
+/// How much memory is kept for the next write, in bytes.
+const MOST_MEMORY: usize = 1024 * 1024;
+
 /// The open journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -69,6 +72,7 @@ impl Journal {
         self.file.write_all(&self.buffer)?;
         self.file.sync_data()?;
         self.end += self.buffer.len() as u64;
+        self.buffer.shrink_to(MOST_MEMORY);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::record::{Record, has_later};
 use super::{FORMAT, HEAD, HEADING, JOURNAL, head};
 use crate::folder::{Folder, unavailable};
 use crate::line::Line;
+use crate::name::is_conversation;
 
 /// Brings what the last process left in a journal into the files, and removes it.
 ///
@@ -57,6 +58,9 @@ fn records<'c>(folder: &Folder, content: &'c [u8]) -> Result<Vec<Record<'c>>> {
     let mut at = HEAD as usize;
     let mut records = Vec::new();
     while let Some(found) = Record::read(content.get(at..).unwrap_or_default(), epoch) {
+        if !is_conversation(found.record.name) {
+            return Err(not_ours(folder));
+        }
         records.push(found.record);
         at += found.length;
     }
