@@ -251,8 +251,9 @@ async fn faulty(
             expectation.hear(&line);
         }
     }
-    // The process sees what the disk has.
-    expectation.check(&mix::audit(&*store).await?).await?;
+    // The process sees what the disk has; a search may have to bring an index up to date first.
+    let (all, _) = trouble.answer(|| mix::audit(&*store)).await?;
+    expectation.check(&all?).await?;
     trouble.answer(|| store.close()).await?.0?;
     Ok(())
 }
