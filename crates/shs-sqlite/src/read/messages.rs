@@ -197,9 +197,9 @@ fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, F
     sql.push(" AND m.seq <= ").push_bind(up_to);
     filter::kind(&mut sql, query.role, query.status, query.model.as_deref());
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
-    sql.push(if newest { " ORDER BY m.seq DESC LIMIT " } else { " ORDER BY m.seq LIMIT " });
+    sql.push(if newest { " ORDER BY m.seq DESC LIMIT +" } else { " ORDER BY m.seq LIMIT +" });
     sql.push_bind(i64::from(query.page.limit) + 1);
-    sql.push(" OFFSET ").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
+    sql.push(" OFFSET +").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
     sql.push(") found");
     Ok(sql)
 }

@@ -146,9 +146,9 @@ fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> Query
         _ => " ORDER BY ",
     });
     sql.push(key);
-    sql.push(if query.order == SearchOrder::Oldest { " LIMIT " } else { " DESC LIMIT " });
+    sql.push(if query.order == SearchOrder::Oldest { " LIMIT +" } else { " DESC LIMIT +" });
     sql.push_bind(i64::from(query.page.limit) + 1);
-    sql.push(" OFFSET ").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
+    sql.push(" OFFSET +").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
     sql
 }
 
@@ -156,7 +156,7 @@ fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> Query
 fn bound_candidates(sql: &mut QueryBuilder<Sqlite>, query: &SearchQuery, text: Option<&Query>) {
     sql.push(" AND search.rowid >= coalesce((SELECT rowid FROM search WHERE search MATCH ");
     push_expression(sql, query, text);
-    sql.push(" ORDER BY rowid DESC LIMIT 1 OFFSET ").push_bind(MAX_RANKED as i64 - 1);
+    sql.push(" ORDER BY rowid DESC LIMIT 1 OFFSET +").push_bind(MAX_RANKED as i64 - 1);
     sql.push("), 0)");
 }
 

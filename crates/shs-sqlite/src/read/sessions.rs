@@ -87,8 +87,8 @@ fn build(query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
         Some(false) => drop(sql.push(" AND s.ended_at IS NULL")),
         None => {}
     }
-    sql.push(" ORDER BY ").push(time).push(" DESC, ").push(id).push(" DESC LIMIT ");
+    sql.push(" ORDER BY ").push(time).push(" DESC, ").push(id).push(" DESC LIMIT +");
     sql.push_bind(i64::from(query.page.limit) + 1);
-    sql.push(" OFFSET ").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
+    sql.push(" OFFSET +").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
     Ok(sql)
 }

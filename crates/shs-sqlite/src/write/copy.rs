@@ -63,7 +63,7 @@ async fn chunk(
         message_columns!(),
         " FROM messages m",
         message_joins!(),
-        "WHERE m.session = ?1 AND m.seq > ?2 AND m.seq <= ?3 ORDER BY m.seq LIMIT ?4"
+        "WHERE m.session = ?1 AND m.seq > ?2 AND m.seq <= ?3 ORDER BY m.seq LIMIT +?4"
     );
     let rows = sqlx::query(SQL)
         .bind(session)

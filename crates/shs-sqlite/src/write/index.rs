@@ -58,7 +58,7 @@ fn bytes(entries: &[Entry]) -> usize {
 async fn read(transaction: &mut Transaction<'_>, after: i64) -> Result<Vec<Entry>, sqlx::Error> {
     const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content \
          FROM messages m CROSS JOIN sessions s ON s.key = m.session \
-         WHERE m.key > ?1 ORDER BY m.key LIMIT ?2";
+         WHERE m.key > ?1 ORDER BY m.key LIMIT +?2";
     let (mut entries, mut bytes) = (Vec::new(), 0);
     let query = sqlx::query(SQL).bind(after).bind(MAX_MESSAGES as i64);
     let mut rows = query.fetch(&mut *transaction.connection);
