@@ -69,20 +69,38 @@ pub fn tokens(text: &str, mut emit: impl FnMut(&str)) {
 fn walk(text: &str, emit: impl FnMut(&str, Range<usize>, Range<usize>, Kind)) {
     let mut walker =
         Walker { emit, word: String::new(), word_range: 0..0, unit: None, pair: String::new() };
-    let mut chars = text.char_indices().peekable();
-    while let Some((start, c)) = chars.next() {
-        if !is_word(c) {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let run = plain_run(&text.as_bytes()[at..]);
+        if run > 0 {
+            walker.push_plain(&text[at..at + run], at);
+            at += run;
+        } else if is_word(c) {
+            let end = at + cluster(&text[at..]);
+            fold(&text[at..end], |c| walker.push(c, at..end));
+            at = end;
+        } else {
             walker.end();
-            continue;
+            at += c.len_utf8();
         }
-        let mut end = start + c.len_utf8();
-        while let Some((at, next)) = chars.peek().copied().filter(|(_, next)| continues(*next)) {
-            end = at + next.len_utf8();
-            chars.next();
-        }
-        fold(&text[start..end], |c| walker.push(c, start..end));
     }
     walker.end();
+}
+
+/// How many bytes the letters and digits of ASCII have with which a text begins, and which nothing continues.
+fn plain_run(text: &[u8]) -> usize {
+    let run = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    match text.get(run) {
+        Some(next) if !next.is_ascii() => run.saturating_sub(1),
+        _ => run,
+    }
+}
+
+/// How many bytes the first character has with those that continue it.
+fn cluster(text: &str) -> usize {
+    let mut chars = text.chars();
+    let first = chars.next().map_or(0, char::len_utf8);
+    first + chars.take_while(|c| continues(*c)).map(char::len_utf8).sum::<usize>()
 }
 
 struct Walker<F> {
@@ -113,6 +131,18 @@ impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
             self.word_range.end = range.end;
             push_within(&mut self.word, c, MAX_TOKEN_BYTES);
         }
+    }
+
+    /// As [`push`](Self::push) of each letter or digit of ASCII, folded.
+    fn push_plain(&mut self, run: &str, at: usize) {
+        self.end_run();
+        if self.word.is_empty() {
+            self.word_range.start = at;
+        }
+        self.word_range.end = at + run.len();
+        let before = self.word.len();
+        self.word.push_str(&run[..run.len().min(MAX_TOKEN_BYTES - before)]);
+        self.word[before..].make_ascii_lowercase();
     }
 
     /// Adds a mark to the character before it, if there is one.
@@ -164,6 +194,31 @@ fn push_within(text: &mut String, c: char, limit: usize) {
     if text.len() + c.len_utf8() <= limit {
         text.push(c);
     }
+}
+
+/// [`analyze`] without the short way for ASCII, to compare with.
+#[cfg(test)]
+pub(super) fn analyze_slowly(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let emit = |token: &str, range, head, kind| {
+        let position = tokens.len() as u32;
+        tokens.push(Token { text: token.to_owned(), position, range, head, kind });
+    };
+    let mut walker =
+        Walker { emit, word: String::new(), word_range: 0..0, unit: None, pair: String::new() };
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let mut end = at + c.len_utf8();
+        if is_word(c) {
+            end = at + cluster(&text[at..]);
+            fold(&text[at..end], |c| walker.push(c, at..end));
+        } else {
+            walker.end();
+        }
+        at = end;
+    }
+    walker.end();
+    tokens
 }
 
 #[cfg(test)]

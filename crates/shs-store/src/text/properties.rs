@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
-use super::analyze::Kind;
+use super::analyze::{Kind, analyze_slowly};
 use super::fold::{continues, is_word};
 use super::{InvertedIndex, MAX_TOKEN_BYTES, Query, analyze};
 
@@ -101,6 +101,13 @@ fn check_tokens(text: &str) -> Result<(), TestCaseError> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_short_way_for_ascii_changes_nothing(text in text(), long in "[a-zA-Z0-9é ]{0,300}") {
+        for text in [text.clone(), long.clone(), long + &text] {
+            prop_assert_eq!(analyze(&text), analyze_slowly(&text));
+        }
+    }
 
     #[test]
     fn tokens_lie_in_the_text_and_stay_as_they_are(text in text()) {
