@@ -56,6 +56,7 @@
 mod error;
 mod open;
 mod options;
+mod packed;
 #[cfg(test)]
 mod plans;
 mod read;

@@ -17,6 +17,9 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::SqliteStore;
 
+const MIGRATIONS: [&str; 2] =
+    [include_str!("open/schema/1.sql"), include_str!("open/schema/2.sql")];
+
 /// Collects the statements that sqlx tells of.
 #[derive(Clone, Default)]
 struct Statements(Arc<Mutex<BTreeSet<String>>>);
@@ -82,8 +85,8 @@ async fn no_statement_scans_a_table_that_grows() {
         if !["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&verb) {
             continue;
         }
-        if sql.starts_with("INSERT INTO counters VALUES") {
-            // Of the first schema, when the table had fewer columns.
+        if MIGRATIONS.iter().any(|migration| migration.contains(&sql)) {
+            // It is for the tables as they were then, and walks them once.
             continue;
         }
         explained += 1;

@@ -4,13 +4,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shs_store::model::ContentDigest;
 use shs_store::{
-    ForkPoint, Map, Message, MessageId, NewMessage, NewSession, Part, Role, Seq, Session,
-    SessionId, Status, Timestamp,
+    ForkPoint, Map, Message, NewMessage, NewSession, Part, Role, Seq, Session, SessionId, Status,
+    Timestamp,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite};
 
 use crate::error::corrupt;
+use crate::packed::unpack;
 
 /// The columns that [`session`] reads, in its order, with the tables they come from.
 macro_rules! session_columns {
@@ -79,7 +80,7 @@ pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<(i64, Session)> {
 
 /// A message from the columns from `at` on, with its key.
 pub(crate) fn message(row: &SqliteRow, at: usize) -> Decoded<(i64, Message)> {
-    let id = MessageId::new(row.try_get::<&str, _>(at + 2)?).map_err(|e| corrupt("id", e))?;
+    let id = unpack(row, at + 2)?;
     let mut new = NewMessage::new(role(row.try_get(at + 3)?)?, row.try_get::<String, _>(at + 12)?)
         .with_id(id)
         .with_status(status(row.try_get(at + 4)?)?)

@@ -1,7 +1,7 @@
 //! Databases of older versions open as they are, and keep everything.
 
 use shs_sqlite::SqliteStore;
-use shs_store::{MessageQuery, NewMessage, SearchQuery, SessionId, Store, StoreExt};
+use shs_store::{MessageId, MessageQuery, NewMessage, SearchQuery, SessionId, Store, StoreExt};
 use sqlx::{Connection, Row, SqliteConnection};
 
 /// What a store with the first schema wrote for two messages.
@@ -10,13 +10,17 @@ const CONTENT: &str = "
     INSERT INTO sessions (id, user, created_at, updated_at, message_count, total_tokens, last_seq)
         VALUES ('s', 1, 1000, 2000, 2, 5, 2);
     INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, digest, content) VALUES
-        (1, 1, 1, 'a', 0, 1, 1000, 5, x'00000000000000000000000000000001', 'the first charge'),
-        (4, 1, 2, 'b', 1, 1, 2000, NULL, x'00000000000000000000000000000002', 'a refund');
+        (1, 1, 1, '01a2046f-509f-71cf-9a63-a3e8af611657', 0, 1, 1000, 5, x'00000000000000000000000000000001', 'the first charge'),
+        (4, 1, 2, '01A2046F-509F-71cf-9a63-a3e8af611657', 1, 1, 2000, NULL, x'00000000000000000000000000000002', 'a refund');
     INSERT INTO search (rowid, scope, content) VALUES
         (1, 's1 r0 t1 u1', 'the first charge'), (4, 's1 r1 t1 u1', 'a refund');
     INSERT INTO totals VALUES (0, 0, 1, 5), (1, 0, 1, 0);
     UPDATE counters SET arrival = 5, sessions = 1, active = 1;
 ";
+
+/// The second is not the usual form of a UUID.
+const IDS: [&str; 2] =
+    ["01a2046f-509f-71cf-9a63-a3e8af611657", "01A2046F-509F-71cf-9a63-a3e8af611657"];
 
 #[tokio::test]
 async fn a_database_with_the_first_schema_is_brought_to_the_newest() {
@@ -37,13 +41,20 @@ async fn a_database_with_the_first_schema_is_brought_to_the_newest() {
         let contents: Vec<&str> = page.items.iter().map(|m| m.content.as_str()).collect();
         let expected = ["the first charge", "a refund", "another charge 0", "another charge 1"];
         assert_eq!(contents, expected[..3 + opening]);
+        let ids: Vec<&str> = page.items.iter().map(|m| m.id.as_str()).take(2).collect();
+        assert_eq!(ids, IDS);
+        for id_of_message in IDS.map(|id| MessageId::new(id).unwrap()) {
+            store.message(&id, &id_of_message).await.unwrap();
+        }
         let charges = store.search(&SearchQuery::new("charge").with_user("alice")).await.unwrap();
         assert_eq!(charges.items.len(), 2 + opening);
         store.close().await.unwrap();
     }
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let sql = "SELECT (SELECT user_version FROM pragma_user_version), count(*) FROM search";
+    let sql = "SELECT (SELECT user_version FROM pragma_user_version), count(*), \
+               (SELECT count(*) FROM messages WHERE typeof(id) = 'blob') FROM search";
     let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
-    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), (2, 4));
+    // One of the old messages and the two new ones have ids in bytes.
+    assert_eq!([0, 1, 2].map(|at| row.get::<i64, _>(at)), [2, 4, 3]);
     connection.close().await.unwrap();
 }

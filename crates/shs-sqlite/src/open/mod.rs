@@ -31,6 +31,7 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .foreign_keys(false)
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", AUTOCHECKPOINT)
+        .page_size(8_192)
         .pragma("trusted_schema", "OFF")
         .synchronous(if options.durability == Durability::Relaxed {
             SqliteSynchronous::Normal

@@ -12,6 +12,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::cache::{Cache, Tail, Version};
 use super::filter;
 use crate::error::Failure;
+use crate::packed::PackedId;
 use crate::row::{self, message_columns, message_joins};
 
 /// One message.
@@ -27,11 +28,8 @@ pub(crate) async fn message(
         message_joins!(),
         "WHERE s.id = ?1 AND m.id = ?2"
     );
-    let row = sqlx::query(SQL)
-        .bind(id.as_str())
-        .bind(message_id.as_str())
-        .fetch_optional(&mut *connection)
-        .await?;
+    let query = PackedId::new(message_id).bind(sqlx::query(SQL).bind(id.as_str()));
+    let row = query.fetch_optional(&mut *connection).await?;
     match row {
         Some(row) => Ok(row::message(&row, 0)?.1),
         None => {

@@ -6,6 +6,7 @@ use sqlx::Row;
 use super::transaction::{StoredSession, Totals, count, kind_of, scope_tokens};
 use super::{Operation, Transaction};
 use crate::error::Failure;
+use crate::packed::PackedId;
 use crate::row::{self, json_of, json_of_list, message_columns, message_joins, status_code};
 
 /// A message as its row has it.
@@ -28,11 +29,8 @@ pub(super) async fn find(
         message_joins!(),
         "WHERE m.session = ?1 AND m.id = ?2"
     );
-    let row = sqlx::query(SQL)
-        .bind(session)
-        .bind(id.as_str())
-        .fetch_optional(&mut *transaction.connection)
-        .await?;
+    let query = PackedId::new(id).bind(sqlx::query(SQL).bind(session));
+    let row = query.fetch_optional(&mut *transaction.connection).await?;
     let Some(row) = row else { return Ok(None) };
     let (key, message) = row::message(&row, 2)?;
     let (model, is_indexed) = (row.try_get(0)?, row.try_get(1)?);

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::Memory;
 use crate::error::Failure;
+use crate::packed::PackedId;
 use crate::row::{
     self, json_of, json_of_list, role_code, session_columns, session_joins, status_code, to_json,
 };
@@ -303,11 +304,9 @@ pub(super) fn bind_message<'q>(
     model: Option<i64>,
 ) -> row::Query<'q> {
     let message = record.message;
-    insert
-        .bind(key)
-        .bind(record.session)
-        .bind(message.seq.get() as i64)
-        .bind(message.id.as_str())
+    let insert = insert.bind(key).bind(record.session).bind(message.seq.get() as i64);
+    PackedId::new(&message.id)
+        .bind(insert)
         .bind(role_code(message.role))
         .bind(status_code(message.status))
         .bind(message.timestamp.as_micros())

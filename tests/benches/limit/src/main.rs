@@ -75,6 +75,8 @@ fn session_id(caller: usize) -> String {
 struct Ready {
     caller: usize,
     message: NewMessage,
+    /// The 16 bytes of its id.
+    id: [u8; 16],
     digest: [u8; 16],
     tokens: String,
 }
@@ -90,8 +92,15 @@ impl Ready {
             }
             indexed.push_str(token);
         });
-        Self { caller, message, digest, tokens: indexed }
+        let id = bytes_of(message.id.as_str());
+        Self { caller, message, id, digest, tokens: indexed }
     }
+}
+
+/// The bytes of a UUID.
+fn bytes_of(uuid: &str) -> [u8; 16] {
+    let number = u128::from_str_radix(&uuid.replace('-', ""), 16);
+    number.expect("ids that are generated are UUIDs").to_be_bytes()
 }
 
 /// One caller who waits for each commit.
@@ -190,7 +199,7 @@ fn write(connection: &mut Connection, group: &[Ready]) -> Result<()> {
         for (key, ready) in (arrival + 1..).zip(group) {
             let (session, last): (i64, i64) =
                 find.query_row([session_id(ready.caller)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let id = ready.message.id.as_str();
+            let id = &ready.id;
             if repeated.exists(params![session, id])? {
                 return Err("an id was given twice".into());
             }

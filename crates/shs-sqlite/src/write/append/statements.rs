@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt;
-use shs_store::{Message, MessageId};
+use shs_store::Message;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Either, Executor, Row};
 
@@ -17,7 +17,7 @@ use super::super::transaction::{
 };
 use super::plan::{Found, New, Plan, Target};
 use super::{AppendJob, Begin, Frame, SessionScope};
-use crate::error::corrupt;
+use crate::packed::{PackedId, unpack};
 use crate::row::{self, to_json};
 
 const BEGIN: &str = "BEGIN IMMEDIATE;";
@@ -34,17 +34,17 @@ pub(super) async fn find(
          FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value; \
          SELECT m.session, m.id, m.digest FROM json_each(?) j \
          CROSS JOIN sessions s ON s.id = j.value ->> 0 \
-         CROSS JOIN messages m ON m.session = s.key AND m.id = j.value ->> 1";
+         CROSS JOIN messages m ON m.session = s.key AND m.id = coalesce(unhex(j.value ->> 1), j.value ->> 2)";
     let mut ids: Vec<&str> = jobs.iter().map(|job| job.append.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let messages: Vec<(&str, &str)> = jobs
-        .iter()
-        .flat_map(|job| {
-            let session = job.append.id.as_str();
-            job.append.batch.iter().map(move |new| (session, new.id.as_str()))
-        })
-        .collect();
+    let mut messages = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        for new in &job.append.batch {
+            let (hex, text) = PackedId::new(&new.id).pair();
+            messages.push((job.append.id.as_str(), hex, text));
+        }
+    }
     let (sql, first) = match frame {
         // The first result is that of BEGIN.
         Frame::Whole => (format!("{BEGIN} {SQL}"), 1),
@@ -62,9 +62,8 @@ pub(super) async fn find(
                 found.targets.insert(row::id(&row, 0)?, target(&row)?);
             }
             Either::Right(row) => {
-                let id =
-                    MessageId::new(row.try_get::<&str, _>(1)?).map_err(|e| corrupt("id", e))?;
-                found.digests.insert((row.try_get(0)?, id), row::digest(row.try_get(2)?)?);
+                let place = (row.try_get(0)?, unpack(&row, 1)?);
+                found.digests.insert(place, row::digest(row.try_get(2)?)?);
             }
         }
     }
