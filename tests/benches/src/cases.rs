@@ -241,11 +241,19 @@ fn library(scale: &Scale) -> Vec<Case> {
                 .against(With::Figure(P99), Target::AtMost(0.005)),
         );
     }
+    for (kind, query) in [("a common word", "the"), ("a rare word", "zirconium")] {
+        let job = Job::new(Operation::SearchByRank, Backend::Sqlite).with_query(query);
+        cases.push(
+            Case::new(format!("search by rank: {kind}"), job)
+                .in_library()
+                .against(With::Figure(P99), Target::AtMost(0.1)),
+        );
+    }
     let open = Job::new(Operation::Open, Backend::Sqlite);
     cases.push(
         Case::new("open the store", open)
             .in_library()
-            .against(With::Figure(crate::job::EACH), None),
+            .against(With::Figure(crate::job::EACH), Target::AtMost(0.05)),
     );
     // What it takes grows with the messages.
     let is_full = scale.sessions * scale.messages >= 1_000_000;

@@ -23,6 +23,8 @@ pub(crate) enum Operation {
     List,
     /// Searches, newest first.
     Search,
+    /// Searches, the best first.
+    SearchByRank,
     /// Totals over everything.
     Stats,
     /// Opens a store and asks for a session.

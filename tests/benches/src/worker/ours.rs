@@ -39,7 +39,7 @@ pub(super) async fn run(job: &Job, texts: Vec<String>) -> Result<Figures> {
         Operation::Last => reads::last(&store, &texts, job).await,
         Operation::ReadWhileWriting => reads::while_writing(&store, &texts, job).await,
         Operation::List => reads::list(&store, job).await,
-        Operation::Search => reads::search(&store, job).await,
+        Operation::Search | Operation::SearchByRank => reads::search(&store, job).await,
         Operation::Stats => reads::stats(&store, job).await,
         Operation::Open => Err("a store is opened before it is open".into()),
     };

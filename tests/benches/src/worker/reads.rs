@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shs_store::{SearchQuery, SessionQuery, StatsQuery, Store, StoreExt};
+use shs_store::{SearchOrder, SearchQuery, SessionQuery, StatsQuery, Store, StoreExt};
 
 use super::ours::{Texts, fill, keep_appending};
 use super::{crowd, measure};
 use crate::Result;
-use crate::job::{EACH, Figures, Job, OTHER};
+use crate::job::{EACH, Figures, Job, OTHER, Operation};
 
 pub(super) async fn whole(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> Result<Figures> {
     let mut ids = Vec::new();
@@ -88,6 +88,9 @@ pub(super) async fn search(store: &Arc<dyn Store>, job: &Job) -> Result<Figures>
     let mut query = SearchQuery::new(job.query.as_str()).with_limit(20);
     if let Some(user) = &job.user {
         query = query.with_user(user.as_str());
+    }
+    if job.operation == Operation::SearchByRank {
+        query = query.with_order(SearchOrder::Rank);
     }
     let query = &query;
     measure(job.seconds, |_| async move {
