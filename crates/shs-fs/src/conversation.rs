@@ -107,6 +107,12 @@ impl Conversation {
         self.index_of(seq).map(|at| &self.entries[at])
     }
 
+    /// Whether the message with this number is on disk for certain, as it is now.
+    pub(crate) fn is_on_disk(&self, seq: Seq) -> bool {
+        let end = |entry: &Entry| entry.place.at + entry.place.length as u64;
+        self.entry_at(seq).is_some_and(|entry| end(entry) < self.synced)
+    }
+
     fn index_of(&self, seq: Seq) -> Option<usize> {
         self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
     }
@@ -419,6 +425,11 @@ impl WholeFile {
             entries.push(Entry { head: message.head(), arrival, original, place });
         }
         Ok(Self { bytes, entries, incarnation })
+    }
+
+    /// The number of arrival of its last message; 0 if it has none.
+    pub(crate) fn last_arrival(&self) -> i64 {
+        self.entries.last().map_or(0, |entry| entry.arrival)
     }
 
     /// What is in memory of it once it is on disk.

@@ -17,6 +17,8 @@
 //!   byte.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
+//! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away the highest one,
+//!   `.arrivals` notes that it was given. Leave it in the folder, or a cursor from before may pass over what is stored later.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
@@ -46,6 +48,7 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod conversation;
 mod disk;
 mod folder;

@@ -24,6 +24,8 @@ pub(crate) struct State {
     /// Brought up to date by the next search.
     index: FollowingIndex,
     pub(crate) last_arrival: i64,
+    /// Up to where no number is given after another opening, also if its message is gone.
+    pub(crate) noted: i64,
 }
 
 /// A file that could not be read.
@@ -42,8 +44,8 @@ impl Unreadable {
 }
 
 impl State {
-    /// All conversations of a folder that was just opened.
-    pub(crate) fn new(conversations: Vec<Conversation>) -> Self {
+    /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again.
+    pub(crate) fn new(conversations: Vec<Conversation>, noted: i64) -> Self {
         let mut arrivals = Vec::new();
         for Conversation { session, entries, .. } in &conversations {
             let places = entries.iter().map(|e| (e.arrival, (session.id.clone(), e.head.seq)));
@@ -51,12 +53,13 @@ impl State {
         }
         // Each file has them in order, and a map is made at once of what is in order.
         arrivals.sort_by_key(|(arrival, _)| *arrival);
-        let last_arrival = arrivals.last().map_or(0, |(arrival, _)| (*arrival).max(0));
+        let last_arrival = arrivals.last().map_or(noted, |(arrival, _)| noted.max(*arrival));
         let by_id = conversations.into_iter().map(|c| (c.session.id.clone(), c));
         Self {
             conversations: by_id.collect(),
             arrivals: arrivals.into_iter().collect(),
             last_arrival,
+            noted,
             ..Self::default()
         }
     }
@@ -108,6 +111,28 @@ impl State {
     pub(crate) fn next_arrival(&mut self) -> i64 {
         self.last_arrival += 1;
         self.last_arrival
+    }
+
+    /// The highest number of a conversation's messages, or one that is not below it; 0 if it has none.
+    pub(crate) fn highest_arrival(&self, id: &SessionId) -> i64 {
+        let highest = |conversation: &Conversation| {
+            conversation.entries.iter().map(|entry| entry.arrival).max().unwrap_or(0)
+        };
+        match self.conversations.get(id) {
+            Some(conversation) => highest(conversation),
+            None if self.unreadable.contains_key(id) => self.last_arrival,
+            None => 0,
+        }
+    }
+
+    /// Whether the disk has a higher number than this one, or a note of it.
+    pub(crate) fn is_exceeded(&self, number: i64) -> bool {
+        let mut higher = self.arrivals.range(number.saturating_add(1)..);
+        let is_on_disk = |(id, seq): &(SessionId, Seq)| {
+            let conversation = self.conversations.get(id);
+            conversation.is_some_and(|conversation| conversation.is_on_disk(*seq))
+        };
+        number <= self.noted || higher.any(|(_, place)| is_on_disk(place))
     }
 
     /// Adds a conversation.

@@ -14,6 +14,7 @@ use shs_store::{
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
 };
 
+use crate::arrivals;
 use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
@@ -208,6 +209,7 @@ impl<'a> Work<'a> {
         let name = file_name(&session.id);
         let file = WholeFile::new(&session, messages, session.updated_at)?;
         let id = session.id.clone();
+        self.note_arrivals(std::slice::from_ref(&id), file.last_arrival())?;
         self.state.remove(self.folder, &id);
         if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
@@ -221,6 +223,19 @@ impl<'a> Work<'a> {
         let session = conversation.session.clone();
         self.state.insert(conversation);
         Ok(session)
+    }
+
+    /// Before conversations go or are replaced: has the last number of arrival on disk if none that is on disk, and none up to
+    /// `stays` in what replaces them, is as high as theirs.
+    fn note_arrivals(&mut self, ids: &[SessionId], stays: i64) -> Result<()> {
+        let highest = ids.iter().map(|id| self.state.highest_arrival(id)).max().unwrap_or(0);
+        if highest > stays && !self.state.is_exceeded(highest) {
+            let noted = arrivals::write(self.folder, self.state.last_arrival);
+            self.state.noted = noted.map_err(|error| {
+                unavailable("the last number of arrival cannot be noted", error)
+            })?;
+        }
+        Ok(())
     }
 
     /// Has every file on disk in its own place.
@@ -294,6 +309,7 @@ impl<'a> Work<'a> {
     /// if this does not come to its end.
     fn remove_all(&mut self, ids: &[SessionId], names: &[String]) -> Result<()> {
         self.settle()?;
+        self.note_arrivals(ids, 0)?;
         let error = |error| unavailable("a conversation cannot be deleted", error);
         let is_listed = names.len() > 1;
         if is_listed {
