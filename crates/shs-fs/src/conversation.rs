@@ -9,6 +9,7 @@ use shs_store::model::{ContentDigest, MessageHead};
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
+use crate::arrivals::HIGHEST;
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
 use crate::outline::{Outline, Outlined};
@@ -62,6 +63,10 @@ pub(crate) struct Conversation {
     live: u64,
 }
 
+fn last_arrival(entries: &[Entry]) -> i64 {
+    entries.last().map_or(0, |entry| entry.arrival)
+}
+
 /// How much of a file is read at once, in bytes.
 const BUFFER: usize = 64 * 1024;
 
@@ -105,6 +110,11 @@ impl Conversation {
 
     pub(crate) fn entry_at(&self, seq: Seq) -> Option<&Entry> {
         self.index_of(seq).map(|at| &self.entries[at])
+    }
+
+    /// The number of arrival of its last message, which is the highest; 0 if it has none.
+    pub(crate) fn last_arrival(&self) -> i64 {
+        last_arrival(&self.entries)
     }
 
     /// Whether the message with this number is on disk for certain, as it is now.
@@ -219,6 +229,8 @@ struct Waiting {
     digest: Option<ContentDigest>,
     incarnation: Option<Uuid>,
     place: Place,
+    /// Which line of the file it is.
+    line: usize,
 }
 
 /// What disks write at once, in bytes; some write more, but a multiple of it.
@@ -250,7 +262,7 @@ impl Reading<'_> {
             }
             self.since = since;
             self.at += bytes.len() as u64 + 1;
-            self.waiting.push(Waiting { said, n, digest, incarnation, place });
+            self.waiting.push(Waiting { said, n, digest, incarnation, place, line: self.line });
             if !more {
                 self.take_change(&at, !ended)?;
             }
@@ -296,13 +308,14 @@ impl Reading<'_> {
 
     fn take_change(&mut self, at: &str, lacks_end: bool) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        for Waiting { said, n, digest, incarnation, place } in waiting.drain(..) {
+        let name = self.name;
+        for Waiting { said, n, digest, incarnation, place, line } in waiting.drain(..) {
+            let odd = |what: &'static str| damaged(name, line, place.at, Error::corrupt(what));
             match (said, &mut self.found) {
                 (Outlined::Session(mut session), None) => {
                     (session.message_count, session.total_tokens) = (0, 0);
                     let incarnation = incarnation.unwrap_or_default();
-                    let name = self.name.to_owned();
-                    self.found = Some(Conversation::new(session, name, incarnation));
+                    self.found = Some(Conversation::new(session, name.to_owned(), incarnation));
                 }
                 (Outlined::Session(session), Some(found)) if session.id == found.session.id => {
                     let before = std::mem::replace(&mut found.session, session);
@@ -315,17 +328,17 @@ impl Reading<'_> {
                         && !found.seqs.contains_key(&head.id) =>
                 {
                     let original = digest.map_or(Original::AsAdded(place), Original::Known);
-                    let n =
-                        n.ok_or_else(|| odd(self.name, self.line, "a message without a place"))?;
-                    found.push(head, n, original, place);
+                    // In one file the numbers rise.
+                    let n = n.filter(|n| (found.last_arrival() + 1..=HIGHEST).contains(n));
+                    let what = "a message without a place of its own in the order of arrival";
+                    found.push(head, n.ok_or_else(|| odd(what))?, original, place);
                 }
                 (Outlined::Update(MessageHead(head)), Some(found)) => {
                     if !found.replace(head, place) {
-                        let what = "a change to a message that is not there";
-                        return Err(odd(self.name, self.line, what));
+                        return Err(odd("a change to a message that is not there"));
                     }
                 }
-                _ => return Err(odd(self.name, self.line, "a line out of order")),
+                _ => return Err(odd("a line out of order")),
             }
         }
         self.waiting = waiting;
@@ -343,11 +356,7 @@ impl Reading<'_> {
     }
 
     fn damaged(&self, error: Error) -> Error {
-        let Self { name, line, at, .. } = self;
-        let detail = format!(
-            "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
-        );
-        Error::corrupt(detail).with_source(error)
+        damaged(self.name, self.line, self.at, error)
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
@@ -355,8 +364,11 @@ impl Reading<'_> {
     }
 }
 
-fn odd(name: &str, line: usize, what: &str) -> Error {
-    Error::corrupt(format!("{name} has {what} before line {}", line + 1))
+fn damaged(name: &str, line: usize, at: u64, error: Error) -> Error {
+    let detail = format!(
+        "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
+    );
+    Error::corrupt(detail).with_source(error)
 }
 
 /// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: from the
@@ -429,7 +441,7 @@ impl WholeFile {
 
     /// The number of arrival of its last message; 0 if it has none.
     pub(crate) fn last_arrival(&self) -> i64 {
-        self.entries.last().map_or(0, |entry| entry.arrival)
+        last_arrival(&self.entries)
     }
 
     /// What is in memory of it once it is on disk.

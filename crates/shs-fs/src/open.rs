@@ -26,7 +26,7 @@ pub(crate) fn open(options: FsOptions) -> Result<Shared> {
     journal::recover(&folder)?;
     finish_deletion(&folder)?;
     python::migrate(&folder, noted)?;
-    let state = State::new(read_all(&folder, &folder.conversations()?)?, noted);
+    let state = State::new(read_all(&folder, &folder.conversations()?)?, noted)?;
     tracing::info!(folder = %options.folder.display(), sessions = state.sessions().count(), "opened a folder");
     Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })
 }

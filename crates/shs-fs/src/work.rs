@@ -82,12 +82,8 @@ impl<'a> Work<'a> {
     /// Makes memory what the file is up to a place.
     fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
         self.state.drop_index();
-        match Conversation::read_up_to(self.folder, &name, end) {
-            Ok(mut read) => {
-                read.is_cut = true;
-                self.state.insert(read);
-            }
-            Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
+        if self.read_again(&name, end).is_err() {
+            self.state.set_unreadable(id.clone(), Unreadable { name, end });
         }
     }
 
@@ -101,12 +97,16 @@ impl<'a> Work<'a> {
     /// Reads a conversation again that could not be read when a write to it had failed.
     fn recover(&mut self, id: &SessionId) -> Result<()> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
-            let mut read = Conversation::read_up_to(self.folder, &name, end)?;
-            read.is_cut = true;
             self.state.drop_index();
-            self.state.insert(read);
+            self.read_again(&name, end)?;
         }
         Ok(())
+    }
+
+    fn read_again(&mut self, name: &str, end: u64) -> Result<()> {
+        let mut read = Conversation::read_up_to(self.folder, name, end)?;
+        read.is_cut = true;
+        self.state.insert_read(read)
     }
 
     /// Brings to its end what failed before and would undo later writes: the list of a deletion, or a journal, by which

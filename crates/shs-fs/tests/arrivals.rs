@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use shs_fs::FsStore;
 use shs_store::{
-    Cursor, ErrorKind, Message, NewMessage, NewSession, SearchOrder, SearchQuery, SessionId, Store,
-    StoreExt,
+    Cursor, ErrorKind, ImportMode, Message, NewMessage, NewSession, SearchOrder, SearchQuery,
+    SessionId, Store, StoreExt,
 };
 use tempfile::TempDir;
 
@@ -178,5 +178,45 @@ async fn a_migration_gives_no_number_again() {
     let found = store.search(&oldest().with_after(next)).await.unwrap().items;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].session.id, "old");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_put_back_hides_no_message() {
+    let folder = folder(&["a", "b"]).await;
+    let file = folder.path().join("b.jsonl");
+    let kept = std::fs::read(&file).unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    store.delete_session(&id("b")).await.unwrap();
+    store.close().await.unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    append(&store, "a").await;
+    store.close().await.unwrap();
+    std::fs::write(&file, kept).unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    assert_eq!(store.search(&oldest()).await.unwrap().items.len(), 3);
+    assert_eq!(store.stats(&Default::default()).await.unwrap().messages, 3);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_from_another_folder_hides_no_message() {
+    let (here, there) = (folder(&["a"]).await, folder(&["b"]).await);
+    let file = here.path().join("b.jsonl");
+    std::fs::copy(there.path().join("b.jsonl"), &file).unwrap();
+    let error = FsStore::open(here.path()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    for word in ["a.jsonl", "b.jsonl", "import"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // What the error says helps.
+    let own = tempfile::tempdir().unwrap();
+    std::fs::rename(&file, own.path().join("b.jsonl")).unwrap();
+    let (store, copy) = (FsStore::open(here.path()).await.unwrap(), FsStore::open(own.path()));
+    let copy = copy.await.unwrap();
+    let transcript = copy.transcript(&id("b")).await.unwrap();
+    store.import(transcript, ImportMode::CreateOnly).await.unwrap();
+    assert_eq!(store.search(&oldest()).await.unwrap().items.len(), 2);
+    copy.close().await.unwrap();
     store.close().await.unwrap();
 }

@@ -1,0 +1,75 @@
+//! Lines that no store writes, with the right checksum: each is damage, with its place, when the folder is opened.
+
+use serde_json::{Value, json};
+use shs_fs::FsOptions;
+use shs_store::{Durability, ErrorKind, Result, Store, StoreExt};
+
+const TIME: &str = "2026-11-22T11:30:00.000000+00:00";
+
+/// The lines of a session's file: the session, a message, an update of it, a second message, the session anew.
+fn lines() -> Vec<Value> {
+    let session = json!({
+        "session_id": "s", "user_id": "u", "project_id": null, "tags": ["a"], "metadata": {}, "title": null,
+        "created_at": TIME, "updated_at": TIME, "message_count": 0, "total_tokens": 0, "last_seq": 0
+    });
+    let message = |id: &str, seq: u64| {
+        json!({
+            "message_id": id, "seq": seq, "role": "user", "content": "text", "timestamp": TIME, "metadata": {},
+            "status": "delivered", "tokens": null, "model": null, "latency_ms": null
+        })
+    };
+    vec![
+        json!({"session": session, "at": TIME}),
+        json!({"message": message("m1", 1), "n": 1, "at": TIME}),
+        json!({"update": message("m1", 1), "at": TIME}),
+        json!({"message": message("m2", 2), "n": 2, "at": TIME}),
+        json!({"session": session, "at": TIME}),
+    ]
+}
+
+/// Opens a folder with these lines as a file, each with its checksum, and reads the messages.
+async fn read(lines: &[Value]) -> Result<usize> {
+    let mut content = String::new();
+    for line in lines {
+        let body = line.to_string();
+        let body = body.strip_suffix('}').unwrap();
+        content += &format!("{body},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(body.as_bytes()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.jsonl"), &content).unwrap();
+    let open = FsOptions::new(folder.path()).with_durability(Durability::Relaxed).open().await;
+    let after = std::fs::read_to_string(folder.path().join("s.jsonl")).unwrap();
+    assert_eq!(after, content, "the file is left as it is");
+    let store = open?;
+    let messages = store.transcript(&"s".parse().unwrap()).await.unwrap().messages;
+    store.close().await.unwrap();
+    Ok(messages.len())
+}
+
+/// A file is refused at this line, counted from 1.
+async fn assert_refused(lines: &[Value], line: usize) {
+    let error = read(lines).await.expect_err(&format!("line {line}: {}", lines[line - 1]));
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(
+        error.to_string().contains(&format!("s.jsonl is damaged in line {line}, at byte ")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_lines_of_these_tests_are_good_as_they_are() {
+    assert_eq!(read(&lines()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn numbers_of_arrival_rise_in_a_file() {
+    for n in [json!(null), json!(1), json!(0), json!(-1), json!(i64::MAX)] {
+        let mut lines = lines();
+        lines[3]["n"] = n;
+        assert_refused(&lines, 4).await;
+        // Also within a change of several lines.
+        lines[2]["more"] = true.into();
+        lines[3]["more"] = true.into();
+        assert_refused(&lines, 4).await;
+    }
+}
