@@ -135,11 +135,10 @@ impl Conversation {
         self.entries.push(Entry { head, arrival, original, place });
     }
 
-    /// Puts a message, by its head, in the place of the one with its id.
+    /// Puts a message, by its head, in the place of the one with its id and number; `false` if there is none.
     pub(crate) fn replace(&mut self, head: Message, place: Place) -> bool {
-        let Some(at) = self.seqs.get(&head.id).and_then(|seq| self.index_of(*seq)) else {
-            return false;
-        };
+        let seq = self.seqs.get(&head.id).filter(|seq| **seq == head.seq);
+        let Some(at) = seq.and_then(|seq| self.index_of(*seq)) else { return false };
         let entry = &mut self.entries[at];
         self.session.count_out(&entry.head);
         self.session.count_in(&head);
@@ -335,7 +334,9 @@ impl Reading<'_> {
                 }
                 (Outlined::Update(MessageHead(head)), Some(found)) => {
                     if !found.replace(head, place) {
-                        return Err(odd("a change to a message that is not there"));
+                        return Err(odd(
+                            "a change to a message that is not there under this number",
+                        ));
                     }
                 }
                 _ => return Err(odd("a line out of order")),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use shs_store::model::{ContentDigest, MessageHead};
-use shs_store::{Error, Result, Session};
+use shs_store::{Error, Result, Seq, Session};
 use uuid::Uuid;
 
 use crate::line::checked;
@@ -33,6 +33,20 @@ pub(crate) enum Outlined {
     Update(MessageHead),
 }
 
+impl Outlined {
+    /// That it is what a store writes.
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Message(MessageHead(head)) | Self::Update(MessageHead(head))
+                if head.seq == Seq::ZERO =>
+            {
+                Err(Error::corrupt("a message without a number"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<'a> Outline<'a> {
     /// Reads a line without its line break.
     ///
@@ -43,12 +57,16 @@ impl<'a> Outline<'a> {
     }
 
     /// What it says; taken out of it.
+    ///
+    /// # Errors
+    /// `Corrupt` if no store writes that.
     pub(crate) fn take(&mut self) -> Result<Outlined> {
         let Self { session, message, update, .. } = self;
         let session = session.take().map(Outlined::Session);
         let said = session
             .or_else(|| message.take().map(Outlined::Message))
             .or_else(|| update.take().map(Outlined::Update));
-        said.ok_or_else(|| Error::corrupt("a line says nothing"))
+        let said = said.ok_or_else(|| Error::corrupt("a line says nothing"))?;
+        said.check().map(|()| said)
     }
 }

@@ -73,3 +73,19 @@ async fn numbers_of_arrival_rise_in_a_file() {
         assert_refused(&lines, 4).await;
     }
 }
+
+#[tokio::test]
+async fn a_message_has_a_number_and_keeps_it() {
+    for seq in [json!(0), json!(null), json!(3), json!(2)] {
+        let mut lines = lines();
+        lines[2]["update"]["seq"] = seq;
+        assert_refused(&lines, 3).await;
+    }
+    for (line, kind) in [(1, "message"), (2, "update")] {
+        let mut lines = lines();
+        lines[line][kind]["seq"] = 0.into();
+        assert_refused(&lines, line + 1).await;
+        lines[line][kind].as_object_mut().unwrap().remove("seq");
+        assert_refused(&lines, line + 1).await;
+    }
+}

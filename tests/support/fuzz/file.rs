@@ -1,7 +1,5 @@
 //! A session's file: any bytes are refused as damaged, or opened, read fully and worked with.
 
-use std::collections::HashMap;
-
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use session_history_saver::{
@@ -25,10 +23,8 @@ pub fn file(bytes: &[u8]) {
 }
 
 /// Whether lines hold nothing that no writer writes and that the reader takes all the same: a session or message beyond a
-/// limit, or without its id or times, which are made anew each time then; a message without a number, or whose update has
-/// another one.
+/// limit, or without its id or times, which are made anew each time then.
 fn could_be_written(lines: &[u8]) -> bool {
-    let mut numbers = HashMap::new();
     lines.split(|byte| *byte == b'\n').all(|line| {
         let Ok(Value::Object(line)) = serde_json::from_slice(line) else { return true };
         line.iter().all(|(kind, value)| match kind.as_str() {
@@ -37,12 +33,7 @@ fn could_be_written(lines: &[u8]) -> bool {
                     && keeps_limits(value, Session::validate)
             }
             "message" | "update" => {
-                let id = value.get("message_id").map(Value::to_string);
-                let number = value.get("seq").and_then(Value::as_u64).filter(|seq| *seq > 0);
-                let known = numbers.entry(id).or_insert(number);
-                number.is_some()
-                    && *known == number
-                    && has_all(value, &["message_id", "timestamp"])
+                has_all(value, &["message_id", "timestamp"])
                     && keeps_limits(value, Message::validate)
             }
             _ => true,
