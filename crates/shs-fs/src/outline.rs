@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use shs_store::model::{ContentDigest, MessageHead};
 use shs_store::{Error, Result, Seq, Session};
 use uuid::Uuid;
@@ -23,6 +24,24 @@ pub(crate) struct Outline<'a> {
     pub(crate) more: bool,
     pub(crate) since: Option<u64>,
     pub(crate) incarnation: Option<Uuid>,
+}
+
+/// A line whose session has what it always has in a file. In input from elsewhere that may be missing, and is made anew
+/// then, at each reading.
+#[derive(Deserialize)]
+struct WithSession {
+    #[serde(rename = "session")]
+    _session: Required,
+}
+
+#[derive(Deserialize)]
+struct Required {
+    #[serde(rename = "session_id")]
+    _id: IgnoredAny,
+    #[serde(rename = "created_at")]
+    _created_at: IgnoredAny,
+    #[serde(rename = "updated_at")]
+    _updated_at: IgnoredAny,
 }
 
 /// What a line says, without the content of its message.
@@ -53,7 +72,13 @@ impl<'a> Outline<'a> {
     /// # Errors
     /// `Corrupt` if it is not a line as it was written.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self> {
-        checked(bytes)
+        let outline: Self = checked(bytes)?;
+        if outline.session.is_some() {
+            serde_json::from_slice::<WithSession>(bytes).map_err(|error| {
+                Error::corrupt("a session without its id or times").with_source(error)
+            })?;
+        }
+        Ok(outline)
     }
 
     /// What it says; taken out of it.

@@ -89,3 +89,27 @@ async fn a_message_has_a_number_and_keeps_it() {
         assert_refused(&lines, line + 1).await;
     }
 }
+
+/// In input from elsewhere they may be missing, and are made anew at each reading.
+#[tokio::test]
+async fn ids_and_times_are_there() {
+    let keys = [
+        (0, "session", "session_id"),
+        (0, "session", "created_at"),
+        (0, "session", "updated_at"),
+        (1, "message", "message_id"),
+        (1, "message", "timestamp"),
+        (2, "update", "message_id"),
+        (2, "update", "timestamp"),
+        (4, "session", "session_id"),
+        (4, "session", "created_at"),
+        (4, "session", "updated_at"),
+    ];
+    for (line, kind, key) in keys {
+        let mut lines = lines();
+        lines[line][kind][key] = Value::Null;
+        assert_refused(&lines, line + 1).await;
+        lines[line][kind].as_object_mut().unwrap().remove(key);
+        assert_refused(&lines, line + 1).await;
+    }
+}
