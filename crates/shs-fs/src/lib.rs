@@ -14,7 +14,8 @@
 //!   only place of what was acknowledged.
 //! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
 //!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
-//!   byte.
+//!   byte, and so is a line that no store writes, whatever its checksum. The content of messages is not looked at before it
+//!   is read.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
 //! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away the highest one,

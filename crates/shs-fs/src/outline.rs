@@ -53,15 +53,16 @@ pub(crate) enum Outlined {
 }
 
 impl Outlined {
-    /// That it is what a store writes.
+    /// That it is what a store writes; the content of messages, which is not read here, may be beyond a limit.
     fn check(&self) -> Result<()> {
         match self {
-            Self::Message(MessageHead(head)) | Self::Update(MessageHead(head))
-                if head.seq == Seq::ZERO =>
-            {
-                Err(Error::corrupt("a message without a number"))
+            Self::Session(session) => session.validate(),
+            Self::Message(MessageHead(head)) | Self::Update(MessageHead(head)) => {
+                if head.seq == Seq::ZERO {
+                    return Err(Error::corrupt("a message without a number"));
+                }
+                head.validate()
             }
-            _ => Ok(()),
         }
     }
 }
@@ -84,7 +85,7 @@ impl<'a> Outline<'a> {
     /// What it says; taken out of it.
     ///
     /// # Errors
-    /// `Corrupt` if no store writes that.
+    /// `Corrupt` or `InvalidInput` if no store writes that.
     pub(crate) fn take(&mut self) -> Result<Outlined> {
         let Self { session, message, update, .. } = self;
         let session = session.take().map(Outlined::Session);

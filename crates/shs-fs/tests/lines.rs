@@ -113,3 +113,31 @@ async fn ids_and_times_are_there() {
         assert_refused(&lines, line + 1).await;
     }
 }
+
+#[tokio::test]
+async fn limits_hold_in_files_too() {
+    let long = "x".repeat(256);
+    for (key, value) in [
+        ("tags", json!([""])),
+        ("tags", json!(["a\nb"])),
+        ("tags", json!(vec!["a"; 1_001])),
+        ("user_id", json!(long)),
+        ("project_id", json!("")),
+        ("title", json!("x".repeat(64 * 1024 + 1))),
+        ("duration_seconds", json!(1)),
+    ] {
+        for line in [0, 4] {
+            let mut lines = lines();
+            lines[line]["session"][key] = value.clone();
+            assert_refused(&lines, line + 1).await;
+        }
+    }
+    for (key, value) in [("model", json!("")), ("model", json!(long)), ("latency_ms", json!(-1.0))]
+    {
+        for (line, kind) in [(1, "message"), (2, "update")] {
+            let mut lines = lines();
+            lines[line][kind][key] = value.clone();
+            assert_refused(&lines, line + 1).await;
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A session's file: any bytes are refused as damaged, or opened, read fully and worked with.
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 use session_history_saver::{
     ErrorKind, Message, MessageQuery, NewMessage, Result, SearchQuery, Session, SessionQuery,
@@ -22,22 +22,18 @@ pub fn file(bytes: &[u8]) {
     super::with_runtime(|runtime| runtime.block_on(open(&content)));
 }
 
-/// Whether lines hold nothing that no writer writes and that the reader takes all the same: a session or message beyond a
-/// limit.
+/// Whether lines hold nothing that no writer writes and that opening passes over: a message whose content, parts or other
+/// data are beyond a limit.
 fn could_be_written(lines: &[u8]) -> bool {
     lines.split(|byte| *byte == b'\n').all(|line| {
         let Ok(Value::Object(line)) = serde_json::from_slice(line) else { return true };
-        line.iter().all(|(kind, value)| match kind.as_str() {
-            "session" => keeps_limits(value, Session::validate),
-            "message" | "update" => keeps_limits(value, Message::validate),
-            _ => true,
-        })
+        ["message", "update"].iter().filter_map(|kind| line.get(*kind)).all(keeps_limits)
     })
 }
 
-/// Whether a value breaks no limit, as far as it is one at all.
-fn keeps_limits<T: DeserializeOwned>(value: &Value, validate: fn(&T) -> Result<()>) -> bool {
-    T::deserialize(value).map_or(true, |value| validate(&value).is_ok())
+/// Whether a message breaks no limit, as far as it is one at all.
+fn keeps_limits(message: &Value) -> bool {
+    Message::deserialize(message).map_or(true, |message| message.validate().is_ok())
 }
 
 /// Each line with the checksum that it should have.
