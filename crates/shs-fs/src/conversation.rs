@@ -63,10 +63,6 @@ pub(crate) struct Conversation {
     live: u64,
 }
 
-fn last_arrival(entries: &[Entry]) -> i64 {
-    entries.last().map_or(0, |entry| entry.arrival)
-}
-
 /// How much of a file is read at once, in bytes.
 const BUFFER: usize = 64 * 1024;
 
@@ -206,6 +202,10 @@ impl Conversation {
         let entry = self.entry(id).ok_or_else(|| Error::message_not_found(&self.session.id, id))?;
         self.load(folder, entry)
     }
+}
+
+fn last_arrival(entries: &[Entry]) -> i64 {
+    entries.last().map_or(0, |entry| entry.arrival)
 }
 
 /// A file that is being read.

@@ -9,6 +9,7 @@ use shs_store::{
     SessionId, Stats, StatsQuery, Status,
 };
 
+use crate::arrivals::HIGHEST;
 use crate::conversation::Conversation;
 use crate::folder::Folder;
 use crate::name::file_name;
@@ -116,9 +117,15 @@ impl State {
         self.conversations.values_mut()
     }
 
-    pub(crate) fn next_arrival(&mut self) -> i64 {
+    /// # Errors
+    /// `InvalidInput` if all numbers are given.
+    pub(crate) fn next_arrival(&mut self) -> Result<i64> {
+        if self.last_arrival >= HIGHEST {
+            let detail = "the folder has no number of arrival left; import its sessions elsewhere";
+            return Err(Error::invalid(detail));
+        }
         self.last_arrival += 1;
-        self.last_arrival
+        Ok(self.last_arrival)
     }
 
     /// The highest number of a conversation's messages, or one that is not below it; 0 if it has none.

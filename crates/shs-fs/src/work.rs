@@ -384,7 +384,7 @@ impl<'a> Work<'a> {
         let mut places = Vec::with_capacity(added.len());
         for (number, (message, _)) in added.iter().enumerate() {
             let start = bytes.len();
-            let arrival = self.state.next_arrival();
+            let arrival = self.state.next_arrival()?;
             let line = Line::message(&messages[*message], arrival, at)
                 .standing(length + start as u64, synced);
             let last = number + 1 == added.len();
@@ -495,7 +495,7 @@ impl<'a> Work<'a> {
         }
         let mut numbered = Vec::with_capacity(copies.len());
         for (message, digest) in copies {
-            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival(), digest)));
+            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival()?, digest)));
         }
         self.publish(session, numbered.into_iter())
     }
@@ -507,7 +507,7 @@ impl<'a> Work<'a> {
         }
         let mut numbered = Vec::with_capacity(messages.len());
         for message in &messages {
-            let arrival = self.state.next_arrival();
+            let arrival = self.state.next_arrival()?;
             numbered.push(Ok((Cow::Borrowed(message), arrival, message.digest())));
         }
         self.publish(session, numbered.into_iter())

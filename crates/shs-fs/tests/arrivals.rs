@@ -6,7 +6,7 @@ use serde_json::json;
 use shs_fs::FsStore;
 use shs_store::{
     Cursor, ErrorKind, ImportMode, Message, NewMessage, NewSession, SearchOrder, SearchQuery,
-    SessionId, Store, StoreExt,
+    SessionId, Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
 
@@ -218,5 +218,29 @@ async fn a_file_from_another_folder_hides_no_message() {
     store.import(transcript, ImportMode::CreateOnly).await.unwrap();
     assert_eq!(store.search(&oldest()).await.unwrap().items.len(), 2);
     copy.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_exchanged_while_the_folder_is_open_hides_no_message() {
+    let (here, there) = (folder(&["a", "b"]).await, folder(&["b"]).await);
+    let file = here.path().join("b.jsonl");
+    let own = std::fs::read(&file).unwrap();
+    let store = FsStore::open(here.path()).await.unwrap();
+    // A write that fails has the file read again.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let empty = Transcript::new(store.session(&id("b")).await.unwrap(), Vec::new()).unwrap();
+    store.import(empty, ImportMode::Overwrite).await.unwrap_err();
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::copy(there.path().join("b.jsonl"), &file).unwrap();
+    let error = store.append(&id("b"), NewMessage::user("text")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("b.jsonl and a.jsonl"), "{error}");
+    let error = store.search(&oldest()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    std::fs::write(&file, own).unwrap();
+    append(&store, "b").await;
+    assert_eq!(store.search(&oldest()).await.unwrap().items.len(), 3);
     store.close().await.unwrap();
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use shs_fs::FsOptions;
-use shs_store::{Durability, ErrorKind, Result, Store, StoreExt};
+use shs_store::{Durability, ErrorKind, NewMessage, Result, Store, StoreExt};
+use tempfile::TempDir;
 
 const TIME: &str = "2026-11-22T11:30:00.000000+00:00";
 
@@ -27,8 +28,8 @@ fn lines() -> Vec<Value> {
     ]
 }
 
-/// Opens a folder with these lines as a file, each with its checksum, and reads the messages.
-async fn read(lines: &[Value]) -> Result<usize> {
+/// A folder with these lines as a file, each with its checksum.
+fn folder(lines: &[Value]) -> TempDir {
     let mut content = String::new();
     for line in lines {
         let body = line.to_string();
@@ -36,10 +37,17 @@ async fn read(lines: &[Value]) -> Result<usize> {
         content += &format!("{body},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(body.as_bytes()));
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("s.jsonl"), &content).unwrap();
+    std::fs::write(folder.path().join("s.jsonl"), content).unwrap();
+    folder
+}
+
+/// Opens a folder with these lines as a file, and counts the messages.
+async fn read(lines: &[Value]) -> Result<usize> {
+    let folder = folder(lines);
+    let content = std::fs::read(folder.path().join("s.jsonl")).unwrap();
     let open = FsOptions::new(folder.path()).with_durability(Durability::Relaxed).open().await;
-    let after = std::fs::read_to_string(folder.path().join("s.jsonl")).unwrap();
-    assert_eq!(after, content, "the file is left as it is");
+    let after = std::fs::read(folder.path().join("s.jsonl")).unwrap();
+    assert!(after == content, "the file is left as it is");
     let store = open?;
     let messages = store.transcript(&"s".parse().unwrap()).await.unwrap().messages;
     store.close().await.unwrap();
@@ -140,4 +148,21 @@ async fn limits_hold_in_files_too() {
             assert_refused(&lines, line + 1).await;
         }
     }
+}
+
+#[tokio::test]
+async fn numbers_of_arrival_end_at_the_highest() {
+    let mut lines = lines();
+    lines[3]["n"] = (i64::MAX / 2).into();
+    let folder = folder(&lines);
+    let (id, text) = ("s".parse().unwrap(), || NewMessage::user("text"));
+    let store = FsOptions::new(folder.path()).open().await.unwrap();
+    let error = store.append(&id, text()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    store.delete_message(&id, &"m2".parse().unwrap()).await.unwrap();
+    store.close().await.unwrap();
+    let store = FsOptions::new(folder.path()).open().await.unwrap();
+    let error = store.append(&id, text()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    store.close().await.unwrap();
 }
