@@ -9,6 +9,7 @@ use shs_store::model::{ContentDigest, MessageHead};
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
+use crate::arrivals::HIGHEST;
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
 use crate::outline::{Outline, Outlined};
@@ -107,6 +108,17 @@ impl Conversation {
         self.index_of(seq).map(|at| &self.entries[at])
     }
 
+    /// The number of arrival of its last message, which is the highest; 0 if it has none.
+    pub(crate) fn last_arrival(&self) -> i64 {
+        last_arrival(&self.entries)
+    }
+
+    /// Whether the message with this number is on disk for certain, as it is now.
+    pub(crate) fn is_on_disk(&self, seq: Seq) -> bool {
+        let end = |entry: &Entry| entry.place.at + entry.place.length as u64;
+        self.entry_at(seq).is_some_and(|entry| end(entry) < self.synced)
+    }
+
     fn index_of(&self, seq: Seq) -> Option<usize> {
         self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
     }
@@ -119,11 +131,10 @@ impl Conversation {
         self.entries.push(Entry { head, arrival, original, place });
     }
 
-    /// Puts a message, by its head, in the place of the one with its id.
+    /// Puts a message, by its head, in the place of the one with its id and number; `false` if there is none.
     pub(crate) fn replace(&mut self, head: Message, place: Place) -> bool {
-        let Some(at) = self.seqs.get(&head.id).and_then(|seq| self.index_of(*seq)) else {
-            return false;
-        };
+        let seq = self.seqs.get(&head.id).filter(|seq| **seq == head.seq);
+        let Some(at) = seq.and_then(|seq| self.index_of(*seq)) else { return false };
         let entry = &mut self.entries[at];
         self.session.count_out(&entry.head);
         self.session.count_in(&head);
@@ -193,6 +204,10 @@ impl Conversation {
     }
 }
 
+fn last_arrival(entries: &[Entry]) -> i64 {
+    entries.last().map_or(0, |entry| entry.arrival)
+}
+
 /// A file that is being read.
 struct Reading<'a> {
     name: &'a str,
@@ -213,6 +228,8 @@ struct Waiting {
     digest: Option<ContentDigest>,
     incarnation: Option<Uuid>,
     place: Place,
+    /// Which line of the file it is.
+    line: usize,
 }
 
 /// What disks write at once, in bytes; some write more, but a multiple of it.
@@ -244,7 +261,7 @@ impl Reading<'_> {
             }
             self.since = since;
             self.at += bytes.len() as u64 + 1;
-            self.waiting.push(Waiting { said, n, digest, incarnation, place });
+            self.waiting.push(Waiting { said, n, digest, incarnation, place, line: self.line });
             if !more {
                 self.take_change(&at, !ended)?;
             }
@@ -290,13 +307,14 @@ impl Reading<'_> {
 
     fn take_change(&mut self, at: &str, lacks_end: bool) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        for Waiting { said, n, digest, incarnation, place } in waiting.drain(..) {
+        let name = self.name;
+        for Waiting { said, n, digest, incarnation, place, line } in waiting.drain(..) {
+            let odd = |what: &'static str| damaged(name, line, place.at, Error::corrupt(what));
             match (said, &mut self.found) {
                 (Outlined::Session(mut session), None) => {
                     (session.message_count, session.total_tokens) = (0, 0);
                     let incarnation = incarnation.unwrap_or_default();
-                    let name = self.name.to_owned();
-                    self.found = Some(Conversation::new(session, name, incarnation));
+                    self.found = Some(Conversation::new(session, name.to_owned(), incarnation));
                 }
                 (Outlined::Session(session), Some(found)) if session.id == found.session.id => {
                     let before = std::mem::replace(&mut found.session, session);
@@ -309,17 +327,19 @@ impl Reading<'_> {
                         && !found.seqs.contains_key(&head.id) =>
                 {
                     let original = digest.map_or(Original::AsAdded(place), Original::Known);
-                    let n =
-                        n.ok_or_else(|| odd(self.name, self.line, "a message without a place"))?;
-                    found.push(head, n, original, place);
+                    // In one file the numbers rise.
+                    let n = n.filter(|n| (found.last_arrival() + 1..=HIGHEST).contains(n));
+                    let what = "a message without a place of its own in the order of arrival";
+                    found.push(head, n.ok_or_else(|| odd(what))?, original, place);
                 }
                 (Outlined::Update(MessageHead(head)), Some(found)) => {
                     if !found.replace(head, place) {
-                        let what = "a change to a message that is not there";
-                        return Err(odd(self.name, self.line, what));
+                        return Err(odd(
+                            "a change to a message that is not there under this number",
+                        ));
                     }
                 }
-                _ => return Err(odd(self.name, self.line, "a line out of order")),
+                _ => return Err(odd("a line out of order")),
             }
         }
         self.waiting = waiting;
@@ -337,11 +357,7 @@ impl Reading<'_> {
     }
 
     fn damaged(&self, error: Error) -> Error {
-        let Self { name, line, at, .. } = self;
-        let detail = format!(
-            "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
-        );
-        Error::corrupt(detail).with_source(error)
+        damaged(self.name, self.line, self.at, error)
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
@@ -349,8 +365,11 @@ impl Reading<'_> {
     }
 }
 
-fn odd(name: &str, line: usize, what: &str) -> Error {
-    Error::corrupt(format!("{name} has {what} before line {}", line + 1))
+fn damaged(name: &str, line: usize, at: u64, error: Error) -> Error {
+    let detail = format!(
+        "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
+    );
+    Error::corrupt(detail).with_source(error)
 }
 
 /// Whether zeros stand in the bytes of a line, which JSON never has, and only where a power cut leaves them: from the
@@ -419,6 +438,11 @@ impl WholeFile {
             entries.push(Entry { head: message.head(), arrival, original, place });
         }
         Ok(Self { bytes, entries, incarnation })
+    }
+
+    /// The number of arrival of its last message; 0 if it has none.
+    pub(crate) fn last_arrival(&self) -> i64 {
+        last_arrival(&self.entries)
     }
 
     /// What is in memory of it once it is on disk.

@@ -14,9 +14,14 @@
 //!   only place of what was acknowledged.
 //! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
 //!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
-//!   byte.
+//!   byte, and so is a line that no store writes, whatever its checksum. The content of messages is not looked at before it
+//!   is read.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
+//! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away the highest one,
+//!   `.arrivals` notes that it was given. Leave it in the folder, or a cursor from before may pass over what is stored later.
+//!   A conversation's file can be put back into its folder, but not into another one, where its numbers are taken: that is
+//!   an error at opening. Open it in a folder of its own, and [import](Store::import) it from there.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
@@ -46,6 +51,7 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod conversation;
 mod disk;
 mod folder;
@@ -112,8 +118,8 @@ impl FsStore {
     /// # Errors
     /// - [`Unavailable`](ErrorKind::Unavailable) if the folder cannot be made, read or written, or is open in another
     ///   process or store.
-    /// - [`Corrupt`](ErrorKind::Corrupt) if a file in it is damaged, or a `.json` file is not the Python
-    ///   package's.
+    /// - [`Corrupt`](ErrorKind::Corrupt) if a file in it is damaged, or comes from another folder and has numbers that are
+    ///   taken here, or a `.json` file is not the Python package's.
     /// - [`Unsupported`](ErrorKind::Unsupported) if a newer version of this library wrote it.
     ///
     /// # Panics

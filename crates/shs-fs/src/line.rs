@@ -110,11 +110,7 @@ impl<'a> Line<'a> {
 
     /// Adds the line to some bytes, with its line break.
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
-        let start = bytes.len();
-        serde_json::to_writer(&mut *bytes, self).expect("plain values serialize");
-        bytes.pop();
-        let sum = crc32fast::hash(&bytes[start..]);
-        bytes.extend_from_slice(format!("{MARK}{sum:08x}\"}}\n").as_bytes());
+        write_checked(self, bytes);
     }
 }
 
@@ -126,6 +122,15 @@ impl Line<'static> {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
         checked(bytes)
     }
+}
+
+/// Adds an object to some bytes, with its checksum and a line break.
+pub(crate) fn write_checked(object: &impl Serialize, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    serde_json::to_writer(&mut *bytes, object).expect("plain values serialize");
+    bytes.pop();
+    let sum = crc32fast::hash(&bytes[start..]);
+    bytes.extend_from_slice(format!("{MARK}{sum:08x}\"}}\n").as_bytes());
 }
 
 /// Reads what a line says, after its checksum has been compared.

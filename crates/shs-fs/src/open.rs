@@ -8,6 +8,7 @@ use std::thread;
 
 use shs_store::{Error, Result};
 
+use crate::arrivals;
 use crate::conversation::Conversation;
 use crate::folder::{Folder, unavailable};
 use crate::journal;
@@ -21,10 +22,11 @@ use crate::writer::Shared;
 /// Opens a folder and reads all of its conversations.
 pub(crate) fn open(options: FsOptions) -> Result<Shared> {
     let folder = Folder::open(&options.folder, options.durability)?;
+    let noted = arrivals::read(&folder)?;
     journal::recover(&folder)?;
     finish_deletion(&folder)?;
-    python::migrate(&folder)?;
-    let state = State::new(read_all(&folder, &folder.conversations()?)?);
+    python::migrate(&folder, noted)?;
+    let state = State::new(read_all(&folder, &folder.conversations()?)?, noted)?;
     tracing::info!(folder = %options.folder.display(), sessions = state.sessions().count(), "opened a folder");
     Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })
 }

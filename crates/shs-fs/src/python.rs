@@ -17,8 +17,8 @@ use crate::name::file_name;
 
 /// Brings all files of the Python package into ours, last written session last; returns how many.
 ///
-/// All are read before the first is changed.
-pub(crate) fn migrate(folder: &Folder) -> Result<usize> {
+/// All are read before the first is changed. Numbers of arrival up to `noted` are not given.
+pub(crate) fn migrate(folder: &Folder, noted: i64) -> Result<usize> {
     let mut found = Vec::new();
     for path in folder.with_extension("json")? {
         found.push((read(&path)?, path));
@@ -30,7 +30,7 @@ pub(crate) fn migrate(folder: &Folder) -> Result<usize> {
         let key = |session: &Session| (session.updated_at, session.id.clone());
         key(&a.0.session).cmp(&key(&b.0.session))
     });
-    let mut arrival = 0;
+    let mut arrival = noted;
     for name in names(folder)? {
         let last = Conversation::read(folder, &name)?.entries.iter().map(|e| e.arrival).max();
         arrival = arrival.max(last.unwrap_or(0));

@@ -9,8 +9,10 @@ use shs_store::{
     SessionId, Stats, StatsQuery, Status,
 };
 
+use crate::arrivals::HIGHEST;
 use crate::conversation::Conversation;
 use crate::folder::Folder;
+use crate::name::file_name;
 
 /// All conversations.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct State {
     /// Brought up to date by the next search.
     index: FollowingIndex,
     pub(crate) last_arrival: i64,
+    /// Up to where no number is given after another opening, also if its message is gone.
+    pub(crate) noted: i64,
 }
 
 /// A file that could not be read.
@@ -42,8 +46,11 @@ impl Unreadable {
 }
 
 impl State {
-    /// All conversations of a folder that was just opened.
-    pub(crate) fn new(conversations: Vec<Conversation>) -> Self {
+    /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again.
+    ///
+    /// # Errors
+    /// `Corrupt` if two messages have one number of arrival, as after a file was copied from another folder.
+    pub(crate) fn new(conversations: Vec<Conversation>, noted: i64) -> Result<Self> {
         let mut arrivals = Vec::new();
         for Conversation { session, entries, .. } in &conversations {
             let places = entries.iter().map(|e| (e.arrival, (session.id.clone(), e.head.seq)));
@@ -51,14 +58,19 @@ impl State {
         }
         // Each file has them in order, and a map is made at once of what is in order.
         arrivals.sort_by_key(|(arrival, _)| *arrival);
-        let last_arrival = arrivals.last().map_or(0, |(arrival, _)| (*arrival).max(0));
+        let twice = arrivals.windows(2).find(|pair| pair[0].0 == pair[1].0);
+        if let Some([(_, (one, _)), (_, (other, _))]) = twice {
+            return Err(same_number(one, other));
+        }
+        let last_arrival = arrivals.last().map_or(noted, |(arrival, _)| noted.max(*arrival));
         let by_id = conversations.into_iter().map(|c| (c.session.id.clone(), c));
-        Self {
+        Ok(Self {
             conversations: by_id.collect(),
             arrivals: arrivals.into_iter().collect(),
             last_arrival,
+            noted,
             ..Self::default()
-        }
+        })
     }
 
     /// Whether there is a message that is not complete.
@@ -105,9 +117,47 @@ impl State {
         self.conversations.values_mut()
     }
 
-    pub(crate) fn next_arrival(&mut self) -> i64 {
+    /// # Errors
+    /// `InvalidInput` if all numbers are given.
+    pub(crate) fn next_arrival(&mut self) -> Result<i64> {
+        if self.last_arrival >= HIGHEST {
+            let detail = "the folder has no number of arrival left; import its sessions elsewhere";
+            return Err(Error::invalid(detail));
+        }
         self.last_arrival += 1;
-        self.last_arrival
+        Ok(self.last_arrival)
+    }
+
+    /// The highest number of a conversation's messages, or one that is not below it; 0 if it has none.
+    pub(crate) fn highest_arrival(&self, id: &SessionId) -> i64 {
+        match self.conversations.get(id) {
+            Some(conversation) => conversation.last_arrival(),
+            None if self.unreadable.contains_key(id) => self.last_arrival,
+            None => 0,
+        }
+    }
+
+    /// Whether the disk has a higher number than this one, or a note of it.
+    pub(crate) fn is_exceeded(&self, number: i64) -> bool {
+        let mut higher = self.arrivals.range(number.saturating_add(1)..);
+        let is_on_disk = |(id, seq): &(SessionId, Seq)| {
+            let conversation = self.conversations.get(id);
+            conversation.is_some_and(|conversation| conversation.is_on_disk(*seq))
+        };
+        number <= self.noted || higher.any(|(_, place)| is_on_disk(place))
+    }
+
+    /// Adds a conversation that was read again from its file.
+    ///
+    /// # Errors
+    /// `Corrupt` if another one has a message with the same number of arrival; then it is not added.
+    pub(crate) fn insert_read(&mut self, conversation: Conversation) -> Result<()> {
+        let taken = conversation.entries.iter().find_map(|entry| self.arrivals.get(&entry.arrival));
+        if let Some((other, _)) = taken {
+            return Err(same_number(&conversation.session.id, other));
+        }
+        self.insert(conversation);
+        Ok(())
     }
 
     /// Adds a conversation.
@@ -233,4 +283,14 @@ impl State {
         }
         Ok(stats)
     }
+}
+
+/// Two messages with one number of arrival, of which no search could find both.
+fn same_number(one: &SessionId, other: &SessionId) -> Error {
+    Error::corrupt(format!(
+        "{} and {} each have a message with the same number in the order of arrival, as after one was copied from \
+         another folder; move one to a folder of its own, and import its conversation from there",
+        file_name(one),
+        file_name(other)
+    ))
 }

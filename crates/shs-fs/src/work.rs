@@ -14,6 +14,7 @@ use shs_store::{
     NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
 };
 
+use crate::arrivals;
 use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
@@ -81,12 +82,8 @@ impl<'a> Work<'a> {
     /// Makes memory what the file is up to a place.
     fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
         self.state.drop_index();
-        match Conversation::read_up_to(self.folder, &name, end) {
-            Ok(mut read) => {
-                read.is_cut = true;
-                self.state.insert(read);
-            }
-            Err(_) => self.state.set_unreadable(id.clone(), Unreadable { name, end }),
+        if self.read_again(&name, end).is_err() {
+            self.state.set_unreadable(id.clone(), Unreadable { name, end });
         }
     }
 
@@ -100,12 +97,16 @@ impl<'a> Work<'a> {
     /// Reads a conversation again that could not be read when a write to it had failed.
     fn recover(&mut self, id: &SessionId) -> Result<()> {
         if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
-            let mut read = Conversation::read_up_to(self.folder, &name, end)?;
-            read.is_cut = true;
             self.state.drop_index();
-            self.state.insert(read);
+            self.read_again(&name, end)?;
         }
         Ok(())
+    }
+
+    fn read_again(&mut self, name: &str, end: u64) -> Result<()> {
+        let mut read = Conversation::read_up_to(self.folder, name, end)?;
+        read.is_cut = true;
+        self.state.insert_read(read)
     }
 
     /// Brings to its end what failed before and would undo later writes: the list of a deletion, or a journal, by which
@@ -208,6 +209,7 @@ impl<'a> Work<'a> {
         let name = file_name(&session.id);
         let file = WholeFile::new(&session, messages, session.updated_at)?;
         let id = session.id.clone();
+        self.note_arrivals(std::slice::from_ref(&id), file.last_arrival())?;
         self.state.remove(self.folder, &id);
         if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
@@ -221,6 +223,19 @@ impl<'a> Work<'a> {
         let session = conversation.session.clone();
         self.state.insert(conversation);
         Ok(session)
+    }
+
+    /// Before conversations go or are replaced: has the last number of arrival on disk if none that is on disk, and none up to
+    /// `stays` in what replaces them, is as high as theirs.
+    fn note_arrivals(&mut self, ids: &[SessionId], stays: i64) -> Result<()> {
+        let highest = ids.iter().map(|id| self.state.highest_arrival(id)).max().unwrap_or(0);
+        if highest > stays && !self.state.is_exceeded(highest) {
+            let noted = arrivals::write(self.folder, self.state.last_arrival);
+            self.state.noted = noted.map_err(|error| {
+                unavailable("the last number of arrival cannot be noted", error)
+            })?;
+        }
+        Ok(())
     }
 
     /// Has every file on disk in its own place.
@@ -294,6 +309,7 @@ impl<'a> Work<'a> {
     /// if this does not come to its end.
     fn remove_all(&mut self, ids: &[SessionId], names: &[String]) -> Result<()> {
         self.settle()?;
+        self.note_arrivals(ids, 0)?;
         let error = |error| unavailable("a conversation cannot be deleted", error);
         let is_listed = names.len() > 1;
         if is_listed {
@@ -368,7 +384,7 @@ impl<'a> Work<'a> {
         let mut places = Vec::with_capacity(added.len());
         for (number, (message, _)) in added.iter().enumerate() {
             let start = bytes.len();
-            let arrival = self.state.next_arrival();
+            let arrival = self.state.next_arrival()?;
             let line = Line::message(&messages[*message], arrival, at)
                 .standing(length + start as u64, synced);
             let last = number + 1 == added.len();
@@ -479,7 +495,7 @@ impl<'a> Work<'a> {
         }
         let mut numbered = Vec::with_capacity(copies.len());
         for (message, digest) in copies {
-            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival(), digest)));
+            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival()?, digest)));
         }
         self.publish(session, numbered.into_iter())
     }
@@ -491,7 +507,7 @@ impl<'a> Work<'a> {
         }
         let mut numbered = Vec::with_capacity(messages.len());
         for message in &messages {
-            let arrival = self.state.next_arrival();
+            let arrival = self.state.next_arrival()?;
             numbered.push(Ok((Cow::Borrowed(message), arrival, message.digest())));
         }
         self.publish(session, numbered.into_iter())

@@ -127,6 +127,7 @@ macro_rules! conformance {
                 everything_is_there_after_reopening,
                 nothing_is_forgotten_by_reopening,
                 cursors_stay_valid_after_reopening,
+                arrival_goes_on_after_reopening,
                 another_store_sees_what_was_written,
                 nothing_waits_for_a_close,
             }

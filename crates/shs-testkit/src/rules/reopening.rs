@@ -2,6 +2,8 @@
 //!
 //! A place that is not durable, or not shared, passes the rules that do not concern it.
 
+use std::sync::Arc;
+
 use shs_store::{
     AppendOptions, Clock, ErrorKind, Expected, ImportMode, MessagePatch, MessageQuery, SearchOrder,
     SearchQuery, SessionPatch, SessionQuery, Store, StoreExt,
@@ -88,6 +90,48 @@ pub async fn cursors_stay_valid_after_reopening<F: Fixture>(place: &Place<F>) {
         walk::hits(&*store, &search).await,
     );
     assert_eq!(after, before);
+    store.close().await.unwrap();
+}
+
+/// A place in the order of arrival is never given again, in whichever way its message went and the store was reopened: a
+/// cursor from before finds what arrives then.
+pub async fn arrival_goes_on_after_reopening<F: Fixture>(place: &Place<F>) {
+    if !F::DURABLE {
+        return;
+    }
+    let mut store = Arc::clone(&place.store);
+    let stays = store.create_session(session("stays")).await.unwrap().id;
+    store.append(&stays, said("first", "x")).await.unwrap();
+    let going = ["one", "two"];
+    for (round, way) in ["session", "message", "user", "import"].into_iter().enumerate() {
+        for id in going {
+            store.create_session(session(id).with_user("gone")).await.unwrap();
+            store.append(&session_id(id), said("m", "x")).await.unwrap();
+        }
+        let query = SearchQuery::all().with_order(SearchOrder::Oldest);
+        let all_but_one = query.clone().with_limit(round as u32 + 2);
+        let next = store.search(&all_but_one).await.unwrap().next.unwrap();
+        for id in going.map(session_id) {
+            match way {
+                "session" => drop(store.delete_session(&id).await.unwrap()),
+                "message" => drop(store.delete_message(&id, &message_id("m")).await.unwrap()),
+                "user" => drop(store.delete_user("gone").await.unwrap()),
+                _ => {
+                    let mut empty = store.transcript(&id).await.unwrap();
+                    empty.messages.clear();
+                    store.import(empty, ImportMode::Overwrite).await.unwrap();
+                }
+            }
+        }
+        store.close().await.unwrap();
+        store = place.open().await;
+        let arrived = store.append(&stays, said(way, "x")).await.unwrap();
+        let found = walk::hits(&*store, &query.with_after(next)).await;
+        assert!(found.len() == 1 && found[0].message == arrived, "after a deletion by {way}");
+        for id in going {
+            store.delete_session(&session_id(id)).await.unwrap();
+        }
+    }
     store.close().await.unwrap();
 }
 
