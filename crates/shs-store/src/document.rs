@@ -47,8 +47,16 @@ pub struct Record {
     pub message: Message,
     /// When it arrived in the store, relative to all others: unique, and higher for later ones.
     pub arrival: i64,
-    /// What was appended under its id.
-    pub digest: ContentDigest,
+    /// What was appended under its id, if the message was changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<ContentDigest>,
+}
+
+impl Record {
+    /// What was appended under the message's id.
+    pub fn digest(&self) -> ContentDigest {
+        self.digest.unwrap_or_else(|| self.message.digest())
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -116,7 +124,7 @@ impl Document {
         let records = transcript
             .messages
             .into_iter()
-            .map(|message| Record { arrival: arrival(), digest: message.digest(), message })
+            .map(|message| Record { arrival: arrival(), digest: None, message })
             .collect();
         Self::assemble(transcript.session, records)
     }
@@ -208,7 +216,7 @@ impl Document {
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| error.with_session(&self.session.id))?;
         let plan = plan_append(&self.session.id, self.session.last_seq, &batch, options, |id| {
-            self.record(id).map(|record| record.digest)
+            self.record(id).map(Record::digest)
         })?;
         let mut messages = Vec::with_capacity(batch.len());
         let inserted = plan.iter().filter(|slot| slot.is_some()).count();
@@ -217,12 +225,11 @@ impl Document {
                 messages.push(self.message(&new.id)?.clone());
                 continue;
             };
-            let digest = new.digest();
             let message = new.into_message(seq);
             self.seqs.insert(message.id.clone(), seq);
             self.session.count_in(&message);
             messages.push(message.clone());
-            self.records.push(Record { message, arrival: arrival(), digest });
+            self.records.push(Record { message, arrival: arrival(), digest: None });
         }
         if inserted > 0 {
             self.session.touch(now);
@@ -245,6 +252,8 @@ impl Document {
         };
         let mut changed = self.records[at].message.clone();
         patch.apply(&mut changed).map_err(|error| error.with_session(&self.session.id))?;
+        let digest = self.records[at].digest();
+        self.records[at].digest = Some(digest);
         let before = std::mem::replace(&mut self.records[at].message, changed);
         self.session.count_out(&before);
         self.session.count_in(&self.records[at].message);
