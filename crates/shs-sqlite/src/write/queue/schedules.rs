@@ -1,6 +1,11 @@
 //! The queue's task under thousands of schedules: tasks that send, go away and repeat, and an engine that takes its
 //! time, refuses and fails, all by a seed. Time is paused, so that the order of all steps follows from the seed.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "the runtime has one thread, and shared state is in cells"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
