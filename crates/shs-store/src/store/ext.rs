@@ -5,6 +5,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{AppendOptions, Appended, Store};
+use crate::limits::MAX_PAGE;
 use crate::streaming::StreamLease;
 use crate::{
     ErrorKind, Hit, Message, MessageQuery, NewMessage, Page, Result, SearchQuery, Session,
@@ -75,8 +76,15 @@ pub trait StoreExt: Store {
     /// As [`Store::messages`].
     async fn transcript(&self, id: &SessionId) -> Result<Transcript> {
         let session = self.session(id).await?;
-        let messages = self.message_stream(id, MessageQuery::new().with_limit(1_000));
-        Transcript::new(session, messages.try_collect().await?)
+        let mut query = MessageQuery::new().with_limit(MAX_PAGE);
+        let mut page = self.messages(id, &query).await?;
+        let mut messages = page.items;
+        while let Some(next) = page.next {
+            query = query.with_after(next);
+            page = self.messages(id, &query).await?;
+            messages.append(&mut page.items);
+        }
+        Transcript::new(session, messages)
     }
 
     /// The figures of one session.
