@@ -14,8 +14,8 @@ use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-/// The log while nobody holds a snapshot: 16 MB, at which it is moved into the database, and what one commit brings.
-const BOUND: u64 = 32 * 1024 * 1024;
+/// The log while nobody holds a snapshot: 32 MB, at which it is moved into the database, and what one commit brings.
+const BOUND: u64 = 48 * 1024 * 1024;
 /// Where the log is cut back to, once it has been longer (`journal_size_limit`).
 const LIMIT: u64 = 64 * 1024 * 1024;
 /// What a message of [`large`] takes.
@@ -78,7 +78,7 @@ async fn a_paused_stream_of_messages_holds_no_snapshot() {
         messages.next().await.unwrap().unwrap();
         hits.next().await.unwrap().unwrap();
     }
-    let longest = place.write(40).await;
+    let longest = place.write(80).await;
     assert!(longest < BOUND, "the log has {longest} bytes");
     // They go on where they were.
     assert_eq!(messages.try_collect::<Vec<_>>().await.unwrap().len(), 2_000 - 15);
@@ -97,7 +97,7 @@ async fn a_paused_export_holds_no_snapshot() {
         history.export(Format::JsonLines).session(&many).to_writer(&mut writer).await
     });
     reader.read_exact(&mut [0; 4_096]).await.unwrap();
-    let longest = place.write(40).await;
+    let longest = place.write(80).await;
     assert!(longest < BOUND, "the log has {longest} bytes");
     assert!(!export.is_finished(), "it was paused half way");
     let mut rest = String::new();

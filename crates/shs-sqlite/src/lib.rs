@@ -26,7 +26,7 @@
 //! `history.db-lock`, which tells stores apart that have it open. The file has to be on a local disk: SQLite's
 //! log does not work on network file systems.
 //!
-//! The log is moved into the database whenever it has 16 MB. It grows beyond that while somebody reads inside one long
+//! The log is moved into the database whenever it has 32 MB. It grows beyond that while somebody reads inside one long
 //! transaction, and is cut back to 64 MB afterwards. Nothing here reads so: a stream or an export that waits for its consumer
 //! holds no snapshot.
 //!

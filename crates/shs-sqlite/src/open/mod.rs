@@ -20,7 +20,9 @@ use crate::options::SqliteOptions;
 
 /// A WAL file longer than this is cut back when it is reset, in bytes.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
-/// Pages in the WAL at which a commit moves them into the database.
+/// Bytes of a page in a new database.
+const PAGE_SIZE: u32 = 8_192;
+/// Pages in the WAL at which a commit moves them into the database; 32 MB.
 const AUTOCHECKPOINT: &str = "4000";
 
 fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
@@ -31,7 +33,7 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .foreign_keys(false)
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", AUTOCHECKPOINT)
-        .page_size(8_192)
+        .page_size(PAGE_SIZE)
         .pragma("trusted_schema", "OFF")
         .synchronous(if options.durability == Durability::Relaxed {
             SqliteSynchronous::Normal
