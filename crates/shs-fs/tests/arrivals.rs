@@ -1,5 +1,7 @@
 //! Numbers of arrival: none is given twice, whatever goes from the folder or comes into it.
 
+mod killed;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,6 +11,8 @@ use shs_store::{
     SessionId, Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
+
+use killed::killed;
 
 fn id(name: &str) -> SessionId {
     SessionId::new(name).unwrap()
@@ -33,16 +37,6 @@ async fn folder(names: &[&str]) -> TempDir {
 
 fn arrivals(folder: &TempDir) -> PathBuf {
     folder.path().join(".arrivals")
-}
-
-/// What a killed process leaves of an open store's folder.
-fn killed(folder: &TempDir) -> TempDir {
-    let image = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), image.path().join(entry.file_name())).unwrap();
-    }
-    image
 }
 
 fn oldest() -> SearchQuery {

@@ -1,5 +1,7 @@
 //! The journal: what was acknowledged is there also if the files lost what was not synced in them.
 
+mod killed;
+
 use std::path::{Path, PathBuf};
 
 use shs_fs::{FsOptions, FsStore};
@@ -8,6 +10,8 @@ use shs_store::{
     Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
+
+use killed::killed;
 
 fn id(name: &str) -> SessionId {
     SessionId::new(name).unwrap()
@@ -19,16 +23,6 @@ async fn create(store: &FsStore, name: &str) {
 
 async fn append(store: &FsStore, name: &str, text: &str) {
     store.append(&id(name), NewMessage::user(text)).await.unwrap();
-}
-
-/// What a killed process leaves of an open store's folder.
-fn killed(folder: &TempDir) -> TempDir {
-    let image = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), image.path().join(entry.file_name())).unwrap();
-    }
-    image
 }
 
 fn file(folder: &TempDir, name: &str) -> PathBuf {

@@ -48,13 +48,13 @@ impl<'i> PackedId<'i> {
 
 /// The id in a column.
 pub(crate) fn unpack(row: &SqliteRow, at: usize) -> Result<MessageId, sqlx::Error> {
-    let damaged = |error| corrupt("id", error);
-    if row.try_get_raw(at)?.type_info().name() == "BLOB" {
+    let id = if row.try_get_raw(at)?.type_info().name() == "BLOB" {
         let uuid = Uuid::from_slice(row.try_get(at)?).map_err(|error| corrupt("id", error))?;
-        MessageId::new(uuid.hyphenated().to_string()).map_err(damaged)
+        uuid.hyphenated().to_string()
     } else {
-        MessageId::new(row.try_get::<&str, _>(at)?).map_err(damaged)
-    }
+        row.try_get(at)?
+    };
+    MessageId::new(id).map_err(|error| corrupt("id", error))
 }
 
 #[cfg(test)]

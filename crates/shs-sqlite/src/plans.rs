@@ -16,9 +16,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::SqliteStore;
-
-const MIGRATIONS: [&str; 2] =
-    [include_str!("open/schema/1.sql"), include_str!("open/schema/2.sql")];
+use crate::open::MIGRATIONS;
 
 /// Collects the statements that sqlx tells of.
 #[derive(Clone, Default)]

@@ -1,6 +1,8 @@
 //! What the database keeps beside the messages (counts, totals, tags, names, the text index) always says what
 //! the messages say.
 
+mod numbers;
+
 use std::path::Path;
 
 use serde_json::json;
@@ -11,6 +13,8 @@ use shs_store::{
     StoreExt,
 };
 use sqlx::{Connection, Row, SqliteConnection};
+
+use numbers::Numbers;
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap()
@@ -78,21 +82,6 @@ async fn assert_consistent(path: &Path) {
     connection.close().await.unwrap();
 }
 
-/// Numbers that are the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
-
 const TEXTS: [&str; 6] =
     ["alpha beta", "", "部署 deployment", "a\0b\0", "🦀 crab", "'; DROP TABLE x"];
 const MODELS: [Option<&str>; 3] = [None, Some("one"), Some("two")];
@@ -110,7 +99,7 @@ async fn after_any_operations_everything_adds_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    let numbers = &mut Numbers(7);
+    let numbers = &mut Numbers::new(7);
     let ids = ["a", "b", "it's", "d\"q", "語"].map(|id| SessionId::new(id).unwrap());
     for _ in 0..300 {
         let id = &ids[numbers.below(5) as usize];

@@ -1,33 +1,26 @@
 //! A store that keeps messages in memory for reading answers as one that does not, whoever writes.
 
+mod numbers;
+
 use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
     ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, Seq, SessionId,
     Store, StoreExt,
 };
 
-/// Numbers that are the same in every run.
-struct Numbers(u64);
+use numbers::Numbers;
 
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
+fn query(numbers: &mut Numbers) -> MessageQuery {
+    let mut query = MessageQuery::new().with_limit(numbers.pick(&[1, 3, 10, 100]));
+    if numbers.below(2) == 0 {
+        query = query.newest_first();
     }
-
-    fn query(&mut self) -> MessageQuery {
-        let mut query = MessageQuery::new().with_limit([1, 3, 10, 100][self.below(4) as usize]);
-        if self.below(2) == 0 {
-            query = query.newest_first();
-        }
-        match self.below(8) {
-            0 => query.with_role(Role::User),
-            1 => query.with_offset(self.below(5)),
-            2 => query.with_up_to_seq(Seq::from(self.below(40) as u32)),
-            3 | 4 => query.with_after_seq(Seq::from(self.below(40) as u32)),
-            _ => query,
-        }
+    match numbers.below(8) {
+        0 => query.with_role(Role::User),
+        1 => query.with_offset(numbers.below(5)),
+        2 => query.with_up_to_seq(Seq::from(numbers.below(40) as u32)),
+        3 | 4 => query.with_after_seq(Seq::from(numbers.below(40) as u32)),
+        _ => query,
     }
 }
 
@@ -59,7 +52,7 @@ async fn what_is_kept_in_memory_is_what_is_stored() {
     // The second is as another process would be.
     let keeping = SqliteOptions::new(&path).with_cache(6_000).open().await.unwrap();
     let asking = SqliteOptions::new(&path).with_cache(0).open().await.unwrap();
-    let mut numbers = Numbers(7);
+    let mut numbers = Numbers::new(7);
     let mut full = 0;
     for _ in 0..800 {
         let id = SessionId::new(format!("s{}", numbers.below(3))).unwrap();
@@ -68,7 +61,7 @@ async fn what_is_kept_in_memory_is_what_is_stored() {
         let ids: Vec<MessageId> =
             ids.map_or(Vec::new(), |page| page.items.into_iter().map(|m| m.id).collect());
         change(&mut numbers, writer, &id, &ids).await;
-        let mut query = numbers.query();
+        let mut query = query(&mut numbers);
         loop {
             match (keeping.messages(&id, &query).await, asking.messages(&id, &query).await) {
                 (Ok(kept), Ok(stored)) => {

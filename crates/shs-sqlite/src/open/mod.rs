@@ -13,6 +13,8 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
 
+#[cfg(test)]
+pub(crate) use self::migrate::MIGRATIONS;
 use self::migrate::migrate;
 pub(crate) use self::presence::Presence;
 use crate::error::{Failure, is_busy, translate};

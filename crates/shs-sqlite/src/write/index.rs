@@ -38,8 +38,8 @@ impl Operation for CatchUp {
         let mut entries = transaction.memory.take_unindexed(indexed, arrival);
         let mut mark = entries.last().map_or(indexed, |entry| entry.key);
         if entries.is_empty() {
-            entries = read(transaction, indexed).await?;
-            let is_all = entries.len() < MAX_MESSAGES && bytes(&entries) < MAX_BYTES;
+            let is_all;
+            (entries, is_all) = read(transaction, indexed).await?;
             // Behind the last message there may be numbers that no message has.
             mark = if is_all { arrival } else { entries.last().map_or(arrival, |entry| entry.key) };
         }
@@ -50,12 +50,11 @@ impl Operation for CatchUp {
     }
 }
 
-fn bytes(entries: &[Entry]) -> usize {
-    entries.iter().map(|entry| entry.content.len()).sum()
-}
-
-/// The first messages after a key, as the index takes them.
-async fn read(transaction: &mut Transaction<'_>, after: i64) -> Result<Vec<Entry>, sqlx::Error> {
+/// The first messages after a key, as the index takes them, and whether there are no more.
+async fn read(
+    transaction: &mut Transaction<'_>,
+    after: i64,
+) -> Result<(Vec<Entry>, bool), sqlx::Error> {
     const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content \
          FROM messages m CROSS JOIN sessions s ON s.key = m.session \
          WHERE m.key > ?1 ORDER BY m.key LIMIT +?2";
@@ -73,7 +72,8 @@ async fn read(transaction: &mut Transaction<'_>, after: i64) -> Result<Vec<Entry
             break;
         }
     }
-    Ok(entries)
+    let is_all = entries.len() < MAX_MESSAGES && bytes < MAX_BYTES;
+    Ok((entries, is_all))
 }
 
 async fn insert(transaction: &mut Transaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
