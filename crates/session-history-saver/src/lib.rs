@@ -37,6 +37,7 @@
 //! | sessions that end with the code in them | [`StartSession::scope`], [`Track`] |
 //! | choosing a store, the environment | [`Config`], [`Location`] |
 //! | files | [`export`], [`import`] |
+//! | recording what passes through a service | the feature `tower` |
 //! | what every store promises, and your own | [`Store`] |
 //! | coming from the Python package | [`coming_from_python`] |
 //!
@@ -48,8 +49,8 @@
 //! | `sqlite` | one SQLite file | default |
 //! | `fs` | human-readable files in a folder | |
 //!
-//! A backend that is enabled is a module of its name, for its own options. Everything else is there in
-//! every build.
+//! A backend that is enabled is a module of its name, for its own options. The feature `tower` adds the module of that name, which
+//! records the conversations that pass through HTTP services. Everything else is there in every build.
 
 pub mod coming_from_python;
 mod config;
@@ -74,6 +75,8 @@ pub use shs_memory as memory;
 pub use shs_sqlite as sqlite;
 #[doc(inline)]
 pub use shs_store::*;
+#[cfg(feature = "tower")]
+pub use shs_tower as tower;
 
 pub use config::{Config, Saving};
 pub use location::{Location, open_store};

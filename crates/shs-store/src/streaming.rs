@@ -17,6 +17,12 @@ use crate::{Map, Message, MessagePatch, Status, Timestamp};
 /// The metadata key of a message that is being written.
 pub const STREAM_KEY: &str = "shs.stream";
 
+/// The metadata key of the time from the beginning of an answer to its first text, in milliseconds.
+pub const FIRST_TOKEN_KEY: &str = "shs.first_token_ms";
+
+/// The metadata key of what an answer failed with.
+pub const ERROR_KEY: &str = "shs.error";
+
 /// Who writes a message, and until when it is to be thought alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamLease {

@@ -16,11 +16,7 @@ pub use recording::{Delta, Recording};
 
 use crate::SessionHandle;
 
-/// The metadata key of the time from the beginning of an answer to its first text, in milliseconds.
-pub const FIRST_TOKEN_KEY: &str = "shs.first_token_ms";
-
-/// The metadata key of what an answer failed with.
-pub const ERROR_KEY: &str = "shs.error";
+pub use shs_store::streaming::{ERROR_KEY, FIRST_TOKEN_KEY};
 
 /// How an answer is saved while it grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,113 @@
+//! Messages put together from the content blocks of the APIs.
+
+use serde_json::Value;
+use shs_store::{NewMessage, Part, Role};
+
+use super::gather::tool_call;
+
+/// A message while its blocks are read.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    texts: Vec<String>,
+    parts: Vec<Part>,
+    has_more_than_text: bool,
+}
+
+impl Draft {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.texts.push(text.to_owned());
+        self.parts.push(Part::text(text));
+    }
+
+    /// A part that is no text; `content` is what people read and search of it, if it has that.
+    pub(super) fn part(&mut self, part: Part, content: Option<String>) {
+        self.has_more_than_text = true;
+        self.texts.extend(content);
+        self.parts.push(part);
+    }
+
+    pub(super) fn reasoning(&mut self, text: &str) {
+        self.part(Part::reasoning(text), None);
+    }
+
+    pub(super) fn tool_call(&mut self, id: Option<&str>, name: &str, arguments: &str) {
+        self.part(tool_call(id.map(str::to_owned), name.to_owned(), arguments), None);
+    }
+
+    /// What a tool answered: a text, or content blocks with texts.
+    pub(super) fn tool_response(&mut self, id: Option<&str>, response: &Value) {
+        let mut part = Part::tool_call_response("", response.clone()).as_object().clone();
+        match id {
+            Some(id) => part.insert("id".to_owned(), id.into()),
+            None => part.remove("id"),
+        };
+        let part = Part::from_object(part).expect("a tool's response has a type");
+        self.part(part, Some(text_of(response)));
+    }
+
+    /// Something at a URL; a `data:` URL becomes a blob.
+    pub(super) fn uri(&mut self, modality: &str, uri: &str) {
+        let part = match data_url(uri) {
+            Some((mime_type, data)) => Part::blob(modality, data, Some(mime_type.to_owned())),
+            None => Part::uri(modality, uri),
+        };
+        self.part(part, None);
+    }
+
+    /// A block that has no form of its own here, whole.
+    pub(super) fn other(&mut self, block: &Value) {
+        let Value::Object(object) = block else { return };
+        match Part::from_object(object.clone()) {
+            Ok(part) => self.part(part, None),
+            Err(_) => {
+                let mut object = object.clone();
+                object.insert("type".to_owned(), "unknown".into());
+                self.part(Part::from_object(object).expect("it has a type now"), None);
+            }
+        }
+    }
+
+    pub(super) fn message(mut self, role: Role) -> NewMessage {
+        self.texts.retain(|text| !text.is_empty());
+        let message = NewMessage::new(role, self.texts.join("\n"));
+        if self.has_more_than_text { message.with_parts(self.parts) } else { message }
+    }
+}
+
+/// The role of this name. One that is not known is a tool's if it was the old name of it, and a user's otherwise.
+pub(super) fn role(name: &str) -> Role {
+    match name {
+        "function" => Role::Tool,
+        "model" => Role::Assistant,
+        name => name.parse().unwrap_or(Role::User),
+    }
+}
+
+/// The text of content that is a string, or a list of blocks with texts.
+pub(super) fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(blocks) => {
+            let texts = blocks.iter().filter_map(|block| match block {
+                Value::String(text) => Some(text.as_str()),
+                block => block.get("text").and_then(Value::as_str),
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn str_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+fn data_url(url: &str) -> Option<(&str, &str)> {
+    let (mime_type, data) = url.strip_prefix("data:")?.split_once(',')?;
+    Some((mime_type.strip_suffix(";base64")?, data))
+}

@@ -1,0 +1,245 @@
+//! Text that arrives in fragments, kept up to a limit.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use shs_store::Part;
+
+use super::Choice;
+
+/// Puts the answers of one response together from fragments, and keeps their text up to a limit.
+///
+/// Fragments name the choice and the block they belong to; what is first named comes first. Blocks are the
+/// parts of an answer: text, reasoning, a refusal, a tool call. An answer that has nothing but text becomes a
+/// plain text.
+#[derive(Debug)]
+pub struct Gather {
+    choices: BTreeMap<u32, Gathered>,
+    left: usize,
+    truncated: bool,
+    has_content: bool,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    blocks: Vec<(u64, Block)>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Debug)]
+enum Block {
+    Text(String),
+    Reasoning(String),
+    Refusal(String),
+    ToolCall { id: Option<String>, name: String, arguments: String },
+    Other(Part),
+}
+
+/// The blocks that are not numbered by the API itself. Tool calls are numbered from [`FIRST_CALL`] on.
+pub(super) const REASONING: u64 = 0;
+pub(super) const TEXT: u64 = 1;
+pub(super) const REFUSAL: u64 = 2;
+pub(super) const FIRST_CALL: u64 = 3;
+
+impl Gather {
+    /// Keeps so many bytes of text, of all choices together.
+    pub fn new(limit: usize) -> Self {
+        Self { choices: BTreeMap::new(), left: limit, truncated: false, has_content: false }
+    }
+
+    /// Adds text to a block of a choice.
+    pub fn text(&mut self, choice: u32, block: u64, text: &str) {
+        let text = self.take(text);
+        if let Block::Text(all) = self.block(choice, block, || Block::Text(String::new())) {
+            all.push_str(text);
+        }
+    }
+
+    /// Adds reasoning to a block of a choice.
+    pub fn reasoning(&mut self, choice: u32, block: u64, text: &str) {
+        let text = self.take(text);
+        if let Block::Reasoning(all) = self.block(choice, block, || Block::Reasoning(String::new()))
+        {
+            all.push_str(text);
+        }
+    }
+
+    /// Adds to the text of a refusal.
+    pub fn refusal(&mut self, choice: u32, block: u64, text: &str) {
+        let text = self.take(text);
+        if let Block::Refusal(all) = self.block(choice, block, || Block::Refusal(String::new())) {
+            all.push_str(text);
+        }
+    }
+
+    /// Adds to a tool call: its id and its name where they are given, and a fragment of its arguments' JSON.
+    pub fn tool_call(
+        &mut self,
+        choice: u32,
+        block: u64,
+        given_id: Option<&str>,
+        given_name: Option<&str>,
+        fragment: &str,
+    ) {
+        let fragment = self.take(fragment);
+        let new = || Block::ToolCall { id: None, name: String::new(), arguments: String::new() };
+        if let Block::ToolCall { id, name, arguments } = self.block(choice, block, new) {
+            if let Some(given) = given_id.filter(|given| !given.is_empty()) {
+                *id = Some(given.to_owned());
+            }
+            if let Some(given) = given_name.filter(|given| !given.is_empty()) {
+                given.clone_into(name);
+            }
+            arguments.push_str(fragment);
+        }
+    }
+
+    /// Adds a part as it is. It counts with the length of its JSON.
+    pub fn part(&mut self, choice: u32, block: u64, part: Part) {
+        let weight = serde_json::to_string(&part).map_or(0, |json| json.len());
+        if weight > self.left {
+            self.truncated = true;
+            return;
+        }
+        self.left -= weight;
+        self.block(choice, block, || Block::Other(part));
+    }
+
+    /// Makes sure that a choice is there, also if nothing comes for it.
+    pub fn choice(&mut self, choice: u32) {
+        self.choices.entry(choice).or_default();
+    }
+
+    /// Says why a choice ended.
+    pub fn finish_reason(&mut self, choice: u32, reason: &str) {
+        self.choices.entry(choice).or_default().finish_reason = Some(reason.to_owned());
+    }
+
+    /// Whether any text, reasoning or tool call has come.
+    pub fn has_content(&self) -> bool {
+        self.has_content
+    }
+
+    /// Whether text was left out because it was beyond the limit.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Whether there is a choice, and each has said why it ended.
+    pub fn all_finished(&self) -> bool {
+        !self.choices.is_empty()
+            && self.choices.values().all(|choice| choice.finish_reason.is_some())
+    }
+
+    /// The choices, in the order of their indices.
+    pub fn into_choices(self) -> Vec<Choice> {
+        self.choices.into_iter().map(|(index, choice)| choice.into_choice(index)).collect()
+    }
+
+    fn block(&mut self, choice: u32, block: u64, new: impl FnOnce() -> Block) -> &mut Block {
+        self.has_content = true;
+        let blocks = &mut self.choices.entry(choice).or_default().blocks;
+        // Fragments nearly always belong to the block that the one before them did.
+        let at = match blocks.iter().rposition(|(number, _)| *number == block) {
+            Some(at) => at,
+            None => {
+                blocks.push((block, new()));
+                blocks.len() - 1
+            }
+        };
+        &mut blocks[at].1
+    }
+
+    /// As much of the text as the limit leaves, cut between characters.
+    fn take<'a>(&mut self, text: &'a str) -> &'a str {
+        if text.len() <= self.left {
+            self.left -= text.len();
+            return text;
+        }
+        self.truncated = true;
+        let cut = (0..=self.left).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        // What follows must not fill the hole that a long character left.
+        self.left = 0;
+        &text[..cut]
+    }
+}
+
+impl Gathered {
+    fn into_choice(self, index: u32) -> Choice {
+        let plain = self
+            .blocks
+            .iter()
+            .all(|(_, block)| matches!(block, Block::Text(_) | Block::Refusal(_)));
+        let mut choice = Choice { index, finish_reason: self.finish_reason, ..Choice::default() };
+        let mut texts = Vec::new();
+        for (_, block) in self.blocks {
+            let part = match block {
+                Block::Text(text) => {
+                    texts.push(text.clone());
+                    Part::text(text)
+                }
+                Block::Refusal(text) => {
+                    choice.refusal = true;
+                    texts.push(text.clone());
+                    Part::text(text)
+                }
+                Block::Reasoning(text) => Part::reasoning(text),
+                Block::ToolCall { id, name, arguments } => tool_call(id, name, &arguments),
+                Block::Other(part) => part,
+            };
+            choice.parts.push(part);
+        }
+        texts.retain(|text| !text.is_empty());
+        choice.content = texts.join("\n");
+        if plain {
+            choice.parts.clear();
+        }
+        choice
+    }
+}
+
+/// A tool call as a part. Arguments that are no JSON, as of a call that was cut off, are kept as a string.
+pub(super) fn tool_call(id: Option<String>, name: String, arguments: &str) -> Part {
+    let arguments = match arguments.trim() {
+        "" => Value::Null,
+        json => serde_json::from_str(json).unwrap_or_else(|_| Value::from(arguments)),
+    };
+    let mut call = Part::tool_call(String::new(), name, arguments).as_object().clone();
+    match id {
+        Some(id) => call.insert("id".to_owned(), id.into()),
+        None => call.remove("id"),
+    };
+    Part::from_object(call).expect("a tool call has a type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_of_choices_and_calls_may_be_mixed() {
+        let mut gather = Gather::new(1_000);
+        gather.text(1, TEXT, "b");
+        gather.text(0, TEXT, "a");
+        gather.text(1, TEXT, "B");
+        gather.tool_call(0, FIRST_CALL, Some("c1"), Some("f"), "{\"x\"");
+        gather.tool_call(0, FIRST_CALL + 1, Some("c2"), Some("g"), "{");
+        gather.tool_call(0, FIRST_CALL, None, None, ":1}");
+        let choices = gather.into_choices();
+        assert_eq!(choices[0].content, "a");
+        let call = Part::tool_call("c1", "f", serde_json::json!({"x": 1}));
+        let cut = Part::tool_call("c2", "g", Value::from("{"));
+        assert_eq!(choices[0].parts, [Part::text("a"), call, cut]);
+        assert_eq!((choices[1].content.as_str(), choices[1].parts.len()), ("bB", 0));
+    }
+
+    #[test]
+    fn text_beyond_the_limit_is_left_out_between_characters() {
+        let mut gather = Gather::new(4);
+        gather.text(0, TEXT, "aé");
+        gather.text(0, TEXT, "é");
+        gather.text(0, TEXT, "x");
+        assert!(gather.is_truncated());
+        assert_eq!(gather.into_choices()[0].content, "aé");
+    }
+}

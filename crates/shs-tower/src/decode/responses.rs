@@ -1,0 +1,281 @@
+//! OpenAI's Responses.
+
+use http::{Method, Uri, response};
+use serde_json::Value;
+use shs_store::{NewMessage, Part, Role};
+
+use super::content::{Draft, role, str_at, text_of};
+use super::json::{Json, failure, parse};
+use super::{
+    Choice, Decoder, Events, Gather, History, Prompt, Reply, ReplyDecoder, ReplyError, Sse,
+    TokenUsage, is_event_stream, path_ends_with,
+};
+use crate::Limits;
+
+/// OpenAI's [Responses]: `POST …/responses`, plain and streamed.
+///
+/// A request with `previous_response_id` or `conversation` brings new messages only; any other brings
+/// the whole conversation. Responses in the background and over WebSockets pass unrecorded.
+///
+/// [Responses]: https://platform.openai.com/docs/api-reference/responses
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenAiResponses;
+
+impl Decoder for OpenAiResponses {
+    fn name(&self) -> &str {
+        "openai.responses"
+    }
+
+    fn matches(&self, method: &Method, uri: &Uri) -> bool {
+        method == Method::POST && path_ends_with(uri, "/responses")
+    }
+
+    fn request(&self, body: &[u8]) -> Result<Prompt, String> {
+        let body = parse(body)?;
+        let mut messages = Vec::new();
+        if let Some(instructions) = str_at(&body, "/instructions") {
+            messages.push(NewMessage::system(instructions));
+        }
+        match body.get("input") {
+            Some(Value::String(text)) => messages.push(NewMessage::user(text)),
+            Some(Value::Array(items)) => input(items, &mut messages),
+            _ if body.get("prompt").is_some_and(Value::is_object) => {}
+            _ => return Err("the request has no \"input\"".to_owned()),
+        }
+        let given = |key| body.get(key).is_some_and(|value: &Value| !value.is_null());
+        let mut prompt = Prompt::whole(messages);
+        if given("previous_response_id") || given("conversation") {
+            prompt.history = History::Continues;
+        }
+        prompt.model = str_at(&body, "/model").map(str::to_owned);
+        prompt.previous_response = str_at(&body, "/previous_response_id").map(str::to_owned);
+        Ok(prompt)
+    }
+
+    fn response(&self, head: &response::Parts, limits: &Limits) -> Box<dyn ReplyDecoder> {
+        if !head.status.is_success() {
+            Box::new(Json::new(limits, failure))
+        } else if is_event_stream(head) {
+            Box::new(Sse::new(Stream::new(limits), limits))
+        } else {
+            Box::new(Json::new(limits, whole))
+        }
+    }
+}
+
+/// The items of a request. What one response gave, as reasoning, a text and calls, is one message again.
+fn input(items: &[Value], messages: &mut Vec<NewMessage>) {
+    let mut answer = Draft::default();
+    let flush = |answer: &mut Draft, messages: &mut Vec<NewMessage>| {
+        if !answer.is_empty() {
+            messages.push(std::mem::take(answer).message(Role::Assistant));
+        }
+    };
+    for item in items {
+        let by = str_at(item, "/role").map(role);
+        match (str_at(item, "/type").unwrap_or("message"), by) {
+            ("message", Some(Role::Assistant)) => content(&mut answer, item),
+            ("message", _) => {
+                flush(&mut answer, messages);
+                let mut draft = Draft::default();
+                content(&mut draft, item);
+                messages.push(draft.message(by.unwrap_or(Role::User)));
+            }
+            (kind, _) if kind.ends_with("_output") => {
+                flush(&mut answer, messages);
+                let mut draft = Draft::default();
+                draft.tool_response(str_at(item, "/call_id"), &item["output"]);
+                messages.push(draft.message(Role::Tool));
+            }
+            _ => output_item(&mut answer, item),
+        }
+    }
+    flush(&mut answer, messages);
+}
+
+fn content(draft: &mut Draft, item: &Value) {
+    match item.get("content") {
+        Some(Value::String(text)) => draft.text(text),
+        Some(Value::Array(blocks)) => {
+            for block in blocks {
+                let text = |pointer| str_at(block, pointer);
+                match (text("/type"), text("/image_url"), text("/file_id")) {
+                    (Some("input_text" | "output_text" | "text"), ..) => {
+                        draft.text(text("/text").unwrap_or_default());
+                    }
+                    (Some("refusal"), ..) => draft.text(text("/refusal").unwrap_or_default()),
+                    (Some("input_image"), Some(url), _) => draft.uri("image", url),
+                    (Some("input_image"), None, Some(id)) => {
+                        draft.part(Part::file("image", id), None);
+                    }
+                    (Some("input_file"), _, Some(id)) => {
+                        draft.part(Part::file("document", id), None);
+                    }
+                    (Some("input_file"), ..) if text("/file_data").is_some() => {
+                        draft.uri("document", text("/file_data").unwrap_or_default());
+                    }
+                    _ => draft.other(block),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An item of a response.
+fn output_item(draft: &mut Draft, item: &Value) {
+    let text = |pointer| str_at(item, pointer);
+    match text("/type") {
+        Some("message") => content(draft, item),
+        Some("function_call" | "custom_tool_call") => {
+            let arguments = text("/arguments").or_else(|| text("/input")).unwrap_or_default();
+            let id = text("/call_id").or_else(|| text("/id"));
+            draft.tool_call(id, text("/name").unwrap_or_default(), arguments);
+        }
+        Some("reasoning") => {
+            let texts = [text_of(&item["summary"]), text_of(&item["content"])];
+            let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+            // Encrypted reasoning has no text; it is nobody's to read.
+            if !texts.is_empty() {
+                draft.reasoning(&texts.join("\n"));
+            }
+        }
+        _ => draft.other(item),
+    }
+}
+
+/// A response object: of a plain response, and in the last event of a stream.
+fn whole(response: &Value) -> Reply {
+    if response.get("output").is_none() {
+        return failure(response);
+    }
+    let mut draft = Draft::default();
+    let mut refusal = false;
+    for item in response["output"].as_array().into_iter().flatten() {
+        output_item(&mut draft, item);
+        let blocks = item.get("content").and_then(Value::as_array).into_iter().flatten();
+        refusal |= blocks.into_iter().any(|block| str_at(block, "/type") == Some("refusal"));
+    }
+    let said = draft.message(Role::Assistant);
+    let status = str_at(response, "/status");
+    let reason = str_at(response, "/incomplete_details/reason").or(status);
+    let choice = Choice {
+        index: 0,
+        content: said.content,
+        parts: said.parts,
+        finish_reason: reason.map(str::to_owned),
+        refusal,
+    };
+    Reply {
+        choices: vec![choice],
+        error: response
+            .get("error")
+            .filter(|error| !error.is_null())
+            .and_then(|_| ReplyError::of_json(response)),
+        ..head(response)
+    }
+}
+
+/// What a response object says of itself, beside its output.
+fn head(response: &Value) -> Reply {
+    Reply {
+        model: str_at(response, "/model").map(str::to_owned),
+        id: str_at(response, "/id").map(str::to_owned),
+        usage: response.get("usage").and_then(usage),
+        ..Reply::default()
+    }
+}
+
+fn usage(usage: &Value) -> Option<TokenUsage> {
+    let count = |pointer| usage.pointer(pointer).and_then(Value::as_u64);
+    usage.is_object().then(|| TokenUsage {
+        prompt: count("/input_tokens"),
+        completion: count("/output_tokens"),
+        cached: count("/input_tokens_details/cached_tokens"),
+        reasoning: count("/output_tokens_details/reasoning_tokens"),
+    })
+}
+
+/// The events of a streamed response. Its last event has the whole response; the deltas before it count only if
+/// the stream is cut.
+struct Stream {
+    gather: Gather,
+    limit: usize,
+    head: Reply,
+    last: Option<Reply>,
+}
+
+impl Stream {
+    fn new(limits: &Limits) -> Self {
+        let gather = Gather::new(limits.response);
+        Self { gather, limit: limits.response, head: Reply::default(), last: None }
+    }
+}
+
+impl Events for Stream {
+    fn event(&mut self, _kind: &str, data: &str) {
+        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
+        let text = |pointer| str_at(&event, pointer).unwrap_or_default();
+        // An item's blocks lie together, in the order of items.
+        let number = |key: &str| event.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let block =
+            (number("output_index") << 32) | number("content_index").max(number("summary_index"));
+        match text("/type") {
+            "response.created" | "response.in_progress" => self.head = head(&event["response"]),
+            "response.output_text.delta" => self.gather.text(0, block, text("/delta")),
+            "response.refusal.delta" => self.gather.refusal(0, block, text("/delta")),
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.gather.reasoning(0, block, text("/delta"));
+            }
+            "response.output_item.added" => {
+                let item = &event["item"];
+                if matches!(str_at(item, "/type"), Some("function_call" | "custom_tool_call")) {
+                    let id = str_at(item, "/call_id").or_else(|| str_at(item, "/id"));
+                    self.gather.tool_call(0, block, id, str_at(item, "/name"), "");
+                }
+            }
+            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+                self.gather.tool_call(0, block, None, None, text("/delta"));
+            }
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                self.last = Some(whole(&event["response"]));
+            }
+            "error" => {
+                let error = if event.get("error").is_some() {
+                    ReplyError::of_json(&event)
+                } else {
+                    ReplyError::of_json(&serde_json::json!({ "error": event }))
+                };
+                self.head.error = error;
+            }
+            _ => {}
+        }
+    }
+
+    fn has_content(&self) -> bool {
+        self.gather.has_content()
+    }
+
+    fn is_complete(&self, _at_end: bool) -> bool {
+        self.last.is_some()
+    }
+
+    fn reply(&mut self) -> Reply {
+        let gather = std::mem::replace(&mut self.gather, Gather::new(self.limit));
+        let mut head = std::mem::take(&mut self.head);
+        if let Some(mut last) = self.last.take() {
+            // A response that failed may leave out what it had said before.
+            let said = last.choices.iter().any(|c| !c.content.is_empty() || !c.parts.is_empty());
+            if !said && gather.has_content() {
+                let reason = last.choices.pop().and_then(|choice| choice.finish_reason);
+                last.choices = gather.into_choices();
+                last.choices.iter_mut().for_each(|choice| choice.finish_reason.clone_from(&reason));
+            }
+            last.error = last.error.or(head.error);
+            return last;
+        }
+        head.truncated = gather.is_truncated();
+        head.choices = gather.into_choices();
+        head
+    }
+}

@@ -1,0 +1,61 @@
+//! How much of an exchange is kept.
+
+/// How much of an exchange is kept. What is beyond a limit passes as it is and is not recorded; the message says so, with
+/// the size, under [`keys::TRUNCATED`](crate::keys::TRUNCATED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request's body; 4 MiB unless said otherwise. A longer one is recorded as a message without
+    /// content, as a part of JSON cannot be read.
+    pub request: usize,
+    /// Bytes of text and tool calls of a streamed response, or of the body of one that comes whole; 4 MiB
+    /// unless said otherwise. The beginning of a longer stream is kept.
+    pub response: usize,
+    /// Bytes of one server-sent event; 1 MiB unless said otherwise. A longer one is passed over.
+    pub event: usize,
+    /// Bytes of an attachment's data, as it stands in the message; 256 KiB unless said otherwise. In the
+    /// place of longer data, its size and SHA-256 are kept.
+    pub attachment: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        Self {
+            request: 4 * KIB * KIB,
+            response: 4 * KIB * KIB,
+            event: KIB * KIB,
+            attachment: 256 * KIB,
+        }
+    }
+}
+
+impl Limits {
+    /// Keeps so many bytes of a request's body.
+    #[must_use]
+    pub fn with_request(mut self, bytes: usize) -> Self {
+        self.request = bytes;
+        self
+    }
+
+    /// Keeps so many bytes of a response's text.
+    #[must_use]
+    pub fn with_response(mut self, bytes: usize) -> Self {
+        self.response = bytes;
+        self
+    }
+
+    /// Reads events of so many bytes.
+    #[must_use]
+    pub fn with_event(mut self, bytes: usize) -> Self {
+        self.event = bytes;
+        self
+    }
+
+    /// Keeps so many bytes of an attachment's data.
+    #[must_use]
+    pub fn with_attachment(mut self, bytes: usize) -> Self {
+        self.attachment = bytes;
+        self
+    }
+}

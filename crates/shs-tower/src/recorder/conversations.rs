@@ -1,0 +1,424 @@
+//! Which session an exchange belongs to, and what of it is new.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hashlink::LruCache;
+use serde_json::Value;
+use shs_store::limits::MAX_BATCH;
+use shs_store::{
+    AppendOptions, ErrorKind, Expected, Map, MessagePatch, NewMessage, NewSession, Result, Role,
+    SearchQuery, SessionId, Status, Store, Timestamp,
+};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::asked::Asked;
+use super::name::{beside, client_session, fork, trusted_session};
+use super::outlines::{Outline, Outlines};
+use super::place::{Place, Saying, place};
+use crate::decode::History;
+use crate::identity::Found;
+use crate::keys;
+
+/// Keeps exchanges in a store.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    store: Arc<dyn Store>,
+    patience: Duration,
+    outlines: Mutex<Outlines>,
+    tips: Mutex<LruCache<[u8; 16], SessionId>>,
+}
+
+/// What became of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is stored in this session.
+    In(SessionId),
+    /// It was stored before, in this session.
+    Before(SessionId),
+}
+
+/// The provenance of a session that no client and no application named.
+const BY_CONTENT: &str = "content";
+/// Most conversations without a name that are recognized without a search.
+const MOST_TIPS: usize = 16_384;
+/// How often an append is tried anew when others append to the session at the same time.
+const MOST_CONFLICTS: u32 = 100;
+
+impl Conversations {
+    pub(super) fn new(store: Arc<dyn Store>, patience: Duration) -> Self {
+        let (outlines, tips) = (Mutex::new(Outlines::new()), Mutex::new(LruCache::new(MOST_TIPS)));
+        Self { store, patience, outlines, tips }
+    }
+
+    /// Stores what is new of a request and its answers. Without answers, it stores what is new of the request, to be called
+    /// again when they are there.
+    ///
+    /// Waits and tries again while the store is unavailable, as long as the patience lasts.
+    pub(super) async fn keep(
+        &self,
+        asked: &Asked,
+        answers: &[NewMessage],
+        stored_in: Option<&SessionId>,
+    ) -> Result<Kept> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = Duration::from_millis(20);
+        let mut conflicts = 0;
+        loop {
+            let error = match self.try_keep(asked, answers, stored_in).await {
+                Ok(kept) => return Ok(kept),
+                Err(error) => error,
+            };
+            match error.kind() {
+                // Somebody else wrote to the session, or made or deleted it; it is read anew at once.
+                ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound
+                    if conflicts < MOST_CONFLICTS =>
+                {
+                    conflicts += 1;
+                }
+                ErrorKind::Unavailable if Instant::now() + pause < deadline => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_keep(
+        &self,
+        asked: &Asked,
+        answers: &[NewMessage],
+        stored_in: Option<&SessionId>,
+    ) -> Result<Kept> {
+        let (mut id, mut outline) = match stored_in {
+            Some(id) => (id.clone(), self.outline(id).await?),
+            None => self.session_of(asked).await?,
+        };
+        loop {
+            let Some(known) = &outline else {
+                outline = Some(self.create(&id, asked).await?);
+                continue;
+            };
+            let answer = answers.first();
+            if let Some(answer) = answer
+                && known.known.iter().any(|known| known.id == answer.id)
+            {
+                // Without a request id nobody else makes this id: an attempt of ours was stored after all.
+                return match asked.repeats {
+                    Some(_) => self.answer_again(&id, answers).await,
+                    None => Ok(Kept::In(id)),
+                };
+            }
+            let place = match asked.history {
+                History::Whole => place(&known.known, &asked.said),
+                History::Continues => Place::After(0),
+            };
+            // What is remembered may not be true any more: a message was edited, or the session deleted.
+            if !matches!(place, Place::After(_)) && !known.is_fresh {
+                outline = Outline::load(&*self.store, &id).await?;
+                continue;
+            }
+            let (keep, turns) = match (place, answer) {
+                (Place::After(from), _) => {
+                    let outline = outline.take().expect("it was just looked at");
+                    self.append(&id, outline, asked, from, answers).await?;
+                    self.remember_tip(&id, asked, answers);
+                    return Ok(Kept::In(id));
+                }
+                (Place::Differs { keep, from }, _) => {
+                    let turns = asked.said[..=from].iter();
+                    let turns = turns.filter(|said| !super::place::frames(said.role));
+                    (keep, turns.map(|said| said.saying).collect::<Vec<_>>())
+                }
+                // Everything that is asked is stored already.
+                (Place::Within { .. }, None) => {
+                    self.put(&id, outline);
+                    return Ok(Kept::In(id));
+                }
+                (Place::Within { next, .. }, Some(answer))
+                    if known.known[next].saying == Saying::of_new(answer) =>
+                {
+                    self.put(&id, outline);
+                    return Ok(Kept::Before(id));
+                }
+                (Place::Within { keep, .. }, Some(answer)) => {
+                    (keep, asked.turns().chain([Saying::of_new(answer)]).collect())
+                }
+            };
+            let branch = fork(&id, Saying::chain(turns));
+            self.put(&id, outline.take());
+            outline = self.outline(&branch).await?;
+            if outline.is_none() {
+                self.store.fork(&id, keep, NewSession::with_id(branch.clone())).await?;
+                outline = self.outline(&branch).await?;
+            }
+            id = branch;
+        }
+    }
+
+    /// The session that a request names, or whose conversation it continues; with what is stored of it.
+    async fn session_of(&self, asked: &Asked) -> Result<(SessionId, Option<Outline>)> {
+        let Some(named) = &asked.session else { return self.session_by_content(asked).await };
+        let id = if named.is_trusted {
+            trusted_session(&named.id)
+        } else {
+            client_session(asked.principal(), &named.id)
+        };
+        let outline = self.outline(&id).await?;
+        if outline.as_ref().is_none_or(|outline| may_write(outline, named, asked.principal())) {
+            return Ok((id, outline));
+        }
+        self.put(&id, outline);
+        let id = beside(&id, asked.principal());
+        let outline = self.outline(&id).await?;
+        Ok((id, outline))
+    }
+
+    /// The session whose conversation a request without a name continues, and a new one if there is none.
+    async fn session_by_content(&self, asked: &Asked) -> Result<(SessionId, Option<Outline>)> {
+        if let Some(previous) = &asked.previous_response
+            && let Some(id) = self.tip(response_tip(asked, previous))
+        {
+            let outline = self.outline(&id).await?;
+            return Ok((id, outline));
+        }
+        let answered = asked.said.iter().rposition(|said| said.role == Role::Assistant);
+        if let Some(answered) = answered.filter(|_| asked.history == History::Whole) {
+            let turns = asked.said[..=answered].iter();
+            let turns = turns.filter(|said| !super::place::frames(said.role));
+            let tip = tip(asked, turns.map(|said| said.saying));
+            if let Some(id) = self.tip(tip)
+                && let Some(outline) = self.outline(&id).await?
+            {
+                return Ok((id, Some(outline)));
+            }
+            if let Some(found) = self.search(asked, answered).await? {
+                return Ok(found);
+            }
+        }
+        let id = asked.repeats.unwrap_or(asked.exchange);
+        let id = SessionId::new(id.to_string()).expect("a UUID is an id");
+        let outline = self.outline(&id).await?;
+        Ok((id, outline))
+    }
+
+    /// Looks in the store for the conversation that a request continues: it was recorded by another process, or long ago.
+    async fn search(
+        &self,
+        asked: &Asked,
+        answered: usize,
+    ) -> Result<Option<(SessionId, Option<Outline>)>> {
+        let Some(query) = phrase(&asked.messages[answered].content) else { return Ok(None) };
+        let mut query = SearchQuery::new(query).with_role(Role::Assistant).with_limit(20);
+        if let Some(user) = asked.principal() {
+            query = query.with_user(user);
+        }
+        let mut seen = Vec::new();
+        for hit in self.store.search(&query).await?.items {
+            let id = hit.session.id;
+            if seen.contains(&id) {
+                continue;
+            }
+            let Some(outline) = self.outline(&id).await? else { continue };
+            let is_ours = outline.from.as_deref() == Some(BY_CONTENT)
+                && outline.user.as_deref() == asked.principal()
+                && hit.session.project_id.as_deref() == project(asked);
+            if is_ours && matches!(place(&outline.known, &asked.said), Place::After(_)) {
+                return Ok(Some((id, Some(outline))));
+            }
+            self.put(&id, Some(outline));
+            seen.push(id);
+        }
+        Ok(None)
+    }
+
+    async fn create(&self, id: &SessionId, asked: &Asked) -> Result<Outline> {
+        let mut metadata = Map::new();
+        let mut put = |key: &str, value: &str| metadata.insert(key.to_owned(), value.into());
+        put(keys::API, asked.api());
+        match &asked.session {
+            Some(found) => {
+                put(keys::SESSION_FROM, &found.from);
+                if id.as_str() != found.id {
+                    put(keys::CLIENT_SESSION, &shortened(&found.id));
+                }
+            }
+            None => {
+                put(keys::SESSION_FROM, BY_CONTENT);
+            }
+        }
+        if let Some(found) = &asked.user {
+            put(keys::USER_FROM, &found.from);
+        }
+        if let Some(found) = &asked.project {
+            put(keys::PROJECT_FROM, &found.from);
+        }
+        let mut new = NewSession::with_id(id.clone()).with_metadata(metadata);
+        new.created_at = Some(asked.at.min(Timestamp::now()));
+        new.user_id = asked.principal().map(str::to_owned);
+        new.project_id = project(asked).map(str::to_owned);
+        new.title = title(&asked.messages);
+        Ok(Outline::of(&self.store.create_session(new).await?))
+    }
+
+    async fn append(
+        &self,
+        id: &SessionId,
+        mut outline: Outline,
+        asked: &Asked,
+        from: usize,
+        answers: &[NewMessage],
+    ) -> Result<()> {
+        let is_known = |message: &NewMessage| outline.known.iter().any(|k| k.id == message.id);
+        let is_new = |(at, message): (usize, &NewMessage)| {
+            // A message that frames the conversation is kept when it says something new.
+            let is_there = super::place::frames(message.role)
+                && asked.history == History::Whole
+                && outline.known.iter().any(|known| known.saying == asked.said[at].saying);
+            let is_turn = at >= from || super::place::frames(message.role);
+            (is_turn && !is_there && !is_known(message)).then(|| message.clone())
+        };
+        let batch: Vec<_> = asked.messages.iter().enumerate().filter_map(is_new).collect();
+        let batch: Vec<_> =
+            batch.into_iter().chain(answers.iter().cloned()).map(storable).collect();
+        for batch in batch.chunks(MAX_BATCH) {
+            let expected = Expected::LastSeq(outline.last_seq);
+            let options = AppendOptions::new().with_expected(expected);
+            let appended = self.store.append_opts(id, batch.to_vec(), options).await?;
+            appended.messages.iter().for_each(|message| outline.push(message));
+        }
+        self.put(id, Some(outline));
+        Ok(())
+    }
+
+    /// A request that was sent again, and answered before. An answer that had failed gives way to one that did not.
+    async fn answer_again(&self, id: &SessionId, answers: &[NewMessage]) -> Result<Kept> {
+        let mut kept = Kept::Before(id.clone());
+        for answer in answers {
+            let stored = match self.store.message(id, &answer.id).await {
+                Ok(stored) => stored,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if stored.status == Status::Delivered || answer.status != Status::Delivered {
+                continue;
+            }
+            let answer = storable(answer.clone());
+            let mut patch = MessagePatch::new()
+                .with_content(answer.content)
+                .with_parts(answer.parts)
+                .with_status(answer.status)
+                .with_metadata(answer.metadata)
+                .with_expected_status(stored.status);
+            patch.model = Some(answer.model);
+            patch.tokens = Some(answer.tokens);
+            patch.latency_ms = Some(answer.latency_ms);
+            self.store.update_message(id, &answer.id, patch).await?;
+            kept = Kept::In(id.clone());
+        }
+        Ok(kept)
+    }
+
+    /// What is stored of a session. Whoever gets it puts it back, unless it is not true any more.
+    async fn outline(&self, id: &SessionId) -> Result<Option<Outline>> {
+        let remembered = locked(&self.outlines).take(id);
+        match remembered {
+            Some(outline) => Ok(Some(outline)),
+            None => Outline::load(&*self.store, id).await,
+        }
+    }
+
+    fn put(&self, id: &SessionId, outline: Option<Outline>) {
+        if let Some(outline) = outline {
+            locked(&self.outlines).put(id, outline);
+        }
+    }
+
+    /// Remembers which session a conversation that ends so is in.
+    fn remember_tip(&self, id: &SessionId, asked: &Asked, answers: &[NewMessage]) {
+        let mut tips = locked(&self.tips);
+        for answer in answers {
+            let response = answer.metadata.get(keys::RESPONSE_ID).and_then(Value::as_str);
+            if let Some(response) = response {
+                tips.insert(response_tip(asked, response), id.clone());
+            }
+            if asked.session.is_none() {
+                let turns = asked.turns().chain([Saying::of_new(answer)]);
+                tips.insert(tip(asked, turns), id.clone());
+            }
+        }
+    }
+
+    fn tip(&self, tip: [u8; 16]) -> Option<SessionId> {
+        locked(&self.tips).get(&tip).cloned()
+    }
+}
+
+/// Whether whoever names a session may write to it.
+///
+/// A session that belongs to a user is that user's; one that the application named without a user is not for clients that
+/// guess its name.
+fn may_write(outline: &Outline, named: &Found, principal: Option<&str>) -> bool {
+    let by_application = matches!(outline.from.as_deref(), Some("extension" | "configuration"));
+    named.is_trusted || (!by_application && outline.user.as_deref() == principal)
+}
+
+fn project(asked: &Asked) -> Option<&str> {
+    asked.project.as_ref().map(|project| project.id.as_str())
+}
+
+fn tip(asked: &Asked, turns: impl Iterator<Item = Saying>) -> [u8; 16] {
+    scoped(asked, &Saying::chain(turns))
+}
+
+fn response_tip(asked: &Asked, response: &str) -> [u8; 16] {
+    scoped(asked, response.as_bytes())
+}
+
+fn scoped(asked: &Asked, what: &[u8]) -> [u8; 16] {
+    let scope = [asked.principal(), project(asked)];
+    let seed = serde_json::to_vec(&(scope, what)).expect("text and bytes always serialize");
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, &seed).into_bytes()
+}
+
+/// A search for the beginning of a text; `None` if it has no words.
+fn phrase(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.take(12).collect();
+    (!words.is_empty()).then(|| format!("\"{}\"", words.join(" ")))
+}
+
+/// The first line of what the user said first.
+fn title(messages: &[NewMessage]) -> Option<String> {
+    const MOST: usize = 80;
+    let said = messages.iter().find(|message| message.role == Role::User)?;
+    let line = said.content.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let mut title: String = line.chars().filter(|c| !c.is_control()).take(MOST).collect();
+    if line.chars().count() > MOST {
+        title.push('…');
+    }
+    Some(title)
+}
+
+fn shortened(id: &str) -> String {
+    id.chars().take(1_000).collect()
+}
+
+/// A message that a store takes: what breaks a limit is left out, and the message says so.
+fn storable(mut message: NewMessage) -> NewMessage {
+    let Err(error) = message.validate() else { return message };
+    message.parts.clear();
+    let refused = Value::from(error.detail());
+    if message.validate().is_err() {
+        message.metadata.clear();
+        message.extra.clear();
+    }
+    message.metadata.insert(keys::REFUSED.to_owned(), refused);
+    message
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

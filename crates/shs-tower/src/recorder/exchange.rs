@@ -1,0 +1,135 @@
+//! One request and its response, as they were seen.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use shs_store::{Map, SessionId, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
+use uuid::Uuid;
+
+use super::asked::Asked;
+use crate::decode::{Decoder, Reply};
+use crate::encoding::Encoding;
+use crate::identity::OfHead;
+use crate::settings::Settings;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The whole response was passed on.
+    Completed,
+    /// The response's body failed on the way.
+    BodyError,
+    /// The client went away before the response was whole.
+    Aborted,
+    /// There was no response: the service failed, or the client went away before.
+    NoResponse,
+}
+
+impl Ending {
+    /// The word of it, as it is kept under [`keys::ENDING`](crate::keys::ENDING).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::BodyError => "body_error",
+            Self::Aborted => "aborted",
+            Self::NoResponse => "no_response",
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A place in the queue. As long as it is held, there is room to record the exchange.
+pub(crate) type Room = OwnedSemaphorePermit;
+
+/// The side of the request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) id: Uuid,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) decoder: Arc<dyn Decoder>,
+    pub(crate) at: Timestamp,
+    pub(crate) body: Captured,
+    pub(crate) encoding: Encoding,
+    pub(crate) session: OfHead,
+    pub(crate) user: OfHead,
+    pub(crate) project: OfHead,
+    pub(crate) request_id: Option<String>,
+    pub(crate) headers: Map,
+    pub(crate) span: Span,
+}
+
+/// As much of a request's body as the limit allows.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    pub(crate) bytes: Vec<u8>,
+    /// How long the body was, so far.
+    pub(crate) seen: u64,
+    /// Whether all of it has come.
+    pub(crate) is_whole: bool,
+}
+
+impl Captured {
+    pub(crate) fn push(&mut self, bytes: &[u8], limit: usize) {
+        self.seen += bytes.len() as u64;
+        if self.seen <= limit as u64 {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            // A part of a document cannot be read.
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+/// The side of the response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) ending: Ending,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) reply: Reply,
+    /// Whether the API has said that the answer is whole.
+    pub(crate) is_complete: bool,
+    /// What the body or the service failed with, or a decoder panicked with.
+    pub(crate) error: Option<String>,
+    /// Why the body could not be decoded, or not all of it.
+    pub(crate) undecoded: Option<String>,
+    pub(crate) bytes: u64,
+    pub(crate) latency: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) first_token: Option<Duration>,
+}
+
+/// A request that was read, and maybe stored already.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Raw(Box<Request>),
+    /// Its messages are stored in this session.
+    Stored(Box<Asked>, SessionId),
+}
+
+impl Question {
+    pub(crate) fn decoder(&self) -> &Arc<dyn Decoder> {
+        match self {
+            Self::Raw(request) => &request.decoder,
+            Self::Stored(asked, _) => &asked.decoder,
+        }
+    }
+}
+
+/// What a recorder keeps.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) question: Question,
+    pub(crate) response: Response,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) room: Room,
+}

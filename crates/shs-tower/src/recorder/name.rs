@@ -1,0 +1,104 @@
+//! Names of clients, made to fit a store.
+
+use sha2::{Digest, Sha256};
+use shs_store::SessionId;
+use shs_store::limits::MAX_ID_BYTES;
+
+/// A model's name or the like: without control characters, and cut if it is too long.
+pub(super) fn name(text: &str) -> String {
+    let mut name: String = text.chars().filter(|c| !c.is_control()).collect();
+    let end = (0..=name.len().min(MAX_ID_BYTES)).rev().find(|at| name.is_char_boundary(*at));
+    name.truncate(end.unwrap_or(0));
+    name
+}
+
+/// A user's id: as it is if a store takes it, and else by a digest, so that two users never become one.
+pub(super) fn user_name(id: &str) -> String {
+    if fits(id) { id.to_owned() } else { digest(&[id]) }
+}
+
+/// The id of a session that the application named.
+pub(super) fn trusted_session(id: &str) -> SessionId {
+    SessionId::new(user_name(id)).expect("it fits")
+}
+
+/// The id of a session that a client of this principal named.
+///
+/// It is the client's id without a principal, and `principal/id` with one. Both have `/` and `%` written as in a URL, so
+/// that no two pairs have the same.
+pub(super) fn client_session(principal: Option<&str>, id: &str) -> SessionId {
+    let escaped = |text: &str| text.replace('%', "%25").replace('/', "%2F");
+    let readable = match principal {
+        Some(principal) => format!("{}/{}", escaped(principal), escaped(id)),
+        None => escaped(id),
+    };
+    if fits(&readable) {
+        return SessionId::new(readable).expect("it fits");
+    }
+    let kind = if principal.is_some() { "principal" } else { "nobody" };
+    SessionId::new(digest(&[kind, principal.unwrap_or_default(), id])).expect("it fits")
+}
+
+/// Another id, for when a session of this id belongs to somebody else.
+pub(super) fn beside(id: &SessionId, principal: Option<&str>) -> SessionId {
+    let kind = if principal.is_some() { "principal" } else { "nobody" };
+    let digest = digest(&["beside", id.as_str(), kind, principal.unwrap_or_default()]);
+    SessionId::new(digest).expect("it fits")
+}
+
+/// The id of the fork of a session that begins to differ with these turns.
+pub(super) fn fork(source: &SessionId, chain: [u8; 16]) -> SessionId {
+    let short: String = chain[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let readable = format!("{source}~{short}");
+    if fits(&readable) {
+        return SessionId::new(readable).expect("it fits");
+    }
+    SessionId::new(digest(&["fork", source.as_str(), &short])).expect("it fits")
+}
+
+fn fits(id: &str) -> bool {
+    SessionId::new(id).is_ok()
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pairs_have_the_same_id() {
+        let long = "x".repeat(10_000);
+        let ids = [
+            client_session(None, "a"),
+            client_session(None, "alice/a"),
+            client_session(None, "alice%2Fa"),
+            client_session(Some("alice"), "a"),
+            client_session(Some("bob"), "a"),
+            client_session(Some("alice/a"), "b"),
+            client_session(Some("alice"), "a/b"),
+            client_session(Some("alice"), &long),
+            client_session(Some("bob"), &long),
+            client_session(None, &long),
+            client_session(None, "a\nb"),
+        ];
+        let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+        assert_eq!(ids[0], "a");
+        assert_eq!(ids[3], "alice/a");
+    }
+
+    #[test]
+    fn names_are_cut_between_characters() {
+        assert_eq!(name("gpt\u{7}-5"), "gpt-5");
+        assert_eq!(name(&"é".repeat(200)).len(), 254);
+    }
+}

@@ -1,0 +1,97 @@
+//! What is remembered of the sessions that are recorded.
+
+use hashlink::LruCache;
+use shs_store::limits::MAX_PAGE;
+use shs_store::{Message, MessageQuery, Result, Seq, Session, SessionId, Store, StoreExt};
+
+use super::place::Known;
+use crate::keys;
+
+/// A session, as far as it is needed to tell what is new in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Outline {
+    pub(super) user: Option<String>,
+    /// Where the id came from, if it was a recorder that made the session.
+    pub(super) from: Option<String>,
+    pub(super) last_seq: Seq,
+    pub(super) known: Vec<Known>,
+    /// Whether it was just read, and not remembered.
+    pub(super) is_fresh: bool,
+}
+
+impl Outline {
+    /// Reads it; `None` if there is no such session.
+    pub(super) async fn load(store: &dyn Store, id: &SessionId) -> Result<Option<Self>> {
+        let Some(session) = store.find_session(id).await? else { return Ok(None) };
+        let mut outline = Self::of(&session);
+        let mut query = MessageQuery::new().with_limit(MAX_PAGE);
+        loop {
+            let page = store.messages(id, &query).await?;
+            page.items.iter().for_each(|message| outline.push(message));
+            match page.next {
+                Some(next) => query = query.with_after(next),
+                None => return Ok(Some(outline)),
+            }
+        }
+    }
+
+    /// A session without its messages.
+    pub(super) fn of(session: &Session) -> Self {
+        let from = session.metadata.get(keys::SESSION_FROM).and_then(|from| from.as_str());
+        Self {
+            user: session.user_id.clone(),
+            from: from.map(str::to_owned),
+            last_seq: session.last_seq,
+            known: Vec::new(),
+            is_fresh: true,
+        }
+    }
+
+    pub(super) fn push(&mut self, message: &Message) {
+        self.last_seq = self.last_seq.max(message.seq);
+        self.known.push(Known::of(message));
+    }
+}
+
+/// The outlines of the sessions that were last written to. Others may write to them too: whoever uses an outline tells the
+/// store what last number it expects, and forgets the outline if that does not hold.
+#[derive(Debug)]
+pub(super) struct Outlines {
+    by_id: LruCache<SessionId, Outline>,
+    messages: usize,
+}
+
+/// Most messages that are remembered, of all sessions together.
+const MOST_MESSAGES: usize = 20_000;
+/// Most sessions, as an empty one is remembered too.
+const MOST_SESSIONS: usize = 4_096;
+
+impl Outlines {
+    pub(super) fn new() -> Self {
+        Self { by_id: LruCache::new(MOST_SESSIONS), messages: 0 }
+    }
+
+    /// Takes an outline out; whoever takes it puts it back.
+    pub(super) fn take(&mut self, id: &SessionId) -> Option<Outline> {
+        let outline = self.by_id.remove(id)?;
+        self.messages -= outline.known.len();
+        Some(outline)
+    }
+
+    pub(super) fn put(&mut self, id: &SessionId, mut outline: Outline) {
+        self.take(id);
+        outline.is_fresh = false;
+        self.messages += outline.known.len();
+        if self.by_id.len() == MOST_SESSIONS {
+            self.forget_oldest();
+        }
+        self.by_id.insert(id.clone(), outline);
+        while self.messages > MOST_MESSAGES && self.forget_oldest() {}
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let oldest = self.by_id.remove_lru();
+        self.messages -= oldest.as_ref().map_or(0, |(_, outline)| outline.known.len());
+        oldest.is_some()
+    }
+}

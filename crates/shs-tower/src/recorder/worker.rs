@@ -1,0 +1,304 @@
+//! The task that stores exchanges.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use shs_store::{Error, ErrorKind, NewMessage, Result, Role, SessionId};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::answered::answers;
+use super::asked::Asked;
+use super::conversations::{Conversations, Kept};
+use super::counts::Counters;
+use super::exchange::{Ending, Exchange, Question, Request, Room};
+use super::place::{Saying, frames};
+use crate::decode::TokenUsage;
+
+/// What the task is given.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Store an exchange.
+    Keep(Box<Exchange>),
+    /// Store the messages of a request, and say when they are stored.
+    Ahead(Box<Request>, oneshot::Sender<Result<Option<Question>>>),
+}
+
+/// Sessions that are written to at once. What belongs to one session is written one after the other.
+const MOST_AT_ONCE: usize = 256;
+
+/// Where exchanges of one conversation queue up.
+type Lane = [u8; 16];
+
+pub(super) struct Worker {
+    conversations: Arc<Conversations>,
+    counters: Arc<Counters>,
+    lanes: HashMap<Lane, VecDeque<Job>>,
+    waiting: VecDeque<Lane>,
+    running: FuturesUnordered<BoxFuture<'static, (Lane, u64)>>,
+    /// The numbers of the jobs that are not done.
+    open: BTreeSet<u64>,
+    next: u64,
+    flushes: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+struct Job {
+    number: u64,
+    asked: Box<Asked>,
+    task: Task,
+}
+
+enum Task {
+    Keep {
+        answers: Vec<NewMessage>,
+        ending: Ending,
+        usage: Option<TokenUsage>,
+        stored_in: Option<SessionId>,
+        room: Room,
+    },
+    Ahead(oneshot::Sender<Result<Option<Question>>>),
+}
+
+impl Worker {
+    pub(super) fn new(conversations: Conversations, counters: Arc<Counters>) -> Self {
+        Self {
+            conversations: Arc::new(conversations),
+            counters,
+            lanes: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: FuturesUnordered::new(),
+            open: BTreeSet::new(),
+            next: 0,
+            flushes: VecDeque::new(),
+        }
+    }
+
+    /// Works until nobody can send any more, and everything that was sent is done.
+    pub(super) async fn run(
+        mut self,
+        mut work: mpsc::Receiver<Work>,
+        mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
+    ) {
+        let mut more = true;
+        while more || !self.running.is_empty() {
+            tokio::select! {
+                Some((lane, number)) = self.running.next() => self.done(lane, number),
+                given = work.recv(), if more => match given {
+                    Some(given) => self.take(given),
+                    None => more = false,
+                },
+                Some(flush) = flushes.recv() => {
+                    // What was sent before is in the queue by now.
+                    while let Ok(given) = work.try_recv() {
+                        self.take(given);
+                    }
+                    self.flushes.push_back((self.next, flush));
+                }
+            }
+            self.start();
+            self.answer_flushes();
+        }
+    }
+
+    fn take(&mut self, given: Work) {
+        let job = match given {
+            Work::Keep(exchange) => self.keep(*exchange),
+            Work::Ahead(request, reply) => match Asked::read(*request) {
+                Ok(asked) => Some((Box::new(asked), Task::Ahead(reply))),
+                // Nothing to record: the request goes on, and is looked at again when it is answered.
+                Err(_) => {
+                    let _ = reply.send(Ok(None));
+                    None
+                }
+            },
+        };
+        let Some((asked, task)) = job else { return };
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number);
+        let lane = lane(&asked);
+        let job = Job { number, asked, task };
+        match self.lanes.get_mut(&lane) {
+            Some(jobs) => jobs.push_back(job),
+            None => {
+                self.lanes.insert(lane, VecDeque::from([job]));
+                self.waiting.push_back(lane);
+            }
+        }
+    }
+
+    fn keep(&self, exchange: Exchange) -> Option<(Box<Asked>, Task)> {
+        let Exchange { question, response, settings, room } = exchange;
+        let (ending, usage) = (response.ending, response.reply.usage);
+        let (asked, stored_in) = match question {
+            Question::Raw(request) => match Asked::read(*request) {
+                Ok(asked) => (Box::new(asked), None),
+                Err(reason) => {
+                    tracing::debug!(reason, "a request is not recorded: it has no turn to record");
+                    self.counters.unreadable();
+                    return None;
+                }
+            },
+            Question::Stored(asked, session) => (asked, Some(session)),
+        };
+        let answers = answers(&asked, response, &settings);
+        Some((asked, Task::Keep { answers, ending, usage, stored_in, room }))
+    }
+
+    /// Starts what can be started.
+    fn start(&mut self) {
+        while self.running.len() < MOST_AT_ONCE {
+            let Some(lane) = self.waiting.pop_front() else { return };
+            let job = self.lanes.get_mut(&lane).and_then(VecDeque::pop_front);
+            let job = job.expect("a lane that waits has a job");
+            let number = job.number;
+            let (conversations, counters) =
+                (Arc::clone(&self.conversations), Arc::clone(&self.counters));
+            let span = job.asked.span.clone();
+            let work = async move {
+                work(job, &conversations, &counters).await;
+                (lane, number)
+            };
+            // A store that panics takes one exchange with it, and not the task.
+            let counters = Arc::clone(&self.counters);
+            let work = AssertUnwindSafe(work.instrument(span)).catch_unwind().map(move |done| {
+                done.unwrap_or_else(|_| {
+                    counters.failed();
+                    tracing::error!("the store panicked; an exchange is lost");
+                    (lane, number)
+                })
+            });
+            self.running.push(work.boxed());
+        }
+    }
+
+    fn done(&mut self, lane: Lane, number: u64) {
+        self.open.remove(&number);
+        match self.lanes.get(&lane) {
+            Some(jobs) if jobs.is_empty() => drop(self.lanes.remove(&lane)),
+            Some(_) => self.waiting.push_back(lane),
+            None => {}
+        }
+    }
+
+    fn answer_flushes(&mut self) {
+        let first_open = self.open.first().copied().unwrap_or(self.next);
+        while self.flushes.front().is_some_and(|(before, _)| *before <= first_open) {
+            if let Some((_, flush)) = self.flushes.pop_front() {
+                // Whoever does not wait any more needs no answer.
+                let _ = flush.send(());
+            }
+        }
+    }
+}
+
+async fn work(job: Job, conversations: &Conversations, counters: &Counters) {
+    let Job { asked, task, .. } = job;
+    match task {
+        Task::Ahead(reply) => {
+            let kept = conversations.keep(&asked, &[], None).await;
+            let stored = kept.map(|kept| {
+                let (Kept::In(session) | Kept::Before(session)) = kept;
+                Some(Question::Stored(asked, session))
+            });
+            // A request that was given up meanwhile is stored all the same; it says what the user asked.
+            let _ = reply.send(stored);
+        }
+        Task::Keep { answers, ending, usage, stored_in, room } => {
+            // A session that has a name is found by it again; it may be a fork that the conversation is in.
+            let stored_in = stored_in.filter(|_| asked.session.is_none());
+            let kept = conversations.keep(&asked, &answers, stored_in.as_ref()).await;
+            tell(&asked, &answers, ending, usage, kept, counters);
+            drop(room);
+        }
+    }
+}
+
+fn tell(
+    asked: &Asked,
+    answers: &[NewMessage],
+    ending: Ending,
+    usage: Option<TokenUsage>,
+    kept: Result<Kept>,
+    counters: &Counters,
+) {
+    let span = &asked.span;
+    if let Some(usage) = usage {
+        usage.prompt.map(|tokens| span.record("gen_ai.usage.input_tokens", tokens));
+        usage.completion.map(|tokens| span.record("gen_ai.usage.output_tokens", tokens));
+    }
+    if let Some(model) = &asked.model {
+        span.record("gen_ai.request.model", model);
+    }
+    if let Some(answer) = answers.first() {
+        if let Some(model) = &answer.model {
+            span.record("gen_ai.response.model", model);
+        }
+        let text = |key: &str| answer.metadata.get(key).and_then(|value| value.as_str());
+        text(crate::keys::RESPONSE_ID).map(|id| span.record("gen_ai.response.id", id));
+        let reasons = answers.iter().filter_map(|answer| {
+            answer.metadata.get(crate::keys::FINISH_REASON).and_then(|reason| reason.as_str())
+        });
+        let reasons = reasons.collect::<Vec<_>>().join(",");
+        if !reasons.is_empty() {
+            span.record("gen_ai.response.finish_reasons", reasons);
+        }
+    }
+    match kept {
+        Ok(Kept::In(session)) => {
+            span.record("gen_ai.conversation.id", session.as_str());
+            counters.recorded();
+            if ending == Ending::Aborted {
+                counters.aborted();
+            }
+        }
+        Ok(Kept::Before(session)) => {
+            span.record("gen_ai.conversation.id", session.as_str());
+            counters.repeated();
+        }
+        Err(error) => {
+            counters.failed();
+            tracing::error!(error = %chain(&error), exchange = %asked.exchange, "an exchange could not be stored");
+        }
+    }
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Exchanges that may be of one conversation are in one lane.
+fn lane(asked: &Asked) -> Lane {
+    let seed = match (&asked.session, &asked.previous_response) {
+        (Some(named), _) => format!("named {:?} {}", asked.principal(), named.id),
+        (None, Some(previous)) => format!("after {previous}"),
+        (None, None) => {
+            let first = asked.said.iter().position(|said| said.role == Role::Assistant);
+            match first {
+                Some(first) => {
+                    let turns = asked.said[..=first].iter().filter(|said| !frames(said.role));
+                    format!("begins {:?}", Saying::chain(turns.map(|said| said.saying)))
+                }
+                None => format!("new {}", asked.repeats.unwrap_or(asked.exchange)),
+            }
+        }
+    };
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, seed.as_bytes()).into_bytes()
+}
+
+/// An error for a request whose turn could not be stored ahead.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the recorder was shut down")
+}

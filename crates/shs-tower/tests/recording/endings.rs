@@ -1,0 +1,175 @@
+//! However an exchange ends, it is kept.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+use shs_store::{SessionId, Status, StoreExt};
+use shs_tower::RequestBody;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::support::{Answer, Body, Setup, chat, turns};
+
+#[tokio::test]
+async fn a_stream_that_was_passed_on_is_delivered() {
+    let setup = Setup::new();
+    setup.send(chat("s", turns(["Hello!"])), Answer::words(["Hi", " there", "!"])).await;
+    let last = setup.last("s").await;
+    assert_eq!((last.content.as_str(), last.status), ("Hi there!", Status::Delivered));
+    assert_eq!(last.metadata["finish_reason"], "stop");
+    assert_eq!(last.metadata["shs.ending"], "completed");
+    assert_eq!((last.model.as_deref(), last.tokens), (Some("model-2"), Some(12)));
+    assert!(last.latency_ms.unwrap() >= last.metadata["shs.first_token_ms"].as_f64().unwrap());
+    assert_eq!(setup.recorder.counts().recorded, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_at_any_frame_leaves_all_text_that_had_come() {
+    let answer = Answer::words(["a", "b", "c", "d"]);
+    for frames in 0..=answer.frames.len() {
+        let setup = Setup::new();
+        setup.leave_after(chat("s", turns(["Hello!"])), answer.clone(), frames).await;
+        let last = setup.last("s").await;
+        let text = &"abcd"[..frames.saturating_sub(1).min(4)];
+        // With the reason of its end, the answer is whole: what follows are counts.
+        let is_whole = frames > 5;
+        assert_eq!(last.content, text, "after {frames} frames");
+        let status = if is_whole { Status::Delivered } else { Status::Interrupted };
+        assert_eq!(last.status, status, "after {frames} frames");
+        let counts = setup.recorder.counts();
+        assert_eq!((counts.recorded, counts.aborted), (1, u64::from(!is_whole)));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_fails_is_kept_with_its_error_and_fails_for_the_client_too() {
+    let setup = Setup::new();
+    let request = chat("s", turns(["Hello!"]));
+    let mut body =
+        setup.call(request, Answer::words(["a", "b"]).failing_after(2)).await.into_body();
+    body.frame().await.unwrap().unwrap();
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(body.frame().await.unwrap().unwrap_err(), "connection reset");
+    setup.recorder.flush().await;
+    let last = setup.last("s").await;
+    assert_eq!((last.content.as_str(), last.status), ("a", Status::Error));
+    assert_eq!(last.metadata["shs.error"], json!({"message": "connection reset"}));
+    assert_eq!(last.metadata["shs.ending"], "body_error");
+}
+
+#[tokio::test]
+async fn a_stream_that_just_stops_is_interrupted_although_nobody_complains() {
+    let setup = Setup::new();
+    let mut answer = Answer::words(["a", "b"]);
+    answer.frames.truncate(3);
+    setup.send(chat("s", turns(["Hello!"])), answer).await;
+    let last = setup.last("s").await;
+    assert_eq!((last.content.as_str(), last.status), ("ab", Status::Interrupted));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_response_leaves_its_question() {
+    let setup = Setup::new();
+    let read = Arc::new(tokio::sync::Notify::new());
+    let was_read = Arc::clone(&read);
+    let service =
+        setup.layer.layer(tower::service_fn(move |request: Request<RequestBody<Body>>| {
+            let read = Arc::clone(&read);
+            async move {
+                request.into_body().collect().await.unwrap();
+                read.notify_one();
+                pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+            }
+        }));
+    let call = tokio::spawn(service.oneshot(chat("s", turns(["Hello!"]))));
+    was_read.notified().await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    setup.recorder.flush().await;
+    assert_eq!(setup.said("s").await, ["user: Hello!", "assistant: "]);
+    let last = setup.last("s").await;
+    assert_eq!(last.metadata["shs.ending"], "no_response");
+    assert_eq!(last.status, Status::Interrupted);
+}
+
+#[tokio::test]
+async fn a_service_that_fails_leaves_the_question_and_the_error() {
+    let setup = Setup::new();
+    let mut service =
+        setup.layer.layer(tower::service_fn(async |request: Request<RequestBody<Body>>| {
+            request.into_body().collect().await.unwrap();
+            Err::<Response<Full<Bytes>>, _>("no route")
+        }));
+    let service = service.ready().await.unwrap();
+    assert_eq!(service.call(chat("s", turns(["Hello!"]))).await.unwrap_err(), "no route");
+    setup.recorder.flush().await;
+    let last = setup.last("s").await;
+    assert_eq!(
+        (last.status, last.metadata["shs.ending"].as_str()),
+        (Status::Error, Some("no_response"))
+    );
+}
+
+#[tokio::test]
+async fn a_response_that_is_no_success_is_kept_with_its_error() {
+    let setup = Setup::new();
+    let error = json!({"error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}});
+    setup.send(chat("s", turns(["Hello!"])), Answer::json(error.clone()).status(429)).await;
+    let last = setup.last("s").await;
+    assert_eq!(last.status, Status::Error);
+    assert_eq!(last.metadata["shs.error"], error["error"]);
+    assert_eq!(last.metadata["http_status"], 429);
+    setup.send(chat("t", turns(["Hello!"])), Answer::events(["<html>"]).status(502)).await;
+    assert_eq!(setup.last("t").await.status, Status::Error);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_handler_keeps_what_had_come_and_goes_on() {
+    let setup = Setup::new();
+    let service =
+        setup.layer.layer(tower::service_fn(async |request: Request<RequestBody<Body>>| {
+            request.into_body().collect().await.unwrap();
+            if true {
+                panic!("a bug in the handler");
+            }
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+        }));
+    let call = tokio::spawn(service.oneshot(chat("s", turns(["Hello!"]))));
+    assert!(call.await.unwrap_err().is_panic());
+    setup.recorder.flush().await;
+    assert_eq!(setup.said("s").await, ["user: Hello!", "assistant: "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_streams_that_are_left_at_any_moment_are_all_kept() {
+    let setup = Setup::new();
+    let words: Vec<String> = (0..20).map(|word| format!("w{word} ")).collect();
+    let answer = Answer::words(words.iter().map(String::as_str));
+    let leaving = (0..1_000).map(|n| {
+        let (setup, answer, words) = (&setup, answer.clone(), &words);
+        async move {
+            let frames = (n * 7) % 20;
+            let session = format!("s{n}");
+            let mut body = setup.call(chat(&session, turns(["Hello!"])), answer).await.into_body();
+            for _ in 0..=frames {
+                body.frame().await.unwrap().unwrap();
+            }
+            (session, words[..frames].concat())
+        }
+    });
+    let left = futures::future::join_all(leaving).await;
+    setup.recorder.flush().await;
+    for (session, text) in left {
+        let id = SessionId::new(&session).unwrap();
+        let last = setup.store.last_messages(&id, 1).await.unwrap().pop().unwrap();
+        assert_eq!((last.content, last.status), (text, Status::Interrupted));
+    }
+    let counts = setup.recorder.counts();
+    assert_eq!((counts.recorded, counts.aborted, counts.dropped), (1_000, 1_000, 0));
+    assert_eq!(setup.recorder.shutdown(Duration::from_secs(5)).await, 0);
+}

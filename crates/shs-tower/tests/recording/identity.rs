@@ -1,0 +1,103 @@
+//! Whose conversation it is.
+
+use http::{HeaderValue, Request};
+use serde_json::json;
+use shs_store::{NewMessage, NewSession, SessionId, Store, StoreExt};
+use shs_tower::{Ladder, ProjectKey, SessionKey, UserKey};
+
+use crate::support::{Answer, Body, Setup, body, chat, turns};
+
+fn by(user: &str, mut request: Request<Body>) -> Request<Body> {
+    request.extensions_mut().insert(UserKey(user.to_owned()));
+    request
+}
+
+#[tokio::test]
+async fn two_users_with_the_same_id_have_two_sessions() {
+    let setup = Setup::new();
+    for user in ["alice", "bob"] {
+        let mut request = by(user, chat("s1", turns(["Hello!"])));
+        request.extensions_mut().insert(ProjectKey("shop".to_owned()));
+        setup.send(request, Answer::words(["Hi!"])).await;
+    }
+    setup.send(chat("s1", turns(["Hello!"])), Answer::words(["Hi!"])).await;
+    let sessions = setup.sessions().await;
+    let users: Vec<_> = sessions.iter().map(|session| session.user_id.as_deref()).collect();
+    assert_eq!(users, [Some("alice"), Some("bob"), None]);
+    assert!(sessions.iter().all(|session| session.message_count == 2));
+    assert_eq!((sessions[0].id.as_str(), sessions[2].id.as_str()), ("alice/s1", "s1"));
+    let metadata = &sessions[0].metadata;
+    assert_eq!(metadata["shs.session_from"], "header x-session-id");
+    assert_eq!(metadata["shs.client_session"], "s1");
+    assert_eq!(metadata["shs.user_from"], "extension");
+    assert_eq!(sessions[0].project_id.as_deref(), Some("shop"));
+}
+
+#[tokio::test]
+async fn nobody_writes_into_the_session_of_another() {
+    let setup = Setup::new();
+    // The application names a session; then a client without a user guesses its name.
+    let mut request = chat("-", turns(["secret"]));
+    request.extensions_mut().insert(SessionKey("app-1".to_owned()));
+    setup.send(request, Answer::words(["ok"])).await;
+    setup.send(chat("app-1", turns(["let me in"])), Answer::words(["no"])).await;
+    assert_eq!(setup.said("app-1").await, ["user: secret", "assistant: ok"]);
+    assert_eq!(setup.sessions().await.len(), 2);
+    // A session that somebody else made for alice.
+    let id = SessionId::new("made").unwrap();
+    setup.store.create_session(NewSession::with_id(id.clone()).with_user("alice")).await.unwrap();
+    setup.store.append(&id, NewMessage::user("mine")).await.unwrap();
+    setup.send(chat("made", turns(["mine", "let me in"])), Answer::words(["no"])).await;
+    assert_eq!(setup.said("made").await, ["user: mine"]);
+    // Who was refused once goes on where it was put.
+    let texts = turns(["let me in", "no", "please"]);
+    setup.send(chat("app-1", texts), Answer::words(["no!"])).await;
+    assert_eq!(setup.sessions().await.iter().map(|session| session.message_count).max(), Some(4));
+}
+
+#[tokio::test]
+async fn nameless_conversations_of_two_users_do_not_mix() {
+    let setup = Setup::new();
+    let nameless = |user: &str, texts: &[&str]| {
+        let mut request = by(user, chat("-", turns(texts.iter().copied())));
+        request.headers_mut().remove("x-session-id");
+        request
+    };
+    setup.send(nameless("alice", &["Hello!"]), Answer::words(["Hi!"])).await;
+    setup.send(nameless("bob", &["Hello!", "Hi!", "Bye!"]), Answer::words(["Bye!"])).await;
+    let sessions = setup.sessions().await;
+    let seen: Vec<_> =
+        sessions.iter().map(|s| (s.user_id.as_deref().unwrap(), s.message_count)).collect();
+    assert_eq!(seen, [("alice", 2), ("bob", 4)]);
+}
+
+#[tokio::test]
+async fn ids_that_no_store_takes_are_kept_apart_all_the_same() {
+    let setup = Setup::with(|layer| layer.user(Ladder::header("x-user-id")));
+    let long = "x".repeat(10_000);
+    for user in [&*format!("{long}a"), &*format!("{long}b")] {
+        let mut request = chat(&long, turns(["Hello!"]));
+        request.headers_mut().insert("x-user-id", HeaderValue::from_str(user).unwrap());
+        setup.send(request, Answer::words(["Hi!"])).await;
+    }
+    let sessions = setup.sessions().await;
+    assert_eq!(sessions.len(), 2);
+    assert!(sessions[0].id.as_str().starts_with("sha256:"));
+    assert_ne!(sessions[0].user_id, sessions[1].user_id);
+    assert_eq!(setup.recorder.counts().failed, 0);
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_ascii_harms_nothing() {
+    let setup = Setup::new();
+    for value in [&b"\xff\xfe"[..], "é".as_bytes()] {
+        let request = Request::post("/v1/chat/completions")
+            .header("x-session-id", value)
+            .header("user-agent", &b"\xff"[..])
+            .body(body(json!({"messages": turns(["a"])}).to_string()));
+        setup.send(request.unwrap(), Answer::words(["b"])).await;
+    }
+    let sessions = setup.sessions().await;
+    assert_eq!(sessions.len(), 2);
+    assert!(sessions.iter().any(|session| session.id == "é"));
+}

@@ -1,0 +1,14 @@
+//! What is recorded of conversations that pass through a service.
+
+mod ahead;
+mod anthropic;
+mod bodies;
+mod chat;
+mod custom;
+mod endings;
+mod history;
+mod identity;
+mod operation;
+mod responses;
+mod secrets;
+mod support;
