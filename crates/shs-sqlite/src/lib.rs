@@ -54,6 +54,7 @@
 //! ```
 
 mod error;
+mod fields;
 mod open;
 mod options;
 mod packed;

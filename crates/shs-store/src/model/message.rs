@@ -125,12 +125,22 @@ pub struct NewMessage {
 impl NewMessage {
     /// A message with a new id, said now.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self::known(MessageId::generate(), role, content, Timestamp::now())
+    }
+
+    /// A message that has its id and its time already; for backends, which read it.
+    pub fn known(
+        id: MessageId,
+        role: Role,
+        content: impl Into<String>,
+        timestamp: Timestamp,
+    ) -> Self {
         Self {
-            id: MessageId::generate(),
+            id,
             role,
             content: content.into(),
             parts: Vec::new(),
-            timestamp: Timestamp::now(),
+            timestamp,
             metadata: Map::new(),
             status: Status::Delivered,
             tokens: None,

@@ -123,11 +123,13 @@ impl<'t> Places<'t> {
     }
 
     fn read(&mut self, token: &str, range: &Range<usize>, head: &Range<usize>) -> ControlFlow<()> {
-        let mut begun = std::mem::take(&mut self.begun);
-        begun.retain_mut(|(clause, read, start)| {
-            self.follows(*clause, read, *start, token, range, head)
-        });
-        self.begun = begun;
+        if !self.begun.is_empty() {
+            let mut begun = std::mem::take(&mut self.begun);
+            begun.retain_mut(|(clause, read, start)| {
+                self.follows(*clause, read, *start, token, range, head)
+            });
+            self.begun = begun;
+        }
         if self.shown.as_ref().is_none_or(|shown| range.start < shown.end) {
             for clause in 0..self.clauses.len() {
                 let mut read = 0;
