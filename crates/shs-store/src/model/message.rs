@@ -74,12 +74,14 @@ impl Message {
     ///
     /// The content counts exactly; parts and metadata count where there are any.
     pub fn weight(&self) -> usize {
-        let json = |empty: bool, json: serde_json::Result<String>| {
-            if empty { 0 } else { json.map_or(0, |json| json.len()) }
-        };
-        self.content.len()
-            + json(self.parts.is_empty(), serde_json::to_string(&self.parts))
-            + json(self.metadata.is_empty(), serde_json::to_string(&self.metadata))
+        let mut weight = self.content.len();
+        if !self.parts.is_empty() {
+            weight += serde_json::to_string(&self.parts).map_or(0, |json| json.len());
+        }
+        if !self.metadata.is_empty() {
+            weight += serde_json::to_string(&self.metadata).map_or(0, |json| json.len());
+        }
+        weight
     }
 }
 
