@@ -1,7 +1,7 @@
 //! A row whose columns come out of SQLite as one value.
 //!
-//! sqlx copies every value of a row by itself, with allocations for each; for rows of many small columns that costs more than
-//! reading them. So SQLite puts the columns together, between bytes that no UTF-8 has.
+//! sqlx copies every value of a row by itself, with allocations for each; for rows of many small columns that costs more
+//! than reading them. So SQLite puts the columns together, between bytes that no UTF-8 has.
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;
@@ -9,11 +9,10 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::corrupt;
 
-/// Puts the columns together that [`Fields`] take apart: those that may be NULL are `maybe`, and every `text` has to be one.
-/// The last one may be of any length.
+/// Puts the columns together that [`Fields`] takes apart. Before the `;` are those that have to be texts.
 ///
-/// A number where a text should be, which only damage can leave, would read as its digits; so the value is NULL then, which is
-/// an error. The `+` keeps SQLite from making a text of the number before it compares.
+/// A number where a text should be, which only damage can leave, would read as its digits; so the value is NULL then,
+/// which is an error. The `+` keeps SQLite from making a text of the number before it compares.
 macro_rules! fields {
     ($first_text:literal $(, $text:literal)*; $first:expr $(, $field:expr)* $(,)?) => {
         concat!(
@@ -23,7 +22,8 @@ macro_rules! fields {
     };
 }
 
-/// A column of [`fields`] that may be NULL.
+/// A column of [`fields`] that may be NULL. Where any text is allowed, a mark has to stand before it, so that none is
+/// what stands for NULL.
 macro_rules! maybe {
     ($column:literal) => {
         concat!("ifnull(", $column, ", '\u{1}')")
@@ -34,7 +34,7 @@ pub(crate) use {fields, maybe};
 
 /// What parts the columns.
 const BREAK: u8 = 0xff;
-/// What stands for NULL: no number, no JSON, and in no name.
+/// What stands for NULL: it is no number and no JSON, and no name has it.
 const NULL: &[u8] = &[1];
 
 /// The columns of a row, one after the other.
