@@ -54,6 +54,7 @@
 //! ```
 
 mod error;
+mod fields;
 mod open;
 mod options;
 mod packed;
@@ -74,13 +75,11 @@ use shs_store::{
     SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, StoreExt, Timestamp,
     Transcript,
 };
-use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::translate;
-use crate::open::Presence;
+use crate::open::{Presence, Reader, Readers};
 pub use crate::options::SqliteOptions;
 use crate::read::{Cache, Searched};
 use crate::write::{Operation, Queued, Writer};
@@ -94,7 +93,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Inner {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
-    readers: SqlitePool,
+    readers: Readers,
     cache: Cache,
     /// What `close` ends; `None` once it has.
     running: tokio::sync::Mutex<Option<Running>>,
@@ -192,7 +191,7 @@ impl SqliteStore {
     }
 
     /// A connection to read with.
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>> {
+    async fn reader(&self) -> Result<Reader<'_>> {
         self.queue()?;
         self.inner.readers.acquire().await.map_err(|error| translate(&Arc::new(error)))
     }
@@ -214,7 +213,9 @@ macro_rules! read {
         let read = async {
             let mut connection = $store.reader().await?;
             let read = $read;
-            read(&mut connection).await.map_err(Error::from)
+            let outcome = read(&mut connection).await.map_err(Error::from);
+            connection.done();
+            outcome
         };
         read.await.map_err(|error: Error| context(error, $op))
     }};

@@ -46,15 +46,26 @@ impl<'i> PackedId<'i> {
     }
 }
 
+/// How many bytes an id has that is stored as a UUID.
+pub(crate) const UUID_BYTES: usize = 16;
+
 /// The id in a column.
 pub(crate) fn unpack(row: &SqliteRow, at: usize) -> Result<MessageId, sqlx::Error> {
-    let id = if row.try_get_raw(at)?.type_info().name() == "BLOB" {
-        let uuid = Uuid::from_slice(row.try_get(at)?).map_err(|error| corrupt("id", error))?;
-        uuid.hyphenated().to_string()
-    } else {
-        row.try_get(at)?
-    };
-    MessageId::new(id).map_err(|error| corrupt("id", error))
+    if row.try_get_raw(at)?.type_info().name() == "BLOB" {
+        return unpack_bytes(row.try_get(at)?);
+    }
+    unpack_text(row.try_get(at)?)
+}
+
+/// The id that is stored as bytes.
+pub(crate) fn unpack_bytes(bytes: &[u8]) -> Result<MessageId, sqlx::Error> {
+    let uuid = Uuid::from_slice(bytes).map_err(|error| corrupt("id", error))?;
+    unpack_text(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}
+
+/// The id that is stored as text.
+pub(crate) fn unpack_text(text: &str) -> Result<MessageId, sqlx::Error> {
+    MessageId::new(text).map_err(|error| corrupt("id", error))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Between rows and the model.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use shs_store::model::ContentDigest;
 use shs_store::{
     ForkPoint, Map, Message, NewMessage, NewSession, Part, Role, Seq, Session, SessionId, Status,
@@ -11,14 +10,31 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite};
 
 use crate::error::corrupt;
-use crate::packed::unpack;
+use crate::fields::Fields;
+use crate::packed::{UUID_BYTES, unpack_bytes, unpack_text};
 
-/// The columns that [`session`] reads, in its order, with the tables they come from.
+/// The column that [`session`] reads, with the tables it comes from.
 macro_rules! session_columns {
     () => {
-        "s.key, s.id, u.name, p.name, s.title, s.tags, s.metadata, s.extra, s.created_at, \
-         s.updated_at, s.ended_at, s.forked_session, s.forked_seq, s.message_count, \
-         s.total_tokens, s.last_seq"
+        crate::fields::fields!(
+            "s.id", "u.name", "p.name", "s.title", "s.forked_session";
+            "s.key",
+            "s.id",
+            crate::fields::maybe!("u.name"),
+            crate::fields::maybe!("p.name"),
+            crate::fields::maybe!("'=' || s.title"),
+            crate::fields::maybe!("s.tags"),
+            crate::fields::maybe!("s.metadata"),
+            crate::fields::maybe!("s.extra"),
+            "s.created_at",
+            "s.updated_at",
+            crate::fields::maybe!("s.ended_at"),
+            crate::fields::maybe!("s.forked_session"),
+            crate::fields::maybe!("s.forked_seq"),
+            "s.message_count",
+            "s.total_tokens",
+            "s.last_seq",
+        )
     };
 }
 
@@ -29,11 +45,29 @@ macro_rules! session_joins {
     };
 }
 
-/// The columns that [`message`] reads, in its order.
+/// The columns that [`message`] reads, in its order. A blob is not less than an empty one, and everything else is; the
+/// latency stands alone, as no text of a float is sure to be the same float.
 macro_rules! message_columns {
     () => {
-        "m.key, m.seq, m.id, m.role, m.status, m.timestamp, m.tokens, mo.name, m.latency_ms, \
-         m.parts, m.metadata, m.extra, m.content"
+        concat!(
+            crate::fields::fields!(
+                "m.id", "mo.name", "m.content";
+                "m.key",
+                "m.seq",
+                "m.id >= x''",
+                "m.id",
+                "m.role",
+                "m.status",
+                "m.timestamp",
+                crate::fields::maybe!("m.tokens"),
+                crate::fields::maybe!("mo.name"),
+                crate::fields::maybe!("m.parts"),
+                crate::fields::maybe!("m.metadata"),
+                crate::fields::maybe!("m.extra"),
+                "m.content",
+            ),
+            ", m.latency_ms"
+        )
     };
 }
 
@@ -46,56 +80,56 @@ macro_rules! message_joins {
 
 pub(crate) use {message_columns, message_joins, session_columns, session_joins};
 
-/// How many columns [`session_columns`] has.
-pub(crate) const SESSION_WIDTH: usize = 16;
-
 type Decoded<T> = Result<T, sqlx::Error>;
 
-/// A session from the columns from `at` on, with its key.
+/// A session from the column at `at`, with its key.
 pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<(i64, Session)> {
-    let new = NewSession::with_id(id(row, at + 1)?);
-    let created_at = time(row.try_get(at + 8)?)?;
+    let mut fields = Fields::new(row, at)?;
+    let key = fields.integer()?;
+    let id = SessionId::new(fields.text()?).map_err(|e| corrupt("id", e))?;
+    let (user, project) = (fields.maybe_text()?, fields.maybe_text()?);
+    let title = fields.maybe_text()?.map(|marked| marked.strip_prefix('=').unwrap_or(marked));
+    let (tags, metadata, extra) = (fields.json()?, fields.json()?, fields.json()?);
+    let created_at = time(fields.integer()?)?;
+    let new = NewSession::with_id(id);
     let mut session = new.into_session(created_at).map_err(|e| corrupt("sessions", e))?;
-    session.user_id = row.try_get(at + 2)?;
-    session.project_id = row.try_get(at + 3)?;
-    session.title = row.try_get(at + 4)?;
-    session.tags = json(row, at + 5)?;
-    session.metadata = json(row, at + 6)?;
-    session.extra = json(row, at + 7)?;
-    session.updated_at = time(row.try_get(at + 9)?)?;
-    session.ended_at = row.try_get::<Option<i64>, _>(at + 10)?.map(time).transpose()?;
-    let forked_session: Option<String> = row.try_get(at + 11)?;
-    session.forked_from = match forked_session {
-        Some(source) => Some(ForkPoint {
+    session.user_id = user.map(str::to_owned);
+    session.project_id = project.map(str::to_owned);
+    session.title = title.map(str::to_owned);
+    (session.tags, session.metadata, session.extra) = (tags, metadata, extra);
+    session.updated_at = time(fields.integer()?)?;
+    session.ended_at = fields.maybe_integer()?.map(time).transpose()?;
+    session.forked_from = match (fields.maybe_text()?, fields.maybe_integer()?) {
+        (Some(source), forked_seq) => Some(ForkPoint {
             session_id: SessionId::new(source).map_err(|e| corrupt("forked_session", e))?,
-            seq: seq(row.try_get(at + 12)?)?,
+            seq: seq(forked_seq.ok_or_else(|| corrupt("forked_seq", "it is missing"))?)?,
         }),
-        None => None,
+        (None, _) => None,
     };
-    session.message_count = unsigned(row.try_get(at + 13)?)?;
-    session.total_tokens = unsigned(row.try_get(at + 14)?)?;
-    session.last_seq = seq(row.try_get(at + 15)?)?;
-    Ok((row.try_get(at)?, session))
+    session.message_count = unsigned(fields.integer()?)?;
+    session.total_tokens = unsigned(fields.integer()?)?;
+    session.last_seq = seq(fields.last_integer()?)?;
+    Ok((key, session))
 }
 
-/// A message from the columns from `at` on, with its key.
+/// A message from the two columns from `at` on, with its key.
 pub(crate) fn message(row: &SqliteRow, at: usize) -> Decoded<(i64, Message)> {
-    let id = unpack(row, at + 2)?;
-    let mut new = NewMessage::new(role(row.try_get(at + 3)?)?, row.try_get::<String, _>(at + 12)?)
-        .with_id(id)
-        .with_status(status(row.try_get(at + 4)?)?)
-        .with_timestamp(time(row.try_get(at + 5)?)?);
-    new.tokens = row
-        .try_get::<Option<i64>, _>(at + 6)?
-        .map(u32::try_from)
-        .transpose()
-        .map_err(|e| corrupt("tokens", e))?;
-    new.model = row.try_get(at + 7)?;
-    new.latency_ms = row.try_get(at + 8)?;
-    new.parts = json::<Vec<Part>>(row, at + 9)?;
-    new.metadata = json(row, at + 10)?;
-    new.extra = json(row, at + 11)?;
-    Ok((row.try_get(at)?, new.into_message(seq(row.try_get(at + 1)?)?)))
+    let mut fields = Fields::new(row, at)?;
+    let (key, seq) = (fields.integer()?, seq(fields.integer()?)?);
+    let id = match fields.integer()? {
+        0 => unpack_text(fields.text()?)?,
+        _ => unpack_bytes(fields.take(UUID_BYTES)?)?,
+    };
+    let (role, status) = (role(fields.integer()?)?, status(fields.integer()?)?);
+    let timestamp = time(fields.integer()?)?;
+    let tokens = fields.maybe_integer()?.map(u32::try_from).transpose();
+    let tokens = tokens.map_err(|e| corrupt("tokens", e))?;
+    let model = fields.maybe_text()?.map(str::to_owned);
+    let (parts, metadata, extra) = (fields.json::<Vec<Part>>()?, fields.json()?, fields.json()?);
+    let mut new = NewMessage::known(id, role, fields.last_text()?, timestamp).with_status(status);
+    (new.tokens, new.model, new.latency_ms) = (tokens, model, row.try_get(at + 1)?);
+    (new.parts, new.metadata, new.extra) = (parts, metadata, extra);
+    Ok((key, new.into_message(seq)))
 }
 
 pub(crate) fn id(row: &SqliteRow, at: usize) -> Decoded<SessionId> {
@@ -117,13 +151,6 @@ pub(crate) fn unsigned(number: i64) -> Decoded<u64> {
 pub(crate) fn digest(bytes: &[u8]) -> Decoded<ContentDigest> {
     let bytes = <[u8; 16]>::try_from(bytes).map_err(|e| corrupt("digest", e))?;
     Ok(ContentDigest::from_bytes(bytes))
-}
-
-fn json<T: DeserializeOwned + Default>(row: &SqliteRow, at: usize) -> Decoded<T> {
-    match row.try_get::<Option<&str>, _>(at)? {
-        Some(text) => serde_json::from_str(text).map_err(|e| corrupt("a JSON column", e)),
-        None => Ok(T::default()),
-    }
 }
 
 /// JSON for a column that is NULL where there is nothing.

@@ -10,7 +10,7 @@ use shs_store::{
     SearchOrder, SearchQuery, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
 };
 use shs_testkit::ManualClock;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// Reads everything in every way, and goes on after an error.
 async fn read_all(store: &SqliteStore, id: &SessionId) -> (Vec<Message>, Vec<Error>) {
@@ -91,10 +91,10 @@ async fn a_flipped_byte_in_any_page_is_an_error_or_does_not_matter() {
     }
 }
 
-async fn execute(path: &Path, sql: &'static str) {
+async fn execute(path: &Path, sql: impl Into<String>) {
     let url = format!("sqlite:{}?mode=rwc", path.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
@@ -126,4 +126,88 @@ async fn a_damaged_schema_is_damage() {
     let error = SqliteStore::open(&path).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
     assert!(error.to_string().contains("schema"), "{error}");
+}
+
+/// A value in a column of another type, as a flipped bit in the head of a row leaves it.
+async fn misplace(path: &Path, table: &str, column: &str, value: &str) {
+    let typeless = |types: &str| {
+        format!(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = {types} \
+             WHERE type = 'table' AND name = '{table}'; PRAGMA writable_schema = RESET;"
+        )
+    };
+    let hide = typeless(
+        "replace(replace(replace(replace(sql, ' TEXT', ' ANY'), ' REAL', ' ANY'), \
+         ' INTEGER NOT', ' ANY NOT'), ' INTEGER,', ' ANY,')",
+    );
+    execute(
+        path,
+        format!("CREATE TABLE kept AS SELECT sql FROM sqlite_schema WHERE name = '{table}'"),
+    )
+    .await;
+    execute(path, hide).await;
+    execute(path, format!("UPDATE {table} SET {column} = {value}")).await;
+    execute(path, typeless("(SELECT sql FROM kept)")).await;
+    execute(path, "DROP TABLE kept").await;
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_damage() {
+    const NO_UTF8: &str = "CAST(x'61ff62' AS TEXT)";
+    const TEXTS: [&str; 3] = ["97", "1.5", NO_UTF8];
+    const JSON: [&str; 5] = ["97", "1.5", NO_UTF8, "''", "'text'"];
+    const INTEGERS: [&str; 4] = ["1.5", "'x'", "''", "x'00'"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let id = SessionId::new("s").unwrap();
+    let mut new = NewSession::with_id(id.clone()).with_user("u").with_project("p").with_title("t");
+    new.metadata.insert("k".to_owned(), 1.into());
+    store.create_session(new).await.unwrap();
+    let message = NewMessage::user("ok").with_tokens(1).with_model("m").with_latency_ms(0.1);
+    store.append(&id, message).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    let columns: [(&str, &str, &[&str]); 24] = [
+        ("sessions", "title", &TEXTS),
+        ("sessions", "forked_session", &TEXTS),
+        ("users", "name", &TEXTS),
+        ("projects", "name", &TEXTS),
+        ("models", "name", &TEXTS),
+        ("messages", "content", &TEXTS),
+        (
+            "messages",
+            "id",
+            &["97", "1.5", NO_UTF8, "''", "x'00'", "x'ffffffffffffffffffffffffffffffffff'"],
+        ),
+        ("sessions", "tags", &JSON),
+        ("sessions", "metadata", &JSON),
+        ("sessions", "extra", &JSON),
+        ("messages", "parts", &JSON),
+        ("messages", "metadata", &JSON),
+        ("messages", "extra", &JSON),
+        ("sessions", "created_at", &INTEGERS),
+        ("sessions", "updated_at", &INTEGERS),
+        ("sessions", "ended_at", &INTEGERS),
+        ("sessions", "message_count", &INTEGERS),
+        ("sessions", "total_tokens", &INTEGERS),
+        ("sessions", "last_seq", &INTEGERS),
+        ("messages", "role", &INTEGERS),
+        ("messages", "status", &INTEGERS),
+        ("messages", "timestamp", &INTEGERS),
+        ("messages", "tokens", &INTEGERS),
+        ("messages", "latency_ms", &["'x'", "x'00'"]),
+    ];
+    let damaged = folder.path().join("damaged.db");
+    for (table, column, values) in columns {
+        for value in values {
+            std::fs::copy(&path, &damaged).unwrap();
+            misplace(&damaged, table, column, value).await;
+            let store = SqliteStore::open(&damaged).await.unwrap();
+            let search = store.search(&SearchQuery::new("ok")).await;
+            let error = search.expect_err(&format!("{value} in {table}.{column}"));
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{value} in {table}.{column}: {error:?}");
+            store.close().await.unwrap();
+        }
+    }
 }

@@ -4,8 +4,8 @@ mod numbers;
 
 use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
-    ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, Seq, SessionId,
-    Store, StoreExt,
+    ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, SearchQuery,
+    Seq, SessionId, Store, StoreExt, Timestamp,
 };
 
 use numbers::Numbers;
@@ -81,4 +81,37 @@ async fn what_is_kept_in_memory_is_what_is_stored() {
     assert!(full > 2_500, "only {full} messages were read");
     keeping.close().await.unwrap();
     asking.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_text_and_number_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(folder.path().join("history.db")).with_cache(0);
+    let store = options.open().await.unwrap();
+    let texts = ["", "\u{1}", "=", "=\u{1}", "-1", "\0", "a\0b", "ÿþ", "\u{10ffff}"];
+    for (number, text) in texts.into_iter().enumerate() {
+        let mut new = NewSession::new().with_user("-").with_title(text);
+        new.metadata.insert(text.to_owned(), text.into());
+        let session = store.create_session(new).await.unwrap();
+        assert_eq!(session.title.as_deref(), Some(text));
+        let mut latencies = [0.1, f64::MIN_POSITIVE, f64::MAX, 5e-324, 1.0 / 3.0].into_iter();
+        let batch = ["a", "-", "1", "=", "01a2046f-509f-71cf-9a63-a3e8af611657"].map(|id| {
+            let micros = Timestamp::MIN.as_micros() + number as i64;
+            let mut new = NewMessage::user(text)
+                .with_id(MessageId::new(id).unwrap())
+                .with_model(id)
+                .with_timestamp(Timestamp::from_micros(micros).unwrap());
+            new.latency_ms = latencies.next();
+            new.metadata.insert(text.to_owned(), text.into());
+            new
+        });
+        let written = store.append_all(&session.id, batch.to_vec()).await.unwrap().messages;
+        let page = store.messages(&session.id, &MessageQuery::new()).await.unwrap();
+        assert_eq!(page.items, written);
+        let found = store.search(&SearchQuery::all().with_limit(1)).await.unwrap().items.remove(0);
+        assert_eq!(Some(&found.message), written.last());
+        assert_eq!(found.session, store.session(&session.id).await.unwrap());
+        assert_eq!(found.session.title.as_deref(), Some(text));
+        assert_eq!(found.session.metadata, session.metadata);
+    }
 }

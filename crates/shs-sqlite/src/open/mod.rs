@@ -3,20 +3,21 @@
 mod migrate;
 mod presence;
 mod python;
+mod readers;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shs_store::{Durability, Error, ErrorKind, Result};
-use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 #[cfg(test)]
 pub(crate) use self::migrate::MIGRATIONS;
 use self::migrate::migrate;
 pub(crate) use self::presence::Presence;
+pub(crate) use self::readers::{Reader, Readers};
 use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;
 
@@ -81,16 +82,9 @@ async fn check_database(connection: &mut SqliteConnection, timeout: Duration) ->
     }
 }
 
-/// The pool of connections that read. They cannot write, and stay open.
-pub(crate) fn readers(options: &SqliteOptions) -> SqlitePool {
-    let connect = connect_options(options).pragma("query_only", "ON");
-    PoolOptions::new()
-        .max_connections(options.readers)
-        .min_connections(0)
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_lazy_with(connect)
+/// The connections that read. They cannot write, and stay open.
+pub(crate) fn readers(options: &SqliteOptions) -> Readers {
+    Readers::new(connect_options(options).pragma("query_only", "ON"), options.readers)
 }
 
 /// Switches on the write-ahead log. SQLite may say "locked" here before any busy timeout applies, so it is

@@ -178,15 +178,12 @@ fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, F
             after = after.max(position);
         }
     }
-    let mut sql = QueryBuilder::new(
-        "SELECT key, edits, last_seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-         FROM sessions WHERE id = ",
-    );
+    let mut sql = QueryBuilder::new("SELECT key, edits, last_seq FROM sessions WHERE id = ");
     sql.push_bind(id.as_str().to_owned());
     sql.push(concat!(
         " UNION ALL SELECT * FROM (SELECT ",
         message_columns!(),
-        " FROM messages m",
+        ", NULL FROM messages m",
         message_joins!(),
         "WHERE m.session = (SELECT key FROM sessions WHERE id = "
     ));

@@ -10,8 +10,7 @@ use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::filter;
 use crate::error::Failure;
 use crate::row::{
-    self, SESSION_WIDTH, message_columns, message_joins, role_code, session_columns, session_joins,
-    status_code,
+    self, message_columns, message_joins, role_code, session_columns, session_joins, status_code,
 };
 
 /// What came of a search.
@@ -50,7 +49,7 @@ pub(crate) async fn search(
             }
             let rank: Option<f64> = if ranked { row.try_get(0)? } else { None };
             let (_, session) = row::session(&row, 1)?;
-            let (key, message) = row::message(&row, 1 + SESSION_WIDTH)?;
+            let (key, message) = row::message(&row, 2)?;
             let weight = message.weight();
             // bm25() is lower for better matches.
             let rank = ranked.then(|| -rank.unwrap_or(0.0));

@@ -74,12 +74,14 @@ impl Message {
     ///
     /// The content counts exactly; parts and metadata count where there are any.
     pub fn weight(&self) -> usize {
-        let json = |empty: bool, json: serde_json::Result<String>| {
-            if empty { 0 } else { json.map_or(0, |json| json.len()) }
-        };
-        self.content.len()
-            + json(self.parts.is_empty(), serde_json::to_string(&self.parts))
-            + json(self.metadata.is_empty(), serde_json::to_string(&self.metadata))
+        let mut weight = self.content.len();
+        if !self.parts.is_empty() {
+            weight += serde_json::to_string(&self.parts).map_or(0, |json| json.len());
+        }
+        if !self.metadata.is_empty() {
+            weight += serde_json::to_string(&self.metadata).map_or(0, |json| json.len());
+        }
+        weight
     }
 }
 
@@ -125,12 +127,22 @@ pub struct NewMessage {
 impl NewMessage {
     /// A message with a new id, said now.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self::known(MessageId::generate(), role, content, Timestamp::now())
+    }
+
+    /// A message that has its id and its time already; for backends, which read it.
+    pub fn known(
+        id: MessageId,
+        role: Role,
+        content: impl Into<String>,
+        timestamp: Timestamp,
+    ) -> Self {
         Self {
-            id: MessageId::generate(),
+            id,
             role,
             content: content.into(),
             parts: Vec::new(),
-            timestamp: Timestamp::now(),
+            timestamp,
             metadata: Map::new(),
             status: Status::Delivered,
             tokens: None,

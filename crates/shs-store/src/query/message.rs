@@ -144,7 +144,8 @@ impl MessageQuery {
         mut load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
         let fingerprint = self.fingerprint(session);
-        let mut page = PageBuilder::new(self.page.checked_limit()?);
+        let limit = self.page.checked_limit()?;
+        let mut page = PageBuilder::new(limit);
         let after = match self.page.position(fingerprint)? {
             Some(Position::Seq(seq)) => Some(seq),
             Some(_) => return Err(Error::invalid("the cursor is not one of a list of messages")),
@@ -164,7 +165,10 @@ impl MessageQuery {
             MessageOrder::Newest => Box::new(items[..from].iter().rev()),
         };
         let offset = usize::try_from(self.page.offset).unwrap_or(usize::MAX);
-        for item in items.filter(|item| self.matches(head(item))).skip(offset) {
+        let matching = items.filter(|item| self.matches(head(item))).skip(offset);
+        let found: Vec<&T> = matching.take(limit + 1).collect();
+        page.reserve(found.len());
+        for item in found {
             if page.is_full() {
                 page.mark_more();
                 break;

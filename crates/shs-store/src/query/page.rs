@@ -90,6 +90,11 @@ impl<T> PageBuilder<T> {
         Self { items: Vec::new(), last: None, limit, bytes: 0, more: false }
     }
 
+    /// Makes room at once for so many items, or for the limit if that is less.
+    pub fn reserve(&mut self, items: usize) {
+        self.items.reserve(items.min(self.limit));
+    }
+
     /// Whether the page has no room, so that one more item only tells that there is more.
     pub fn is_full(&self) -> bool {
         self.items.len() >= self.limit || self.bytes > PAGE_BYTES

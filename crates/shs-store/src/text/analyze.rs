@@ -1,6 +1,6 @@
 //! From text to tokens.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -57,31 +57,44 @@ pub fn analyze(text: &str) -> Vec<Token> {
     walk(text, |token, range, head, kind| {
         let position = tokens.len() as u32;
         tokens.push(Token { text: token.to_owned(), position, range, head, kind });
+        ControlFlow::Continue(())
     });
     tokens
 }
 
 /// Calls back with each token of a text, in order; for indexes, which need no places.
 pub fn tokens(text: &str, mut emit: impl FnMut(&str)) {
-    walk(text, |token, _, _, _| emit(token));
+    walk(text, |token, _, _, _| {
+        emit(token);
+        ControlFlow::Continue(())
+    });
 }
 
-fn walk(text: &str, emit: impl FnMut(&str, Range<usize>, Range<usize>, Kind)) {
-    let mut walker =
-        Walker { emit, word: String::new(), word_range: 0..0, unit: None, pair: String::new() };
+/// Calls back with each token, its place, that of its first character, and its kind, until the callback has enough; it
+/// may be called a few times more.
+pub(super) fn walk(
+    text: &str,
+    emit: impl FnMut(&str, Range<usize>, Range<usize>, Kind) -> ControlFlow<()>,
+) {
+    let mut walker = Walker::new(emit);
     let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
+    while walker.flow.is_continue()
+        && let Some(byte) = text.as_bytes().get(at)
+    {
         let run = plain_run(&text.as_bytes()[at..]);
         if run > 0 {
-            walker.push_plain(&text[at..at + run], at);
+            walker.push_plain(text, at..at + run);
             at += run;
-        } else if is_word(c) {
+        } else if byte.is_ascii() && !byte.is_ascii_alphanumeric() {
+            walker.end();
+            at += 1;
+        } else if text[at..].starts_with(is_word) {
             let end = at + cluster(&text[at..]);
             fold(&text[at..end], |c| walker.push(c, at..end));
             at = end;
         } else {
             walker.end();
-            at += c.len_utf8();
+            at += text[at..].chars().next().map_or(1, char::len_utf8);
         }
     }
     walker.end();
@@ -110,9 +123,16 @@ struct Walker<F> {
     /// The character before, in a run of an unspaced script, and whether it began the run.
     unit: Option<(String, Range<usize>, bool)>,
     pair: String,
+    /// What the callback said last.
+    flow: ControlFlow<()>,
 }
 
-impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
+impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind) -> ControlFlow<()>> Walker<F> {
+    fn new(emit: F) -> Self {
+        let (word, pair) = (String::new(), String::new());
+        Self { emit, word, word_range: 0..0, unit: None, pair, flow: ControlFlow::Continue(()) }
+    }
+
     fn push(&mut self, c: char, range: Range<usize>) {
         if is_combining_mark(c) && self.push_mark(c) {
             return;
@@ -134,14 +154,25 @@ impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
     }
 
     /// As [`push`](Self::push) of each letter or digit of ASCII, folded.
-    fn push_plain(&mut self, run: &str, at: usize) {
+    fn push_plain(&mut self, text: &str, run: Range<usize>) {
         self.end_run();
-        if self.word.is_empty() {
-            self.word_range.start = at;
+        let plain = &text[run.clone()];
+        let parts = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+        if self.word.is_empty()
+            && text.as_bytes().get(run.end).is_none_or(parts)
+            && plain.len() <= MAX_TOKEN_BYTES
+            && !plain.bytes().any(|byte| byte.is_ascii_uppercase())
+        {
+            // A whole word, which is its own token.
+            self.flow = (self.emit)(plain, run.clone(), run, Kind::Word);
+            return;
         }
-        self.word_range.end = at + run.len();
+        if self.word.is_empty() {
+            self.word_range.start = run.start;
+        }
+        self.word_range.end = run.end;
         let before = self.word.len();
-        self.word.push_str(&run[..run.len().min(MAX_TOKEN_BYTES - before)]);
+        self.word.push_str(&plain[..plain.len().min(MAX_TOKEN_BYTES - before)]);
         self.word[before..].make_ascii_lowercase();
     }
 
@@ -164,7 +195,7 @@ impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
             self.pair.push_str(&before);
             self.pair.push(c);
             // The second half of a pair is its base character; marks on it show in the next pair.
-            (self.emit)(&self.pair, head.start..range.end, head, Kind::Pair);
+            self.flow = (self.emit)(&self.pair, head.start..range.end, head, Kind::Pair);
         }
         self.unit = Some((c.to_string(), range, first));
     }
@@ -172,14 +203,14 @@ impl<F: FnMut(&str, Range<usize>, Range<usize>, Kind)> Walker<F> {
     fn end_word(&mut self) {
         if !self.word.is_empty() {
             let range = self.word_range.clone();
-            (self.emit)(&self.word, range.clone(), range, Kind::Word);
+            self.flow = (self.emit)(&self.word, range.clone(), range, Kind::Word);
             self.word.clear();
         }
     }
 
     fn end_run(&mut self) {
         if let Some((unit, range, alone)) = self.unit.take() {
-            (self.emit)(&unit, range.clone(), range, Kind::Tail { alone });
+            self.flow = (self.emit)(&unit, range.clone(), range, Kind::Tail { alone });
         }
     }
 
@@ -203,9 +234,9 @@ pub(super) fn analyze_slowly(text: &str) -> Vec<Token> {
     let emit = |token: &str, range, head, kind| {
         let position = tokens.len() as u32;
         tokens.push(Token { text: token.to_owned(), position, range, head, kind });
+        ControlFlow::Continue(())
     };
-    let mut walker =
-        Walker { emit, word: String::new(), word_range: 0..0, unit: None, pair: String::new() };
+    let mut walker = Walker::new(emit);
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let mut end = at + c.len_utf8();

@@ -5,6 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::analyze::{Kind, analyze_slowly};
 use super::fold::{continues, is_word};
+use super::snippet::cut_slowly;
 use super::{InvertedIndex, MAX_TOKEN_BYTES, Query, analyze};
 
 /// Text of many scripts, close enough together that queries find something; with marks, joiners, jamo, widths
@@ -154,6 +155,7 @@ proptest! {
         let Ok(query) = Query::parse(&query) else { return Ok(()) };
         for text in [&text, &long] {
             let snippet = query.snippet(text);
+            prop_assert_eq!(&snippet, &cut_slowly(&query, text), "{:?} {:?}", query, text);
             prop_assert!(text.contains(&snippet.text));
             prop_assert!(snippet.text.chars().count() <= 160);
             prop_assert_eq!(snippet.cut_before || snippet.cut_after, snippet.text != *text);

@@ -98,7 +98,7 @@ impl Query {
 
 impl Clause {
     /// The token at this place of the clause matches a token of a text.
-    fn token_matches(&self, at: usize, token: &str) -> bool {
+    pub(super) fn token_matches(&self, at: usize, token: &str) -> bool {
         if self.prefix && at + 1 == self.tokens.len() {
             token.starts_with(&self.tokens[at])
         } else {

@@ -1,11 +1,11 @@
 //! The place of a match, shortened.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use serde::Serialize;
 
-use super::analyze::analyze;
-use super::query::Query;
+use super::analyze::walk;
+use super::query::{Clause, Query};
 
 /// Longest snippet, in characters.
 const MAX_CHARS: usize = 160;
@@ -61,25 +61,40 @@ impl Snippet {
 }
 
 pub(super) fn cut(query: &Query, text: &str) -> Snippet {
-    let found = places(query, text);
-    let first = found.first().map_or(0, |range| range.start);
+    let mut places = Places::new(query, text);
+    walk(text, |token, range, head, _| places.read(token, &range, &head));
+    let shown = places.shown.unwrap_or_else(|| around(text, 0));
+    piece(text, shown, places.found)
+}
+
+/// The piece with these bytes, and those matches that begin in it, merged where they touch.
+fn piece(text: &str, shown: Range<usize>, mut found: Vec<Range<usize>>) -> Snippet {
+    found.sort_by_key(|range| (range.start, range.end));
+    let mut matches: Vec<Range<usize>> = Vec::new();
+    for range in found.into_iter().filter(|range| range.start < shown.end) {
+        let range = range.start - shown.start..range.end.min(shown.end) - shown.start;
+        match matches.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => matches.push(range),
+        }
+    }
+    Snippet {
+        text: text[shown.clone()].to_owned(),
+        matches,
+        cut_before: shown.start > 0,
+        cut_after: shown.end < text.len(),
+    }
+}
+
+/// The bytes to show of a text whose first match begins there.
+fn around(text: &str, first: usize) -> Range<usize> {
     let start = text[..first]
         .char_indices()
         .rev()
         .nth(LEAD_CHARS)
         .map_or(0, |(at, _)| word_start(text, at, first));
     let end = text[start..].char_indices().nth(MAX_CHARS).map_or(text.len(), |(at, _)| start + at);
-    let matches = found
-        .into_iter()
-        .filter(|range| range.start >= start && range.start < end)
-        .map(|range| range.start - start..range.end.min(end) - start)
-        .collect();
-    Snippet {
-        text: text[start..end].to_owned(),
-        matches,
-        cut_before: start > 0,
-        cut_after: end < text.len(),
-    }
+    start..end
 }
 
 /// The first place after white space between two places, or the first of them.
@@ -90,9 +105,75 @@ fn word_start(text: &str, from: usize, to: usize) -> usize {
         .map_or(from, |(at, c)| from + at + c.len_utf8())
 }
 
-/// The byte ranges of all matches, rising, merged where they touch.
-fn places(query: &Query, text: &str) -> Vec<Range<usize>> {
-    let tokens = analyze(text);
+/// The matches in a text, as its tokens come by. What is behind the piece to show is not read.
+struct Places<'t> {
+    text: &'t str,
+    clauses: Vec<&'t Clause>,
+    /// Clauses of several tokens that have matched so far: which, how many tokens of it, and from where on.
+    begun: Vec<(usize, usize, usize)>,
+    found: Vec<Range<usize>>,
+    /// The bytes around the first match.
+    shown: Option<Range<usize>>,
+}
+
+impl<'t> Places<'t> {
+    fn new(query: &'t Query, text: &'t str) -> Self {
+        let (begun, found) = (Vec::new(), Vec::new());
+        Self { text, clauses: query.positive().collect(), begun, found, shown: None }
+    }
+
+    fn read(&mut self, token: &str, range: &Range<usize>, head: &Range<usize>) -> ControlFlow<()> {
+        if !self.begun.is_empty() {
+            let mut begun = std::mem::take(&mut self.begun);
+            begun.retain_mut(|(clause, read, start)| {
+                self.follows(*clause, read, *start, token, range, head)
+            });
+            self.begun = begun;
+        }
+        if self.shown.as_ref().is_none_or(|shown| range.start < shown.end) {
+            for clause in 0..self.clauses.len() {
+                let mut read = 0;
+                if self.follows(clause, &mut read, range.start, token, range, head) {
+                    self.begun.push((clause, read, range.start));
+                }
+            }
+        } else if self.begun.is_empty() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Whether the token is the next of a clause, and more have to follow. The last one makes it a match.
+    fn follows(
+        &mut self,
+        clause: usize,
+        read: &mut usize,
+        start: usize,
+        token: &str,
+        range: &Range<usize>,
+        head: &Range<usize>,
+    ) -> bool {
+        let clause = self.clauses[clause];
+        if !clause.token_matches(*read, token) {
+            return false;
+        }
+        *read += 1;
+        if *read < clause.tokens.len() {
+            return true;
+        }
+        let is_first = self.found.iter().all(|range| start < range.start);
+        self.found.push(start..if clause.head_only { head.end } else { range.end });
+        if is_first {
+            self.shown = Some(around(self.text, start));
+        }
+        false
+    }
+}
+
+/// [`cut`] from all tokens of the text, to compare with.
+#[cfg(test)]
+pub(super) fn cut_slowly(query: &Query, text: &str) -> Snippet {
+    let tokens = super::analyze(text);
     let mut found: Vec<Range<usize>> = Vec::new();
     for clause in query.positive() {
         for first in clause.find(&tokens) {
@@ -101,15 +182,8 @@ fn places(query: &Query, text: &str) -> Vec<Range<usize>> {
             found.push(tokens[first].range.start..end);
         }
     }
-    found.sort_by_key(|range| (range.start, range.end));
-    let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
-    for range in found {
-        match merged.last_mut() {
-            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
+    let shown = around(text, found.iter().map(|range| range.start).min().unwrap_or(0));
+    piece(text, shown, found)
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! A row whose columns come out of SQLite as one value.
+//!
+//! sqlx copies every value of a row by itself, with allocations for each; for rows of many small columns that costs more
+//! than reading them. So SQLite puts the columns together, between bytes that no UTF-8 has.
+
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::corrupt;
+
+/// Puts the columns together that [`Fields`] takes apart. Before the `;` are those that have to be texts.
+///
+/// A number where a text should be, which only damage can leave, would read as its digits; so the value is NULL then,
+/// which is an error. The `+` keeps SQLite from making a text of the number before it compares.
+macro_rules! fields {
+    ($first_text:literal $(, $text:literal)*; $first:expr $(, $field:expr)* $(,)?) => {
+        concat!(
+            "iif(+", $first_text, " < ''" $(, " OR +", $text, " < ''")*, ", NULL, concat_ws(x'ff', ",
+            $first $(, ", ", $field)*, "))"
+        )
+    };
+}
+
+/// A column of [`fields`] that may be NULL. Where any text is allowed, a mark has to stand before it, so that none is
+/// what stands for NULL.
+macro_rules! maybe {
+    ($column:literal) => {
+        concat!("ifnull(", $column, ", '\u{1}')")
+    };
+}
+
+pub(crate) use {fields, maybe};
+
+/// What parts the columns.
+const BREAK: u8 = 0xff;
+/// What stands for NULL: it is no number and no JSON, and no name has it.
+const NULL: &[u8] = &[1];
+
+/// The columns of a row, one after the other.
+pub(crate) struct Fields<'r>(&'r [u8]);
+
+impl<'r> Fields<'r> {
+    pub(crate) fn new(row: &'r SqliteRow, at: usize) -> Result<Self, sqlx::Error> {
+        Ok(Self(row.try_get(at)?))
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<&'r [u8], sqlx::Error> {
+        let end = self.0.iter().position(|byte| *byte == BREAK);
+        self.take(end.ok_or_else(missing)?)
+    }
+
+    /// So many bytes, whatever they are.
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'r [u8], sqlx::Error> {
+        let (bytes, rest) = self.0.split_at_checked(count).ok_or_else(missing)?;
+        self.0 = rest.strip_prefix(&[BREAK]).ok_or_else(missing)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn integer(&mut self) -> Result<i64, sqlx::Error> {
+        integer(self.bytes()?)
+    }
+
+    pub(crate) fn maybe_integer(&mut self) -> Result<Option<i64>, sqlx::Error> {
+        unless_null(self.bytes()?).map(integer).transpose()
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'r str, sqlx::Error> {
+        text(self.bytes()?)
+    }
+
+    pub(crate) fn maybe_text(&mut self) -> Result<Option<&'r str>, sqlx::Error> {
+        unless_null(self.bytes()?).map(text).transpose()
+    }
+
+    /// JSON, or the default for NULL.
+    pub(crate) fn json<T: DeserializeOwned + Default>(&mut self) -> Result<T, sqlx::Error> {
+        let json = unless_null(self.bytes()?).map(serde_json::from_slice).transpose();
+        Ok(json.map_err(|error| corrupt("a JSON column", error))?.unwrap_or_default())
+    }
+
+    /// All that is left. A break too many, from a text that is none, is in it and makes it an error.
+    pub(crate) fn last_text(self) -> Result<&'r str, sqlx::Error> {
+        text(self.0)
+    }
+
+    /// As [`last_text`](Self::last_text).
+    pub(crate) fn last_integer(self) -> Result<i64, sqlx::Error> {
+        integer(self.0)
+    }
+}
+
+fn unless_null(bytes: &[u8]) -> Option<&[u8]> {
+    (bytes != NULL).then_some(bytes)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, sqlx::Error> {
+    str::from_utf8(bytes).map_err(|error| corrupt("a text", error))
+}
+
+fn integer(bytes: &[u8]) -> Result<i64, sqlx::Error> {
+    let (is_negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // A negative number reaches further, so it is summed up below zero.
+    let sum = digits.iter().try_fold(0_i64, |sum, digit| {
+        let digit = digit.is_ascii_digit().then_some(i64::from(digit & 0x0f))?;
+        let sum = sum.checked_mul(10)?;
+        if is_negative { sum.checked_sub(digit) } else { sum.checked_add(digit) }
+    });
+    sum.filter(|_| !digits.is_empty()).ok_or_else(|| corrupt("a number", "it is not an integer"))
+}
+
+fn missing() -> sqlx::Error {
+    corrupt("a row", "it has fewer columns than were asked for")
+}
