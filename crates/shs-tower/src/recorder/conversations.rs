@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::asked::Asked;
-use super::name::{beside, client_session, fork, trusted_session};
+use super::name::{fork, own_session, session};
 use super::outlines::{Outline, Outlines};
 use super::place::{Place, Saying, place};
 use crate::decode::History;
@@ -161,19 +161,20 @@ impl Conversations {
     /// The session that a request names, or whose conversation it continues; with what is stored of it.
     async fn session_of(&self, asked: &Asked) -> Result<(SessionId, Option<Outline>)> {
         let Some(named) = &asked.session else { return self.session_by_content(asked).await };
-        let id = if named.is_trusted {
-            trusted_session(&named.id)
-        } else {
-            client_session(asked.principal(), &named.id)
-        };
+        let id = session(&named.id);
         let outline = self.outline(&id).await?;
-        if outline.as_ref().is_none_or(|outline| may_write(outline, named, asked.principal())) {
+        let is_ours = |outline: &Outline| may_write(outline, named, asked.principal());
+        if outline.as_ref().is_some_and(is_ours) {
             return Ok((id, outline));
         }
+        // The id is another's, or was when this conversation began.
+        let own = own_session(asked.principal(), &named.id);
+        let own_outline = self.outline(&own).await?;
+        if outline.is_none() && own_outline.is_none() {
+            return Ok((id, None));
+        }
         self.put(&id, outline);
-        let id = beside(&id, asked.principal());
-        let outline = self.outline(&id).await?;
-        Ok((id, outline))
+        Ok((own, own_outline))
     }
 
     /// The session whose conversation a request without a name continues, and a new one if there is none.
@@ -359,10 +360,14 @@ impl Conversations {
 /// Whether whoever names a session may write to it.
 ///
 /// A session that belongs to a user is that user's; one that the application named without a user is not for clients that
-/// guess its name.
+/// guess its name; and one that a client made is not taken for the application's, whoever guessed first.
 fn may_write(outline: &Outline, named: &Found, principal: Option<&str>) -> bool {
-    let by_application = matches!(outline.from.as_deref(), Some("extension" | "configuration"));
-    named.is_trusted || (!by_application && outline.user.as_deref() == principal)
+    let is_of_principal = outline.user.as_deref() == principal;
+    match outline.from.as_deref() {
+        Some("extension" | "configuration") => named.is_trusted,
+        Some(_) => is_of_principal,
+        None => named.is_trusted || is_of_principal,
+    }
 }
 
 fn project(asked: &Asked) -> Option<&str> {

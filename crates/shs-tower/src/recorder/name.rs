@@ -17,33 +17,24 @@ pub(super) fn user_name(id: &str) -> String {
     if fits(id) { id.to_owned() } else { digest(&[id]) }
 }
 
-/// The id of a session that the application named.
-pub(super) fn trusted_session(id: &str) -> SessionId {
+/// The id of a session by the name that it was given.
+pub(super) fn session(id: &str) -> SessionId {
     SessionId::new(user_name(id)).expect("it fits")
 }
 
-/// The id of a session that a client of this principal named.
+/// The id of a session that a client of this principal named, if the plain id is another's.
 ///
-/// It is the client's id without a principal, and `principal/id` with one. Both have `/` and `%` written as in a URL, so
-/// that no two pairs have the same.
-pub(super) fn client_session(principal: Option<&str>, id: &str) -> SessionId {
+/// It is `principal/id` if that fits, with `/` and `%` written as in a URL, so that no two pairs have the same.
+pub(super) fn own_session(principal: Option<&str>, id: &str) -> SessionId {
     let escaped = |text: &str| text.replace('%', "%25").replace('/', "%2F");
-    let readable = match principal {
-        Some(principal) => format!("{}/{}", escaped(principal), escaped(id)),
-        None => escaped(id),
+    let id = match principal {
+        Some(principal) => {
+            let readable = format!("{}/{}", escaped(principal), escaped(id));
+            if fits(&readable) { readable } else { digest(&["principal", principal, id]) }
+        }
+        None => digest(&["nobody", id]),
     };
-    if fits(&readable) {
-        return SessionId::new(readable).expect("it fits");
-    }
-    let kind = if principal.is_some() { "principal" } else { "nobody" };
-    SessionId::new(digest(&[kind, principal.unwrap_or_default(), id])).expect("it fits")
-}
-
-/// Another id, for when a session of this id belongs to somebody else.
-pub(super) fn beside(id: &SessionId, principal: Option<&str>) -> SessionId {
-    let kind = if principal.is_some() { "principal" } else { "nobody" };
-    let digest = digest(&["beside", id.as_str(), kind, principal.unwrap_or_default()]);
-    SessionId::new(digest).expect("it fits")
+    SessionId::new(id).expect("it fits")
 }
 
 /// The id of the fork of a session that begins to differ with these turns.
@@ -78,22 +69,21 @@ mod tests {
     fn no_two_pairs_have_the_same_id() {
         let long = "x".repeat(10_000);
         let ids = [
-            client_session(None, "a"),
-            client_session(None, "alice/a"),
-            client_session(None, "alice%2Fa"),
-            client_session(Some("alice"), "a"),
-            client_session(Some("bob"), "a"),
-            client_session(Some("alice/a"), "b"),
-            client_session(Some("alice"), "a/b"),
-            client_session(Some("alice"), &long),
-            client_session(Some("bob"), &long),
-            client_session(None, &long),
-            client_session(None, "a\nb"),
+            own_session(None, "a"),
+            own_session(None, "alice/a"),
+            own_session(Some("alice"), "a"),
+            own_session(Some("bob"), "a"),
+            own_session(Some("alice/a"), "b"),
+            own_session(Some("alice"), "a/b"),
+            own_session(Some("alice"), "a%2Fb"),
+            own_session(Some("alice"), &long),
+            own_session(Some("bob"), &long),
+            own_session(None, &long),
+            own_session(Some("alice"), "a\nb"),
         ];
         let distinct: std::collections::HashSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");
-        assert_eq!(ids[0], "a");
-        assert_eq!(ids[3], "alice/a");
+        assert_eq!(ids[2], "alice/a");
     }
 
     #[test]

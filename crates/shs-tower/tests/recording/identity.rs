@@ -25,12 +25,36 @@ async fn two_users_with_the_same_id_have_two_sessions() {
     let users: Vec<_> = sessions.iter().map(|session| session.user_id.as_deref()).collect();
     assert_eq!(users, [Some("alice"), Some("bob"), None]);
     assert!(sessions.iter().all(|session| session.message_count == 2));
-    assert_eq!((sessions[0].id.as_str(), sessions[2].id.as_str()), ("alice/s1", "s1"));
-    let metadata = &sessions[0].metadata;
+    assert_eq!((sessions[0].id.as_str(), sessions[1].id.as_str()), ("s1", "bob/s1"));
+    let metadata = &sessions[1].metadata;
     assert_eq!(metadata["shs.session_from"], "header x-session-id");
     assert_eq!(metadata["shs.client_session"], "s1");
     assert_eq!(metadata["shs.user_from"], "extension");
     assert_eq!(sessions[0].project_id.as_deref(), Some("shop"));
+}
+
+#[tokio::test]
+async fn each_goes_on_where_it_was_also_when_the_other_is_gone() {
+    let setup = Setup::new();
+    for user in ["alice", "bob"] {
+        setup.send(by(user, chat("s1", turns(["Hello!"]))), Answer::words(["Hi!"])).await;
+    }
+    setup.store.delete_session(&SessionId::new("s1").unwrap()).await.unwrap();
+    let more = turns(["Hello!", "Hi!", "Still me."]);
+    setup.send(by("bob", chat("s1", more)), Answer::words(["Yes."])).await;
+    assert_eq!(setup.said("bob/s1").await.len(), 4);
+    assert_eq!(setup.sessions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_guesses_first_does_not_get_the_session_of_the_application() {
+    let setup = Setup::new();
+    setup.send(by("mallory", chat("case-7", turns(["mine"]))), Answer::words(["ok"])).await;
+    let mut request = by("alice", chat("-", turns(["secret"])));
+    request.extensions_mut().insert(SessionKey("case-7".to_owned()));
+    setup.send(request, Answer::words(["ok"])).await;
+    assert_eq!(setup.said("case-7").await, ["user: mine", "assistant: ok"]);
+    assert_eq!(setup.said("alice/case-7").await, ["user: secret", "assistant: ok"]);
 }
 
 #[tokio::test]
