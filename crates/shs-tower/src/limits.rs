@@ -8,8 +8,8 @@ pub struct Limits {
     /// Bytes of a request's body; 4 MiB unless said otherwise. A longer one is recorded as a message without
     /// content, as a part of JSON cannot be read.
     pub request: usize,
-    /// Bytes of text and tool calls of a streamed response, or of the body of one that comes whole; 4 MiB
-    /// unless said otherwise. The beginning of a longer stream is kept.
+    /// Bytes of text and tool calls of a streamed response, or of the body of one that comes whole; 2 MiB
+    /// unless said otherwise, some half a million tokens. The beginning of a longer stream is kept.
     pub response: usize,
     /// Bytes of one server-sent event; 1 MiB unless said otherwise. A longer one is passed over.
     pub event: usize,
@@ -23,7 +23,7 @@ impl Default for Limits {
         const KIB: usize = 1024;
         Self {
             request: 4 * KIB * KIB,
-            response: 4 * KIB * KIB,
+            response: 2 * KIB * KIB,
             event: KIB * KIB,
             attachment: 256 * KIB,
         }

@@ -1,7 +1,7 @@
 //! What is measured, against whom, and what is aimed at.
 
 use crate::disk::Disk;
-use crate::job::{Backend, Job, Operation, P99, SIZE};
+use crate::job::{Backend, CHUNK, EACH, FIRST_BYTE, GROWTH, Job, KEPT, Operation, P99, SIZE};
 use crate::peers::Contestant;
 use crate::scale::Scale;
 use crate::texts::Texts;
@@ -98,6 +98,7 @@ pub(crate) fn all(scale: &Scale) -> Vec<Case> {
     cases.extend(other_appends());
     cases.extend(reads());
     cases.extend(library(scale));
+    cases.extend(recording());
     cases.extend(sizes(scale));
     cases
 }
@@ -253,7 +254,7 @@ fn library(scale: &Scale) -> Vec<Case> {
     cases.push(
         Case::new("open the store", open)
             .in_library()
-            .against(With::Figure(crate::job::EACH), Target::AtMost(0.05)),
+            .against(With::Figure(EACH), Target::AtMost(0.05)),
     );
     // What it takes grows with the messages.
     let is_full = scale.sessions * scale.messages >= 1_000_000;
@@ -261,9 +262,27 @@ fn library(scale: &Scale) -> Vec<Case> {
     cases.push(
         Case::new("folder: open", Job::new(Operation::Open, Backend::Folder))
             .in_library()
-            .against(With::Figure(crate::job::EACH), target),
+            .against(With::Figure(EACH), target),
     );
     cases
+}
+
+fn recording() -> Vec<Case> {
+    let case = |name, operation| Case::new(name, Job::new(operation, Backend::Sqlite));
+    let figure = |case: Case, name, target| case.against(With::Figure(name), target);
+    let (most, least) = (Target::AtMost, Target::AtLeast);
+    let chunks = case("layer: an answer in 200 chunks", Operation::RecordChunks);
+    let chunks = figure(chunks, FIRST_BYTE, most(5e-6));
+    let leavers = case("layer: 1,000 clients that leave", Operation::RecordLeavers);
+    let leavers = figure(leavers, KEPT, least(1.0));
+    let crowd = case("layer: 2,000 answers at once", Operation::RecordCrowd);
+    vec![
+        figure(chunks, CHUNK, most(5e-6)),
+        figure(case("layer: an answer of 1 GB", Operation::RecordFlood), GROWTH, most(5.0)),
+        // From the moment when the last one leaves until all are on disk.
+        figure(leavers, EACH, most(1.0)),
+        figure(crowd, KEPT, least(1.0)),
+    ]
 }
 
 fn sizes(scale: &Scale) -> Vec<Case> {

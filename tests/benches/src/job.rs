@@ -29,6 +29,14 @@ pub(crate) enum Operation {
     Stats,
     /// Opens a store and asks for a session.
     Open,
+    /// Streams answers through a service, with a layer that records them and without.
+    RecordChunks,
+    /// Streams 1 GB through a service with the layer.
+    RecordFlood,
+    /// Streams answers to clients that go away in the middle.
+    RecordLeavers,
+    /// Streams answers to 2,000 clients at once.
+    RecordCrowd,
     /// Fills a store with sessions, for other operations to read.
     FillLibrary,
 }
@@ -110,3 +118,11 @@ pub(crate) const P99: &str = "p99";
 pub(crate) const OTHER: &str = "other";
 /// Bytes of the files for a byte of text.
 pub(crate) const SIZE: &str = "size";
+/// Seconds that the layer adds to the first byte of an answer.
+pub(crate) const FIRST_BYTE: &str = "first byte, added";
+/// Seconds that it adds to each further piece.
+pub(crate) const CHUNK: &str = "each chunk, added";
+/// Megabytes that the process grew by.
+pub(crate) const GROWTH: &str = "memory, added";
+/// How many of the exchanges were kept, of 1.
+pub(crate) const KEPT: &str = "kept";

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cases::{Case, Comparison, Target, With};
-use crate::job::{EACH, Figures, OTHER, P99, SIZE};
+use crate::job::{EACH, Figures, GROWTH, KEPT, OTHER, SIZE};
 use crate::peers::Contestant;
 use crate::scale::Scale;
 use crate::statistics::Summary;
@@ -85,8 +85,20 @@ impl Measured {
                 let size = self.figure(Ours, SIZE)?;
                 ("the text".to_owned(), String::new(), String::new(), size, &times)
             }
+            With::Figure(GROWTH) => {
+                let growth = self.figure(Ours, GROWTH)?;
+                (GROWTH.to_owned(), String::new(), String::new(), growth, &|mb| {
+                    format!("{} MB", number(mb))
+                })
+            }
+            With::Figure(KEPT) => {
+                let kept = self.figure(Ours, KEPT)?;
+                (KEPT.to_owned(), String::new(), String::new(), kept, &|of| {
+                    format!("{:.1} %", of * 100.0)
+                })
+            }
             With::Figure(name) => {
-                let label = if name == P99 { "p99" } else { "–" };
+                let label = if name == EACH { "–" } else { name };
                 let value = self.figure(Ours, name)?;
                 (label.to_owned(), seconds(value.median), String::new(), value, &seconds)
             }

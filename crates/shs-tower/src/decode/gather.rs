@@ -24,6 +24,7 @@ pub struct Gather {
 struct Gathered {
     blocks: Vec<(u64, Block)>,
     finish_reason: Option<String>,
+    refusal: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +67,7 @@ impl Gather {
 
     /// Adds to the text of a refusal.
     pub fn refusal(&mut self, choice: u32, block: u64, text: &str) {
+        self.choices.entry(choice).or_default().refusal = true;
         let text = self.take(text);
         if let Block::Refusal(all) = self.block(choice, block, || Block::Refusal(String::new())) {
             all.push_str(text);
@@ -166,33 +168,35 @@ impl Gather {
 
 impl Gathered {
     fn into_choice(self, index: u32) -> Choice {
-        let plain = self
-            .blocks
-            .iter()
-            .all(|(_, block)| matches!(block, Block::Text(_) | Block::Refusal(_)));
-        let mut choice = Choice { index, finish_reason: self.finish_reason, ..Choice::default() };
-        let mut texts = Vec::new();
+        let is_text = |block: &Block| matches!(block, Block::Text(_) | Block::Refusal(_));
+        let is_plain = self.blocks.iter().all(|(_, block)| is_text(block));
+        let mut choice = Choice {
+            index,
+            finish_reason: self.finish_reason,
+            refusal: self.refusal,
+            ..Choice::default()
+        };
         for (_, block) in self.blocks {
             let part = match block {
-                Block::Text(text) => {
-                    texts.push(text.clone());
-                    Part::text(text)
+                Block::Text(text) | Block::Refusal(text) if is_plain && choice.content.is_empty() => {
+                    // Nearly all answers are one text, which may be long.
+                    choice.content = text;
+                    continue;
                 }
-                Block::Refusal(text) => {
-                    choice.refusal = true;
-                    texts.push(text.clone());
+                Block::Text(text) | Block::Refusal(text) => {
+                    if !choice.content.is_empty() && !text.is_empty() {
+                        choice.content.push('\n');
+                    }
+                    choice.content.push_str(&text);
                     Part::text(text)
                 }
                 Block::Reasoning(text) => Part::reasoning(text),
                 Block::ToolCall { id, name, arguments } => tool_call(id, name, &arguments),
                 Block::Other(part) => part,
             };
-            choice.parts.push(part);
-        }
-        texts.retain(|text| !text.is_empty());
-        choice.content = texts.join("\n");
-        if plain {
-            choice.parts.clear();
+            if !is_plain {
+                choice.parts.push(part);
+            }
         }
         choice
     }

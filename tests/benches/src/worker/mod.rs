@@ -5,6 +5,7 @@ mod journal;
 mod naive;
 mod ours;
 mod reads;
+mod record;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
 use shs_fs::FsOptions;
 use shs_memory::MemoryStore;
 use shs_sqlite::SqliteOptions;
 use shs_store::{NewMessage, NewSession, SessionId, SessionQuery, Store, StoreExt};
 
-use super::{crowd, measure, reads};
+use super::{crowd, measure, reads, record};
 use crate::Result;
 use crate::job::{Backend, EACH, Figures, Job, OTHER, Operation, SIZE};
 use crate::statistics::Summary;
@@ -41,6 +42,10 @@ pub(super) async fn run(job: &Job, texts: Vec<String>) -> Result<Figures> {
         Operation::List => reads::list(&store, job).await,
         Operation::Search | Operation::SearchByRank => reads::search(&store, job).await,
         Operation::Stats => reads::stats(&store, job).await,
+        Operation::RecordChunks
+        | Operation::RecordFlood
+        | Operation::RecordLeavers
+        | Operation::RecordCrowd => record::run(Arc::clone(&store), job).boxed().await,
         Operation::Open => Err("a store is opened before it is open".into()),
     };
     store.close().await?;
