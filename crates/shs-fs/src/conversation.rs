@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use shs_store::model::{ContentDigest, MessageHead};
+use shs_store::model::ContentDigest;
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
@@ -121,6 +121,12 @@ impl Conversation {
 
     fn index_of(&self, seq: Seq) -> Option<usize> {
         self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
+    }
+
+    /// Whether a message has the highest number, and an id of its own.
+    fn is_next(&self, head: &Message) -> bool {
+        self.entries.last().is_none_or(|last| last.head.seq < head.seq)
+            && !self.seqs.contains_key(&head.id)
     }
 
     /// Adds a message, by its head, whose number is the highest.
@@ -314,26 +320,23 @@ impl Reading<'_> {
                 (Outlined::Session(mut session), None) => {
                     (session.message_count, session.total_tokens) = (0, 0);
                     let incarnation = incarnation.unwrap_or_default();
-                    self.found = Some(Conversation::new(session, name.to_owned(), incarnation));
+                    self.found = Some(Conversation::new(*session, name.to_owned(), incarnation));
                 }
                 (Outlined::Session(session), Some(found)) if session.id == found.session.id => {
-                    let before = std::mem::replace(&mut found.session, session);
+                    let before = std::mem::replace(&mut found.session, *session);
                     found.session.message_count = before.message_count;
                     found.session.total_tokens = before.total_tokens;
                     found.session.last_seq = before.last_seq.max(found.session.last_seq);
                 }
-                (Outlined::Message(MessageHead(head)), Some(found))
-                    if found.entries.last().is_none_or(|last| last.head.seq < head.seq)
-                        && !found.seqs.contains_key(&head.id) =>
-                {
+                (Outlined::Message(message), Some(found)) if found.is_next(&message.0) => {
                     let original = digest.map_or(Original::AsAdded(place), Original::Known);
                     // In one file the numbers rise.
                     let n = n.filter(|n| (found.last_arrival() + 1..=HIGHEST).contains(n));
                     let what = "a message without a place of its own in the order of arrival";
-                    found.push(head, n.ok_or_else(|| odd(what))?, original, place);
+                    found.push(message.0, n.ok_or_else(|| odd(what))?, original, place);
                 }
-                (Outlined::Update(MessageHead(head)), Some(found)) => {
-                    if !found.replace(head, place) {
+                (Outlined::Update(message), Some(found)) => {
+                    if !found.replace(message.0, place) {
                         return Err(odd(
                             "a change to a message that is not there under this number",
                         ));

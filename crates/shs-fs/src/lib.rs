@@ -82,6 +82,7 @@ use shs_store::{
 use tokio::sync::mpsc;
 
 use crate::disk::Disk;
+use crate::line::Draft;
 pub use crate::options::FsOptions;
 use crate::state::State;
 use crate::work::Work;
@@ -281,9 +282,12 @@ impl Store for FsStore {
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
         let session = id.clone();
-        let digests = batch.iter().map(NewMessage::digest).collect();
-        self.write("append", Some(id), move |work| work.append(&session, batch, digests, options))
-            .await
+        let (batch, drafts): (Vec<_>, Vec<_>) = batch.into_iter().map(Draft::of).unzip();
+        // They are freed here, where they were made: allocators have the writer wait for callers' locks else.
+        let drafts = Arc::new(drafts);
+        let for_writer = Arc::clone(&drafts);
+        let change = move |work: &mut Work<'_>| work.append(&session, batch, &for_writer, options);
+        self.write("append", Some(id), change).await
     }
 
     async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {

@@ -20,8 +20,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use shs_store::model::ContentDigest;
-use shs_store::{Error, Message, Result, Session, Timestamp};
+use shs_store::{Error, Message, NewMessage, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
+
+/// About how long a message's line is beside its content.
+const LINE_BYTES: usize = 512;
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +59,60 @@ pub(crate) enum Change<'a> {
     Message(Cow<'a, Message>),
     /// A message was changed to this.
     Update(Cow<'a, Message>),
+}
+
+/// The longest part of the line of a message that is to be appended: what costs the most is done before the message comes to
+/// the one thread that writes, which knows the rest.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// What comes up to the message's end.
+    text: Vec<u8>,
+    /// Where in it the message's number is to stand, in the place of a zero.
+    number: usize,
+}
+
+/// What a line has behind its message.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Rest {
+    pub(crate) n: i64,
+    pub(crate) at: Timestamp,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<u64>,
+}
+
+impl Draft {
+    /// Of a message, which is given back.
+    pub(crate) fn of(message: NewMessage) -> (NewMessage, Self) {
+        const BEFORE: &[u8] = b"{\"message\":";
+        const NUMBER: &[u8] = b",\"seq\":";
+        let message = message.into_message(Seq::ZERO);
+        let mut text = Vec::with_capacity(message.content.len() + LINE_BYTES);
+        text.extend_from_slice(BEFORE);
+        serde_json::to_writer(&mut text, &message).expect("plain values serialize");
+        // Within a string the quotes would be escaped.
+        let number = text.windows(NUMBER.len()).position(|window| window == NUMBER);
+        let number = number.expect("a message has a number") + NUMBER.len();
+        (message.into(), Self { text, number })
+    }
+
+    /// About how long the line is.
+    pub(crate) fn length(&self) -> usize {
+        self.text.len() + LINE_BYTES
+    }
+
+    /// Adds the line of the message with this number to some bytes, with its line break.
+    pub(crate) fn write(&self, seq: Seq, rest: Rest, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.text[..self.number]);
+        bytes.extend_from_slice(seq.to_string().as_bytes());
+        bytes.extend_from_slice(&self.text[self.number + 1..]);
+        let brace = bytes.len();
+        serde_json::to_writer(&mut *bytes, &rest).expect("plain values serialize");
+        bytes[brace] = b',';
+        add_checksum(start, bytes);
+    }
 }
 
 /// What stands before the checksum, and its length with the quotes and the brace after it.
@@ -97,11 +154,6 @@ impl<'a> Line<'a> {
         Self::new(Change::Update(Cow::Borrowed(message)), at)
     }
 
-    pub(crate) fn and_more(mut self) -> Self {
-        self.more = true;
-        self
-    }
-
     /// Notes that the line is to stand at this place of a file that is on disk up to `synced`.
     pub(crate) fn standing(mut self, at: u64, synced: u64) -> Self {
         self.since = (synced != at).then_some(synced);
@@ -128,9 +180,16 @@ impl Line<'static> {
 pub(crate) fn write_checked(object: &impl Serialize, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     serde_json::to_writer(&mut *bytes, object).expect("plain values serialize");
+    add_checksum(start, bytes);
+}
+
+/// Puts a checksum into the object that begins at a place and ends the bytes, and a line break behind it.
+fn add_checksum(start: usize, bytes: &mut Vec<u8>) {
     bytes.pop();
     let sum = crc32fast::hash(&bytes[start..]);
-    bytes.extend_from_slice(format!("{MARK}{sum:08x}\"}}\n").as_bytes());
+    bytes.extend_from_slice(MARK.as_bytes());
+    bytes.extend_from_slice(&hexadecimal(sum));
+    bytes.extend_from_slice(b"\"}\n");
 }
 
 /// Reads what a line says, after its checksum has been compared.
@@ -138,18 +197,24 @@ pub(crate) fn write_checked(object: &impl Serialize, bytes: &mut Vec<u8>) {
 /// # Errors
 /// `Corrupt` if it is not a line as it was written.
 pub(crate) fn checked<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T> {
+    body(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::corrupt("a line is not what this version writes").with_source(error)
+    })
+}
+
+/// What stands in a line before its checksum, which is compared.
+///
+/// # Errors
+/// `Corrupt` if it does not fit.
+pub(crate) fn body(bytes: &[u8]) -> Result<&[u8]> {
     let damaged = || Error::corrupt("a line is damaged");
     let cut = bytes.len().checked_sub(MARK_BYTES).ok_or_else(damaged)?;
     let (body, tail) = bytes.split_at(cut);
     // The sum is computed over what may be a line only.
     let sum = tail.strip_prefix(MARK.as_bytes()).and_then(|sum| sum.strip_suffix(b"\"}"));
     let hex = sum.and_then(|sum| <&[u8; 8]>::try_from(sum).ok()).ok_or_else(damaged)?;
-    if *hex != hexadecimal(crc32fast::hash(body)) {
-        return Err(damaged());
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
-        Error::corrupt("a line is not what this version writes").with_source(error)
-    })
+    if *hex == hexadecimal(crc32fast::hash(body)) { Ok(body) } else { Err(damaged()) }
 }
 
 /// Eight lower-case digits.
@@ -170,7 +235,7 @@ mod tests {
         let message = NewMessage::user("Grüße\n\0").with_latency_ms(0.1).into_message(Seq::FIRST);
         let lines = [
             Line::session(&session).beginning(Uuid::now_v7()),
-            Line::message(&message, 7, session.updated_at).and_more(),
+            Line { more: true, ..Line::message(&message, 7, session.updated_at) },
             Line::update(&message, session.updated_at).standing(70, 7),
         ];
         for line in lines {
@@ -185,6 +250,25 @@ mod tests {
                 damaged[at] ^= 1;
                 assert!(Line::read(&damaged).is_err(), "a flip at {at}");
                 assert!(Line::read(&bytes[..at]).is_err(), "cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_draft_becomes_the_line_of_its_message() {
+        let at = Timestamp::now();
+        let odd = NewMessage::tool("\",\"seq\":0").with_id("\",\"seq\":0".parse().unwrap());
+        for message in [odd, NewMessage::user("Grüße").with_tokens(3)] {
+            for (seq, more, since) in [(Seq::FIRST, true, None), (Seq::MAX, false, Some(70))] {
+                let line = message.clone().into_message(seq);
+                let mut expected = b"before".to_vec();
+                Line { more, since, ..Line::message(&line, 7, at) }.write(&mut expected);
+                let mut bytes = b"before".to_vec();
+                let rest = Rest { n: 7, at, more, since };
+                let (same, draft) = Draft::of(message.clone());
+                draft.write(seq, rest, &mut bytes);
+                assert_eq!(same, message);
+                assert_eq!(bytes, expected);
             }
         }
     }

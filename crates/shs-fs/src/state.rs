@@ -80,21 +80,11 @@ impl State {
     }
 
     pub(crate) fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
-        self.conversations.get(id).ok_or_else(|| self.missing(id))
+        self.conversations.get(id).ok_or_else(|| missing(&self.unreadable, id))
     }
 
     pub(crate) fn conversation_mut(&mut self, id: &SessionId) -> Result<&mut Conversation> {
-        if self.conversations.contains_key(id) {
-            return Ok(self.conversations.get_mut(id).expect("it was just found"));
-        }
-        Err(self.missing(id))
-    }
-
-    fn missing(&self, id: &SessionId) -> Error {
-        match self.unreadable.get(id) {
-            Some(unreadable) => unreadable.error(id),
-            None => Error::session_not_found(id),
-        }
+        self.conversations.get_mut(id).ok_or_else(|| missing(&self.unreadable, id))
     }
 
     /// That no conversation is missing in what is asked of all.
@@ -282,6 +272,14 @@ impl State {
             stats.count_conversation(query, &conversation.session, heads);
         }
         Ok(stats)
+    }
+}
+
+/// Why there is no conversation in memory.
+fn missing(unreadable: &HashMap<SessionId, Unreadable>, id: &SessionId) -> Error {
+    match unreadable.get(id) {
+        Some(unreadable) => unreadable.error(id),
+        None => Error::session_not_found(id),
     }
 }
 

@@ -18,15 +18,12 @@ use crate::arrivals;
 use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
-use crate::line::Line;
+use crate::line::{Draft, Line, Rest};
 use crate::name::file_name;
 use crate::state::{State, Unreadable};
 
 /// The file that lists what a deletion of several conversations takes away, while it does.
 pub(crate) const INTENT: &str = ".deleting";
-
-/// About how long a message's line is beside its content.
-const LINE_BYTES: usize = 512;
 
 /// A batch of changes in progress.
 pub(crate) struct Work<'a> {
@@ -349,57 +346,52 @@ impl<'a> Work<'a> {
         &mut self,
         id: &SessionId,
         batch: Vec<NewMessage>,
-        digests: Vec<ContentDigest>,
+        drafts: &[Draft],
         options: AppendOptions,
     ) -> Result<Appended> {
         self.recover(id)?;
         let conversation = self.state.conversation(id)?;
         let Conversation { length, synced, .. } = *conversation;
-        let last_seq = conversation.session.last_seq;
         let mut known = HashMap::new();
         for new in &batch {
             if let Some(entry) = conversation.entry(&new.id) {
                 known.insert(&new.id, conversation.digest(self.folder, entry)?);
             }
         }
+        let last_seq = conversation.session.last_seq;
         let plan = plan_append(id, last_seq, &batch, options, |id| known.get(id).copied())?;
         let at = conversation.session.updated_at.max(self.clock.now());
+        let mut remaining = plan.iter().flatten().count();
         let mut messages = Vec::with_capacity(batch.len());
-        let mut added = Vec::new();
-        for ((new, digest), seq) in batch.into_iter().zip(digests).zip(plan) {
-            match seq {
-                Some(seq) => {
-                    added.push((messages.len(), digest));
-                    messages.push(new.into_message(seq));
-                }
-                None => messages.push(self.state.conversation(id)?.message(self.folder, &new.id)?),
-            }
+        let mut added = Vec::with_capacity(remaining);
+        let mut bytes = Vec::with_capacity(drafts.iter().map(Draft::length).sum());
+        for ((new, draft), seq) in batch.into_iter().zip(drafts).zip(plan) {
+            let Some(seq) = seq else {
+                let conversation = self.state.conversation(id)?;
+                messages.push(conversation.message(self.folder, &new.id)?);
+                continue;
+            };
+            remaining -= 1;
+            let start = bytes.len();
+            let (n, place) = (self.state.next_arrival()?, length + start as u64);
+            let since = (synced != place).then_some(synced);
+            draft.write(seq, Rest { n, at, more: remaining > 0, since }, &mut bytes);
+            let place = Place { at: place, length: bytes.len() - start - 1 };
+            added.push((messages.len(), n, place));
+            messages.push(new.into_message(seq));
         }
         if added.is_empty() {
             self.ensure_synced(id)?;
             return Ok(Appended::new(messages, 0));
         }
-        let text: usize = messages.iter().map(|message| LINE_BYTES + message.content.len()).sum();
-        let mut bytes = Vec::with_capacity(text);
-        let mut places = Vec::with_capacity(added.len());
-        for (number, (message, _)) in added.iter().enumerate() {
-            let start = bytes.len();
-            let arrival = self.state.next_arrival()?;
-            let line = Line::message(&messages[*message], arrival, at)
-                .standing(length + start as u64, synced);
-            let last = number + 1 == added.len();
-            if last { line } else { line.and_more() }.write(&mut bytes);
-            places.push((arrival, start, bytes.len() - start - 1));
-        }
-        let offset = self.write(id, bytes)?;
+        self.write(id, bytes)?;
         let conversation = self.state.conversation_mut(id)?;
         conversation.session.touch(at);
-        for ((message, digest), (arrival, start, length)) in added.iter().zip(&places) {
-            let place = Place { at: offset + *start as u64, length: *length };
+        for (message, arrival, place) in &added {
             let head = messages[*message].head();
-            conversation.push(head, *arrival, Original::Known(*digest), place);
+            conversation.push(head, *arrival, Original::AsAdded(*place), *place);
         }
-        for ((message, _), (arrival, ..)) in added.iter().zip(&places) {
+        for (message, arrival, _) in &added {
             self.state.note_arrival(id, messages[*message].seq, *arrival);
         }
         Ok(Appended::new(messages, added.len()))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use shs_fs::{FsOptions, FsStore};
 use shs_store::{
-    Durability, ErrorKind, ImportMode, MessagePatch, NewMessage, NewSession, Result, SessionId,
-    Store, StoreExt, Transcript,
+    Durability, ErrorKind, ImportMode, MessagePatch, NewMessage, NewSession, Result, Seq,
+    SessionId, Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
 
@@ -182,6 +182,58 @@ async fn a_journal_that_is_full_starts_over() {
     store.close().await.unwrap();
     assert!(!journal(&folder).exists());
     assert_eq!(texts(folder.path(), "a").await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_follows_in_a_batch_reads_what_was_appended_before_it() {
+    const SESSIONS: usize = 24;
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    for number in 0..SESSIONS {
+        create(&store, &number.to_string()).await;
+    }
+    let first = NewMessage::user("first").with_id("first".parse().unwrap());
+    let second = NewMessage::user("second").with_id("second".parse().unwrap());
+    // On this runtime tasks begin one after the other, so that this is the order in which the store is called. While it waits
+    // for the disk once, the rest becomes a batch.
+    let mut calls = Vec::new();
+    for step in 0..7 {
+        for number in 0..SESSIONS {
+            let store = store.clone();
+            let (first, second) = (first.clone(), second.clone());
+            calls.push(tokio::spawn(async move {
+                let id = id(&number.to_string());
+                match step {
+                    0 => assert_eq!(store.append_all(&id, vec![first]).await.unwrap().inserted, 1),
+                    1 => assert_eq!(store.append_all(&id, vec![first]).await.unwrap().inserted, 0),
+                    2 => {
+                        let patch = MessagePatch::new().with_content("changed");
+                        store.update_message(&id, &first.id, patch).await.unwrap();
+                    }
+                    3 => assert_eq!(store.append(&id, second).await.unwrap().seq.get(), 2),
+                    4 => {
+                        let fork = SessionId::new(format!("fork-{number}")).unwrap();
+                        let fork = NewSession::with_id(fork);
+                        store.fork(&id, Seq::from(2), fork).await.unwrap();
+                    }
+                    5 => assert!(store.delete_message(&id, &second.id).await.unwrap()),
+                    _ => assert_eq!(store.append(&id, second).await.unwrap().seq.get(), 3),
+                }
+            }));
+        }
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    let image = killed(&folder);
+    store.close().await.unwrap();
+    for folder in [image.path(), folder.path()] {
+        for number in 0..SESSIONS {
+            for name in [number.to_string(), format!("fork-{number}")] {
+                assert_eq!(texts(folder, &name).await.unwrap(), ["changed", "second"]);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -342,7 +342,8 @@ pub fn check_batch(batch: &[NewMessage]) -> Result<()> {
             batch.len()
         )));
     }
-    let mut ids = HashSet::with_capacity(batch.len());
+    // Most batches are one message, for which no table is made.
+    let mut ids = HashSet::new();
     for new in batch {
         new.validate().map_err(|error| error.with_message(&new.id))?;
         if batch.len() > 1 && !ids.insert(&new.id) {

@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::null_as_default;
-use crate::{Map, Message, MessageId, Seq, Status, Timestamp};
+use crate::{Map, Message, MessageId, Role, Seq, Status, Timestamp};
 
 impl Message {
     /// A copy without content, parts, metadata and unknown keys; for backends that keep those elsewhere.
@@ -45,6 +45,26 @@ impl Message {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageHead(pub Message);
 
+impl MessageHead {
+    /// The head of a delivered message without tokens, model or latency.
+    pub fn new(id: MessageId, seq: Seq, role: Role, timestamp: Timestamp) -> Self {
+        Self(Message {
+            id,
+            seq,
+            role,
+            content: String::new(),
+            parts: Vec::new(),
+            timestamp,
+            metadata: Map::new(),
+            status: Status::Delivered,
+            tokens: None,
+            model: None,
+            latency_ms: None,
+            extra: Map::new(),
+        })
+    }
+}
+
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -69,19 +89,14 @@ impl<'de> Deserialize<'de> for MessageHead {
             "" => Status::default(),
             status => status.parse().map_err(D::Error::custom)?,
         };
-        Ok(Self(Message {
-            id: MessageId::new(fields.message_id).map_err(D::Error::custom)?,
-            seq: fields.seq,
-            role: fields.role.parse().map_err(D::Error::custom)?,
-            content: String::new(),
-            parts: Vec::new(),
-            timestamp: fields.timestamp.parse::<Timestamp>().map_err(D::Error::custom)?,
-            metadata: Map::new(),
-            status,
-            tokens: fields.tokens,
-            model: fields.model,
-            latency_ms: fields.latency_ms,
-            extra: Map::new(),
-        }))
+        let id = MessageId::new(fields.message_id).map_err(D::Error::custom)?;
+        let role = fields.role.parse().map_err(D::Error::custom)?;
+        let timestamp = fields.timestamp.parse().map_err(D::Error::custom)?;
+        let Self(mut head) = Self::new(id, fields.seq, role, timestamp);
+        head.status = status;
+        head.tokens = fields.tokens;
+        head.model = fields.model;
+        head.latency_ms = fields.latency_ms;
+        Ok(Self(head))
     }
 }
