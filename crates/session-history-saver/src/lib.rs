@@ -90,6 +90,6 @@ pub use tracker::SessionTracker;
 pub use turn::Turn;
 
 /// The code of README.md compiles and runs.
-#[cfg(all(doctest, feature = "sqlite"))]
+#[cfg(all(doctest, feature = "sqlite", feature = "tower"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
