@@ -147,7 +147,10 @@ impl<'a> Work<'a> {
             unavailable("a conversation cannot be written", error).with_session(id)
         })?;
         conversation.is_cut |= is_cut;
-        conversation.lacks_end = false;
+        if std::mem::take(&mut conversation.lacks_end) {
+            // The line break is new, though it counted as the file's.
+            conversation.synced = conversation.synced.min(start - 1);
+        }
         conversation.length += bytes.len() as u64;
         self.note_written(id, file, start, bytes);
         Ok(start)

@@ -89,6 +89,32 @@ async fn what_was_written_by_a_killed_process_is_durable_with_the_next_append() 
 }
 
 #[tokio::test]
+async fn a_line_break_that_was_missing_is_durable_with_the_next_append() {
+    for repeats in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsStore::open(folder.path()).await.unwrap();
+        create(&store, "a").await;
+        let first = NewMessage::user("first");
+        store.append(&id("a"), first.clone()).await.unwrap();
+        store.close().await.unwrap();
+        // As an editor leaves it, or a power cut between the last line and its end.
+        let mut short = std::fs::read(file(&folder, "a")).unwrap();
+        assert_eq!(short.pop(), Some(b'\n'));
+        std::fs::write(file(&folder, "a"), &short).unwrap();
+
+        let store = FsStore::open(folder.path()).await.unwrap();
+        if repeats {
+            store.append(&id("a"), first).await.unwrap();
+        }
+        append(&store, "a", "second").await;
+        let image = killed(&folder);
+        std::fs::copy(journal(&folder), journal(&image)).unwrap();
+        std::fs::write(file(&image, "a"), &short).unwrap();
+        assert_eq!(texts(image.path(), "a").await.unwrap(), ["first", "second"], "{repeats}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_cut_off_before_an_append_is_cut_off_on_disk_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
