@@ -15,7 +15,8 @@ use crate::Limits;
 /// OpenAI's [Responses]: `POST …/responses`, plain and streamed.
 ///
 /// A request with `previous_response_id` or `conversation` brings new messages only; any other brings
-/// the whole conversation. Responses in the background and over WebSockets pass unrecorded.
+/// the whole conversation. Which session a previous response is in is known to the recorder that stored it, for its last
+/// 16,384 answers; name the session where that is not enough. Responses in the background and over WebSockets pass unrecorded.
 ///
 /// [Responses]: https://platform.openai.com/docs/api-reference/responses
 #[derive(Clone, Copy, Debug, Default)]
