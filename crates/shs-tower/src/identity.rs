@@ -36,7 +36,8 @@ pub struct ProjectKey(pub String);
 /// ```
 #[derive(Clone, Default)]
 pub struct Ladder {
-    rungs: Vec<Rung>,
+    /// With their names, as they are kept with a session.
+    rungs: Vec<(Rung, Arc<str>)>,
 }
 
 type OfParts = Arc<dyn Fn(&request::Parts) -> Option<String> + Send + Sync>;
@@ -57,7 +58,7 @@ enum Rung {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) id: String,
-    pub(crate) from: String,
+    pub(crate) from: Arc<str>,
     /// Whether the application gave it, and not the client.
     pub(crate) is_trusted: bool,
 }
@@ -77,7 +78,7 @@ impl OfHead {
 
 impl fmt::Debug for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.rungs.iter().map(Rung::name)).finish()
+        f.debug_list().entries(self.rungs.iter().map(|(_, name)| name)).finish()
     }
 }
 
@@ -108,7 +109,7 @@ macro_rules! rungs {
                 /// Looked for after what the ladder has already.
                 #[must_use]
                 pub fn $next<$($generics)*>(mut self, $($arg: $type),*) -> Self {
-                    self.rungs.push($rung);
+                    self.push($rung);
                     self
                 }
             )+
@@ -149,12 +150,12 @@ impl Ladder {
             .or_header("helicone-session-id")
             .or_header("x-litellm-session-id")
             .or_header("x-openwebui-chat-id");
-        ladder.rungs.push(Rung::VendorHeader);
+        ladder.push(Rung::VendorHeader);
         let mut ladder = ladder
             .or_body("/conversation/id")
             .or_body("/conversation")
             .or_body("/metadata/session_id");
-        ladder.rungs.push(Rung::AnthropicSession);
+        ladder.push(Rung::AnthropicSession);
         ladder
     }
 
@@ -168,9 +169,14 @@ impl Ladder {
         Self::extension(|key: &ProjectKey| Some(key.0.clone()))
     }
 
+    fn push(&mut self, rung: Rung) {
+        let name = rung.name().into();
+        self.rungs.push((rung, name));
+    }
+
     /// Tries the rungs that need the head of the request alone.
     pub(crate) fn of_head(&self, parts: &request::Parts) -> OfHead {
-        let found = self.rungs.iter().enumerate().find_map(|(at, rung)| {
+        let found = self.rungs.iter().enumerate().find_map(|(at, (rung, name))| {
             let id = match rung {
                 Rung::Extension(of_parts) => of_parts(parts),
                 Rung::Header(name) => header(&parts.headers, name),
@@ -178,7 +184,7 @@ impl Ladder {
                 Rung::Fixed(id) => Some(id.clone()),
                 Rung::Body(_) | Rung::AnthropicSession => None,
             };
-            Some((at, rung.found(id)?))
+            Some((at, rung.found(id, name)?))
         });
         match found {
             Some((at, found)) => OfHead { before: self.body_rungs(at), found: Some(found) },
@@ -189,12 +195,12 @@ impl Ladder {
     /// How many of the first rungs there are up to the last that needs the body.
     fn body_rungs(&self, among: usize) -> usize {
         let needs_body = |rung: &Rung| matches!(rung, Rung::Body(_) | Rung::AnthropicSession);
-        self.rungs[..among].iter().rposition(needs_body).map_or(0, |at| at + 1)
+        self.rungs[..among].iter().rposition(|(rung, _)| needs_body(rung)).map_or(0, |at| at + 1)
     }
 
     /// Tries the rungs before that, with the body.
     pub(crate) fn of_body(&self, head: OfHead, body: &Value) -> Option<Found> {
-        let of_body = self.rungs[..head.before].iter().find_map(|rung| {
+        let of_body = self.rungs[..head.before].iter().find_map(|(rung, name)| {
             let id = match rung {
                 Rung::Body(pointer) => match body.pointer(pointer)? {
                     Value::String(id) => Some(id.clone()),
@@ -204,17 +210,17 @@ impl Ladder {
                 Rung::AnthropicSession => anthropic_session(body),
                 Rung::Extension(_) | Rung::Header(_) | Rung::VendorHeader | Rung::Fixed(_) => None,
             };
-            rung.found(id)
+            rung.found(id, name)
         });
         of_body.or(head.found)
     }
 }
 
 impl Rung {
-    fn found(&self, id: Option<String>) -> Option<Found> {
+    fn found(&self, id: Option<String>, name: &Arc<str>) -> Option<Found> {
         let id = id.filter(|id| !id.is_empty())?;
         let is_trusted = matches!(self, Self::Extension(_) | Self::Fixed(_));
-        Some(Found { id, from: self.name(), is_trusted })
+        Some(Found { id, from: Arc::clone(name), is_trusted })
     }
 }
 
@@ -257,7 +263,7 @@ mod tests {
 
     fn look(ladder: &Ladder, request: Request<()>, body: &Value) -> Option<(String, String)> {
         let (parts, ()) = request.into_parts();
-        ladder.of_body(ladder.of_head(&parts), body).map(|found| (found.id, found.from))
+        ladder.of_body(ladder.of_head(&parts), body).map(|found| (found.id, found.from.to_string()))
     }
 
     #[test]

@@ -17,7 +17,6 @@ use shs_store::{Map, Timestamp};
 use tower_service::Service;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
-use uuid::Uuid;
 
 use crate::body::{RequestBody, ResponseBody, Tee};
 use crate::decode::Decoder;
@@ -71,7 +70,6 @@ impl<S> Record<S> {
         });
         let request_id = settings.request_id.iter().find_map(|name| header(&parts.headers, name));
         recorder::Request {
-            id: Uuid::now_v7(),
             at: Timestamp::now(),
             body: Captured::default(),
             encoding: Encoding::of(&parts.headers),

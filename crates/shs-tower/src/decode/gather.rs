@@ -1,7 +1,5 @@
 //! Text that arrives in fragments, kept up to a limit.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use shs_store::Part;
 
@@ -14,8 +12,11 @@ use super::Choice;
 /// plain text.
 #[derive(Debug)]
 pub struct Gather {
-    choices: BTreeMap<u32, Gathered>,
+    /// By their indices; there is nearly always one.
+    choices: Vec<(u32, Gathered)>,
     left: usize,
+    /// Choices and blocks that may still come.
+    room: usize,
     truncated: bool,
     has_content: bool,
 }
@@ -36,6 +37,9 @@ enum Block {
     Other(Part),
 }
 
+/// Most choices and blocks of one response, together.
+const MOST_BLOCKS: usize = 4_096;
+
 /// The blocks that are not numbered by the API itself. Tool calls are numbered from [`FIRST_CALL`] on.
 pub(super) const REASONING: u64 = 0;
 pub(super) const TEXT: u64 = 1;
@@ -45,13 +49,19 @@ pub(super) const FIRST_CALL: u64 = 3;
 impl Gather {
     /// Keeps so many bytes of text, of all choices together.
     pub fn new(limit: usize) -> Self {
-        Self { choices: BTreeMap::new(), left: limit, truncated: false, has_content: false }
+        Self {
+            choices: Vec::new(),
+            left: limit,
+            room: MOST_BLOCKS,
+            truncated: false,
+            has_content: false,
+        }
     }
 
     /// Adds text to a block of a choice.
     pub fn text(&mut self, choice: u32, block: u64, text: &str) {
         let text = self.take(text);
-        if let Block::Text(all) = self.block(choice, block, || Block::Text(String::new())) {
+        if let Some(Block::Text(all)) = self.block(choice, block, || Block::Text(String::new())) {
             all.push_str(text);
         }
     }
@@ -59,7 +69,8 @@ impl Gather {
     /// Adds reasoning to a block of a choice.
     pub fn reasoning(&mut self, choice: u32, block: u64, text: &str) {
         let text = self.take(text);
-        if let Block::Reasoning(all) = self.block(choice, block, || Block::Reasoning(String::new()))
+        if let Some(Block::Reasoning(all)) =
+            self.block(choice, block, || Block::Reasoning(String::new()))
         {
             all.push_str(text);
         }
@@ -67,9 +78,13 @@ impl Gather {
 
     /// Adds to the text of a refusal.
     pub fn refusal(&mut self, choice: u32, block: u64, text: &str) {
-        self.choices.entry(choice).or_default().refusal = true;
+        if let Some(choice) = self.gathered(choice) {
+            choice.refusal = true;
+        }
         let text = self.take(text);
-        if let Block::Refusal(all) = self.block(choice, block, || Block::Refusal(String::new())) {
+        if let Some(Block::Refusal(all)) =
+            self.block(choice, block, || Block::Refusal(String::new()))
+        {
             all.push_str(text);
         }
     }
@@ -85,7 +100,7 @@ impl Gather {
     ) {
         let fragment = self.take(fragment);
         let new = || Block::ToolCall { id: None, name: String::new(), arguments: String::new() };
-        if let Block::ToolCall { id, name, arguments } = self.block(choice, block, new) {
+        if let Some(Block::ToolCall { id, name, arguments }) = self.block(choice, block, new) {
             if let Some(given) = given_id.filter(|given| !given.is_empty()) {
                 *id = Some(given.to_owned());
             }
@@ -109,12 +124,14 @@ impl Gather {
 
     /// Makes sure that a choice is there, also if nothing comes for it.
     pub fn choice(&mut self, choice: u32) {
-        self.choices.entry(choice).or_default();
+        self.gathered(choice);
     }
 
     /// Says why a choice ended.
     pub fn finish_reason(&mut self, choice: u32, reason: &str) {
-        self.choices.entry(choice).or_default().finish_reason = Some(reason.to_owned());
+        if let Some(choice) = self.gathered(choice) {
+            choice.finish_reason = Some(reason.to_owned());
+        }
     }
 
     /// Whether any text, reasoning or tool call has come.
@@ -130,26 +147,54 @@ impl Gather {
     /// Whether there is a choice, and each has said why it ended.
     pub fn all_finished(&self) -> bool {
         !self.choices.is_empty()
-            && self.choices.values().all(|choice| choice.finish_reason.is_some())
+            && self.choices.iter().all(|(_, choice)| choice.finish_reason.is_some())
     }
 
     /// The choices, in the order of their indices.
-    pub fn into_choices(self) -> Vec<Choice> {
+    pub fn into_choices(mut self) -> Vec<Choice> {
+        self.choices.sort_by_key(|(index, _)| *index);
         self.choices.into_iter().map(|(index, choice)| choice.into_choice(index)).collect()
     }
 
-    fn block(&mut self, choice: u32, block: u64, new: impl FnOnce() -> Block) -> &mut Block {
-        self.has_content = true;
-        let blocks = &mut self.choices.entry(choice).or_default().blocks;
-        // Fragments nearly always belong to the block that the one before them did.
-        let at = match blocks.iter().rposition(|(number, _)| *number == block) {
+    fn gathered(&mut self, choice: u32) -> Option<&mut Gathered> {
+        let at = match self.choices.iter().position(|(index, _)| *index == choice) {
             Some(at) => at,
+            None if !self.has_room() => return None,
             None => {
-                blocks.push((block, new()));
-                blocks.len() - 1
+                self.choices.push((choice, Gathered::default()));
+                self.choices.len() - 1
             }
         };
-        &mut blocks[at].1
+        Some(&mut self.choices[at].1)
+    }
+
+    fn block(
+        &mut self,
+        choice: u32,
+        block: u64,
+        new: impl FnOnce() -> Block,
+    ) -> Option<&mut Block> {
+        self.has_content = true;
+        let blocks = &self.gathered(choice)?.blocks;
+        // Fragments nearly always belong to the block that the one before them did.
+        let at = blocks.iter().rposition(|(number, _)| *number == block);
+        if at.is_none() && !self.has_room() {
+            return None;
+        }
+        let blocks = &mut self.gathered(choice)?.blocks;
+        let at = at.unwrap_or_else(|| {
+            blocks.push((block, new()));
+            blocks.len() - 1
+        });
+        Some(&mut blocks[at].1)
+    }
+
+    /// Takes room for one more choice or block, if there is any.
+    fn has_room(&mut self) -> bool {
+        let left = self.room.checked_sub(1);
+        self.truncated |= left.is_none();
+        self.room = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// As much of the text as the limit leaves, cut between characters.
@@ -237,6 +282,17 @@ mod tests {
         let cut = Part::tool_call("c2", "g", Value::from("{"));
         assert_eq!(choices[0].parts, [Part::text("a"), call, cut]);
         assert_eq!((choices[1].content.as_str(), choices[1].parts.len()), ("bB", 0));
+    }
+
+    #[test]
+    fn there_is_an_end_to_choices_and_blocks() {
+        let mut gather = Gather::new(1_000_000);
+        for number in 0..10_000 {
+            gather.text(number, TEXT, "x");
+            gather.tool_call(0, u64::from(number) + FIRST_CALL, None, Some("f"), "");
+        }
+        assert!(gather.is_truncated());
+        assert!(gather.into_choices().len() <= MOST_BLOCKS);
     }
 
     #[test]

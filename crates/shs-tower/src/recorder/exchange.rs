@@ -8,7 +8,6 @@ use http::StatusCode;
 use shs_store::{Map, SessionId, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
-use uuid::Uuid;
 
 use super::asked::Asked;
 use crate::decode::{Decoder, Reply};
@@ -54,7 +53,6 @@ pub(crate) type Room = OwnedSemaphorePermit;
 /// The side of the request.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) id: Uuid,
     pub(crate) settings: Arc<Settings>,
     pub(crate) decoder: Arc<dyn Decoder>,
     pub(crate) at: Timestamp,
