@@ -96,6 +96,11 @@ impl Asked {
         Ok(asked)
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> u64 {
+        self.messages.iter().map(|message| message.content.len() as u64).sum()
+    }
+
     /// The name of the API.
     pub(super) fn api(&self) -> &str {
         self.decoder.name()

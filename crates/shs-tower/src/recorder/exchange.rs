@@ -48,7 +48,22 @@ impl fmt::Display for Ending {
 }
 
 /// A place in the queue. As long as it is held, there is room to record the exchange.
-pub(crate) type Room = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Room {
+    _place: OwnedSemaphorePermit,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
+        Self { _place: place, _memory: None }
+    }
+
+    /// Holds the memory of what waits, too.
+    pub(super) fn hold(&mut self, memory: OwnedSemaphorePermit) {
+        self._memory = Some(memory);
+    }
+}
 
 /// The side of the request.
 #[derive(Debug)]
@@ -130,4 +145,15 @@ pub(crate) struct Exchange {
     pub(crate) response: Response,
     pub(crate) settings: Arc<Settings>,
     pub(crate) room: Room,
+}
+
+impl Exchange {
+    /// About how many bytes it takes while it waits.
+    pub(super) fn weight(&self) -> u64 {
+        let question = match &self.question {
+            Question::Raw(request) => request.body.bytes.len() as u64,
+            Question::Stored(asked, _) => asked.weight(),
+        };
+        question + self.response.bytes.min(self.settings.limits.response as u64)
+    }
 }

@@ -49,6 +49,8 @@ pub struct Recorder {
 struct Shared {
     counters: Arc<Counters>,
     rooms: Arc<Semaphore>,
+    /// What waits to be stored, in KiB.
+    memory: Arc<Semaphore>,
     options: RecorderOptions,
     work: mpsc::Sender<Work>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
@@ -71,6 +73,9 @@ impl fmt::Debug for Recorder {
 pub struct RecorderOptions {
     /// Exchanges that are under way or waiting to be stored at once; 8,192 unless said otherwise, at least 1.
     pub queue: usize,
+    /// Bytes of bodies that wait to be stored at once; 256 MiB unless said otherwise. Exchanges that end when so much waits
+    /// are dropped.
+    pub memory: usize,
     /// How long an exchange is tried again while the store is unavailable; a minute unless said otherwise.
     pub patience: Duration,
     /// How often it is said that exchanges are dropped; every 10 s unless said otherwise.
@@ -81,6 +86,7 @@ impl Default for RecorderOptions {
     fn default() -> Self {
         Self {
             queue: 8_192,
+            memory: 256 * 1024 * 1024,
             patience: Duration::from_secs(60),
             warn_every: Duration::from_secs(10),
         }
@@ -92,6 +98,13 @@ impl RecorderOptions {
     #[must_use]
     pub fn with_queue(mut self, exchanges: usize) -> Self {
         self.queue = exchanges;
+        self
+    }
+
+    /// So many bytes waiting at once.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 
@@ -134,6 +147,7 @@ impl Recorder {
         let shared = Shared {
             counters,
             rooms: Arc::new(Semaphore::new(options.queue)),
+            memory: Arc::new(Semaphore::new(kibibytes(options.memory as u64) as usize)),
             options,
             work,
             flushes,
@@ -188,24 +202,33 @@ impl Recorder {
     pub(crate) fn admit(&self) -> Option<Room> {
         let shared = &self.shared;
         if shared.is_open.load(Ordering::Acquire)
-            && let Ok(room) = Arc::clone(&shared.rooms).try_acquire_owned()
+            && let Ok(place) = Arc::clone(&shared.rooms).try_acquire_owned()
         {
-            return Some(room);
+            return Some(Room::new(place));
         }
-        shared.counters.dropped();
-        if shared.counters.warning_is_due(shared.options.warn_every) {
-            let dropped = self.counts().dropped;
-            tracing::warn!(
-                dropped,
-                queue = shared.options.queue,
-                "exchanges pass unrecorded: the queue is full"
-            );
-        }
+        self.count_dropped();
         None
     }
 
+    fn count_dropped(&self) {
+        let Shared { counters, options, .. } = &*self.shared;
+        counters.dropped();
+        if counters.warning_is_due(options.warn_every) {
+            let dropped = self.counts().dropped;
+            tracing::warn!(
+                dropped,
+                "exchanges pass unrecorded: the recorder's queue or memory is full"
+            );
+        }
+    }
+
     /// Hands an exchange over. Never waits: whoever has a place in the queue finds room in it.
-    pub(crate) fn submit(&self, exchange: Exchange) {
+    pub(crate) fn submit(&self, mut exchange: Exchange) {
+        let weight = kibibytes(exchange.weight()).min(kibibytes(self.shared.options.memory as u64));
+        match Arc::clone(&self.shared.memory).try_acquire_many_owned(weight) {
+            Ok(memory) => exchange.room.hold(memory),
+            Err(_) => return self.count_dropped(),
+        }
         if self.shared.work.try_send(Work::Keep(Box::new(exchange))).is_err() {
             self.shared.counters.failed();
             tracing::error!("an exchange is lost: it ended after the recorder was shut down");
@@ -219,4 +242,9 @@ impl Recorder {
         self.shared.work.send(work).await.map_err(|_| closed())?;
         stored.await.map_err(|_| closed())?
     }
+}
+
+/// In units of 1 KiB, one at least.
+fn kibibytes(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }

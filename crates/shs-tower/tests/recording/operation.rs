@@ -34,6 +34,28 @@ async fn a_full_queue_lets_requests_pass_and_counts_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_much_waits_for_the_store_and_no_more() {
+    let store = Arc::new(FaultStore::new(MemoryStore::new()));
+    let options = RecorderOptions::default().with_memory(100_000);
+    let recorder = Recorder::with_options(Arc::clone(&store) as Arc<dyn Store>, options);
+    let setup = Setup { layer: RecordLayer::new(recorder.clone()), recorder, store };
+    setup.store.inject(Fault::before(Operation::CreateSession).every_time());
+    for n in 0..10 {
+        let request = chat(&format!("s{n}"), turns([&*"x".repeat(30_000)]));
+        let mut body = setup.call(request, Answer::words(["Hi!"])).await.into_body();
+        while body.frame().await.is_some() {}
+    }
+    assert_eq!(setup.recorder.counts().dropped, 7);
+    setup.store.clear();
+    setup.recorder.flush().await;
+    assert_eq!(setup.recorder.counts().recorded, 3);
+    // A larger one than that is kept when nothing else waits.
+    let request = chat("large", turns([&*"x".repeat(300_000)]));
+    setup.send(request, Answer::words(["Hi!"])).await;
+    assert_eq!(setup.recorder.counts().recorded, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_unavailable_is_waited_for() {
     let store = FaultStore::new(MemoryStore::new());
     let setup = Setup::over(store, |layer| layer);
