@@ -8,7 +8,7 @@ use serde_json::Value;
 use shs_store::limits::MAX_BATCH;
 use shs_store::{
     AppendOptions, ErrorKind, Expected, Map, MessagePatch, NewMessage, NewSession, Result, Role,
-    SearchQuery, SessionId, Status, Store, Timestamp,
+    SearchQuery, SessionId, Status, Store, StoreExt, Timestamp,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -276,7 +276,6 @@ impl Conversations {
         let is_new = |(at, message): (usize, &NewMessage)| {
             // A message that frames the conversation is kept when it says something new.
             let is_there = super::place::frames(message.role)
-                && asked.history == History::Whole
                 && outline.known.iter().any(|known| known.saying == asked.said[at].saying);
             let is_turn = at >= from || super::place::frames(message.role);
             (is_turn && !is_there && !is_known(message)).then(|| message.clone())
@@ -300,7 +299,12 @@ impl Conversations {
         for answer in answers {
             let stored = match self.store.message(id, &answer.id).await {
                 Ok(stored) => stored,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    // The answer that had failed was one, and now there are several.
+                    self.store.append(id, storable(answer.clone())).await?;
+                    kept = Kept::In(id.clone());
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             if stored.status == Status::Delivered || answer.status != Status::Delivered {

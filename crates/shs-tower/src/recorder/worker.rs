@@ -109,8 +109,9 @@ impl Worker {
             Work::Keep(exchange) => self.keep(*exchange),
             Work::Ahead(request, reply) => match Asked::read(*request) {
                 Ok(asked) => Some((Box::new(asked), Task::Ahead(reply))),
-                // Nothing to record: the request goes on, and is looked at again when it is answered.
-                Err(_) => {
+                Err(reason) => {
+                    self.unreadable(&reason);
+                    // The request goes on; it has nothing to record.
                     let _ = reply.send(Ok(None));
                     None
                 }
@@ -138,8 +139,7 @@ impl Worker {
             Question::Raw(request) => match Asked::read(*request) {
                 Ok(asked) => (Box::new(asked), None),
                 Err(reason) => {
-                    tracing::debug!(reason, "a request is not recorded: it has no turn to record");
-                    self.counters.unreadable();
+                    self.unreadable(&reason);
                     return None;
                 }
             },
@@ -147,6 +147,11 @@ impl Worker {
         };
         let answers = answers(&asked, response, &settings);
         Some((asked, Task::Keep { answers, ending, usage, stored_in, room }))
+    }
+
+    fn unreadable(&self, reason: &str) {
+        tracing::debug!(reason, "a request is not recorded: it has no turn to record");
+        self.counters.unreadable();
     }
 
     /// Starts what can be started.

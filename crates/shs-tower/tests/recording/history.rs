@@ -179,6 +179,16 @@ async fn a_request_that_is_sent_again_is_stored_once() {
 }
 
 #[tokio::test]
+async fn several_answers_take_the_place_of_one_that_failed() {
+    let setup = Setup::new();
+    let request = || with_request_id(chat("s", turns(["u1"])), "key-1");
+    setup.send(request(), Answer::json(json!({})).status(500)).await;
+    let choice = |index: u32| json!({"index": index, "message": {"content": format!("a{index}")}, "finish_reason": "stop"});
+    setup.send(request(), Answer::json(json!({"choices": [choice(0), choice(1)]}))).await;
+    assert_eq!(setup.said("s").await, ["user: u1", "assistant: a0", "assistant: a1"]);
+}
+
+#[tokio::test]
 async fn the_same_request_id_with_another_conversation_is_another_request() {
     let setup = Setup::new();
     setup.send(with_request_id(chat("s", turns(["u1"])), "trace"), Answer::words(["a1"])).await;

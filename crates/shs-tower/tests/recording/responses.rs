@@ -140,6 +140,17 @@ async fn the_response_before_names_the_conversation() {
     let sessions = setup.sessions().await;
     assert_eq!(sessions.len(), 1);
     assert_eq!(sessions[0].message_count, 4);
+    // Instructions that come again are kept once.
+    let body =
+        |text: &str| json!({"input": text, "instructions": "Be brief.", "conversation": "conv_2"});
+    for text in ["a", "b"] {
+        setup.send(nameless(body(text)), Answer::json(response("completed", output()))).await;
+    }
+    let said = setup.said("conv_2").await;
+    assert_eq!(
+        said,
+        ["system: Be brief.", "user: a", "assistant: Hi!", "user: b", "assistant: Hi!"]
+    );
     let body = json!({"input": "a", "conversation": {"id": "conv_1"}});
     setup.send(nameless(body), Answer::json(response("completed", output()))).await;
     assert_eq!(setup.said("conv_1").await.len(), 2);
