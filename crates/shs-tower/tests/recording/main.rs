@@ -2,6 +2,7 @@
 
 mod ahead;
 mod anthropic;
+mod any_bytes;
 mod bodies;
 mod chat;
 mod client;
