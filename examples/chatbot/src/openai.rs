@@ -39,12 +39,11 @@ impl OpenAi {
     /// Names the variable that is not valid; never says the key.
     pub(crate) fn new(base: &str, key: Option<&str>, model: String) -> Outcome<Self> {
         let uri = format!("{}/chat/completions", base.trim_end_matches('/'));
-        let uri: Uri =
-            uri.parse().map_err(|error| format!("OPENAI_BASE_URL is {base:?}: {error}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            let advice = "begin it with http:// or https://";
-            return Err(format!("OPENAI_BASE_URL is {base:?}; {advice}").into());
-        }
+        let uri: Option<Uri> = uri.parse().ok();
+        let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        let uri = uri.ok_or_else(|| {
+            format!("OPENAI_BASE_URL is {base:?}; give a URL such as http://127.0.0.1:11434/v1")
+        })?;
         let authorization = key.map(|key| HeaderValue::try_from(format!("Bearer {key}")));
         let mut authorization = authorization
             .transpose()

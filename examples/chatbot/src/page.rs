@@ -29,6 +29,7 @@ const FILES: &[(&str, &str, &str)] = &[
 
 pub(crate) fn routes() -> Router<App> {
     FILES.iter().fold(Router::new(), |router, (path, kind, content)| {
-        router.route(path, get(async || ([(header::CONTENT_TYPE, *kind)], *content).into_response()))
+        router
+            .route(path, get(async || ([(header::CONTENT_TYPE, *kind)], *content).into_response()))
     })
 }

@@ -36,8 +36,9 @@ fn responder() -> Outcome<Responder> {
         // A key that is there for other programs must not send anybody's conversations to a server by itself.
         return Ok(Responder::Eliza(delay));
     };
-    let model = variable("OPENAI_MODEL")?
-        .ok_or("OPENAI_MODEL is not set; name the model to ask the server of OPENAI_BASE_URL for")?;
+    let model = variable("OPENAI_MODEL")?.ok_or(
+        "OPENAI_MODEL is not set; name the model to ask the server of OPENAI_BASE_URL for",
+    )?;
     let key = variable("OPENAI_API_KEY")?;
     Ok(Responder::OpenAi(OpenAi::new(&base, key.as_deref(), model)?))
 }

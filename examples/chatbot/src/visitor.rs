@@ -26,9 +26,11 @@ impl Visitor {
     }
 
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookies =
+            headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut cookies = cookies.flat_map(|value| value.split(';'));
-        let id = cookies.find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+        let id =
+            cookies.find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
         Some(Self(Uuid::parse_str(id).ok()?.to_string()))
     }
 
@@ -73,7 +75,10 @@ mod tests {
             Visitor::of(&headers).map(|visitor| visitor.0)
         };
         let id = "5e551095-4157-4f72-8d16-e57c0de00001";
-        assert_eq!(of("a=b; chatbot_visitor=5E551095-4157-4f72-8d16-e57c0de00001"), Some(id.into()));
+        assert_eq!(
+            of("a=b; chatbot_visitor=5E551095-4157-4f72-8d16-e57c0de00001"),
+            Some(id.into())
+        );
         assert_eq!(of("chatbot_visitor=somebody"), None);
         assert_eq!(of("other_chatbot_visitor=5e551095-4157-4f72-8d16-e57c0de00001"), None);
     }

@@ -28,9 +28,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, BoxStream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use session_history_saver::{
-    Answer, Message, MessageQuery, Result, Role, SessionHandle, Status,
-};
+use session_history_saver::{Answer, Message, MessageQuery, Result, Role, SessionHandle, Status};
 
 use super::input::Input;
 use super::messages::view;
@@ -54,7 +52,8 @@ pub(super) struct Saying {
     text: String,
 }
 
-type Events = Sse<axum::response::sse::KeepAliveStream<BoxStream<'static, Result<Event, Infallible>>>>;
+type Events =
+    Sse<axum::response::sse::KeepAliveStream<BoxStream<'static, Result<Event, Infallible>>>>;
 
 pub(super) async fn say(
     State(app): State<App>,
