@@ -5,9 +5,9 @@ import { $ } from "/page/dom.js";
 import * as list from "/page/list.js";
 import * as log from "/page/log.js";
 
-/** What is open: the id of a conversation, if it has begun, and the cursor of its earlier messages. */
-let view = { id: null, earlier: null };
-/** By the ids of conversations: what stops the answer that this page waits for there. */
+/** What is open: a conversation, if it has begun, and the cursor of its earlier messages. */
+let view = { id: null, title: null, earlier: null };
+/** By the ids of conversations: the answers that this page hears, also of conversations that are not open. */
 const writing = new Map();
 
 // What is open.
@@ -18,7 +18,7 @@ async function open() {
   const seq = Number(location.hash.slice(1));
   closeDrawer();
   if (!id || decodeURIComponent(id) !== view.id) {
-    view = { id: id ? decodeURIComponent(id) : null, earlier: null };
+    view = { id: id ? decodeURIComponent(id) : null, title: null, earlier: null };
     log.clear();
     hideNotice();
   }
@@ -40,6 +40,8 @@ async function load(seq) {
   const opened = view;
   try {
     const page = await api.messages(opened.id, null);
+    // One of long ago may not be in the list yet.
+    if (!list.get(opened.id)) opened.title = (await api.conversation(opened.id)).title;
     if (view !== opened) return;
     log.put(page.items);
     opened.earlier = page.next;
@@ -56,7 +58,7 @@ async function load(seq) {
       await open();
       notify("This conversation is not there, or not yours.");
     } else {
-      lost(error, () => load(seq));
+      lost(error, () => view === opened && load(seq));
     }
   }
 }
@@ -79,7 +81,7 @@ async function follow() {
     log.put(page.items);
     await settle();
   } catch (error) {
-    if (view === opened) lost(error, follow);
+    if (view === opened) lost(error, () => view === opened && follow());
   }
 }
 
@@ -91,7 +93,7 @@ async function settle() {
     log.put([{ ...last, status: "unanswered" }]);
   }
   name();
-  if (last?.status === "pending" && view.hears !== last.id) {
+  if (last?.status === "pending" && writing.get(view.id)?.answer !== last.id) {
     const opened = view;
     setTimeout(() => view === opened && follow(), 500);
   }
@@ -114,53 +116,57 @@ function name() {
 // Talking.
 
 /** Says something. Saying the same again, with the same id, is harmless: the server stores it once. */
-async function say(message) {
-  if (writing.has(view.id)) return;
-  const spoken = view;
+async function say(message, spoken = view) {
+  if (writing.has(spoken.id)) return;
   const stop = new AbortController();
-  let isStored = false;
-  let hasEnded = false;
-  const isShown = () => view === spoken;
-  writing.set(spoken.id, stop);
-  log.put([{ ...message, role: "user", status: "delivered" }]);
-  log.toEnd();
-  hideNotice();
-  name();
-
-  const heard = (kind, data) => {
-    if (kind === "question") {
-      isStored = true;
-      list.refresh();
-    }
-    if (kind === "answer") spoken.hears = data.id;
-    if (kind === "end" || kind === "error") hasEnded = true;
-    if (!isShown()) return;
-    if (kind === "question") log.put([data]);
-    if (kind === "answer") log.put([{ id: data.id, role: "assistant", text: "", status: "pending" }]);
-    if (kind === "text") log.write(spoken.hears, data.text);
-    if (kind === "end") log.put([data]);
-    if (kind === "end") $("spoken").textContent = `Chatbot: ${data.text || data.error}`;
-    if (kind === "error") notify(data.error, follow);
-  };
-
+  const hearing = { stop, answer: null, text: "", isStored: false, hasEnded: false };
+  const isShown = () => view.id === spoken.id;
+  writing.set(spoken.id, hearing);
+  if (isShown()) {
+    log.put([{ ...message, role: "user", status: "delivered" }]);
+    log.toEnd();
+    hideNotice();
+    name();
+  }
   try {
     if (!spoken.id) await begin(spoken);
-    await api.say(spoken.id, message, stop.signal, heard);
-    if (!hasEnded) throw new Error("the answer broke off");
-    end(spoken, stop);
+    await api.say(spoken.id, message, stop.signal, (kind, data) => {
+      hear(hearing, kind, data);
+      if (isShown()) tell(hearing, kind, data);
+    });
+    if (!hearing.hasEnded) throw new Error("the answer broke off");
+    stopHearing(spoken);
   } catch (error) {
-    end(spoken, stop);
-    if (!isShown()) return;
+    stopHearing(spoken);
     if (stop.signal.aborted || error.status === 409) {
-      await follow();
+      if (isShown()) await follow();
     } else if (error.status) {
-      log.put([{ ...message, status: "unsent" }]);
+      if (isShown()) log.put([{ ...message, status: "unsent" }]);
       notify(error.message);
     } else {
       // Whether it arrived is not known, unless the server said so.
-      lost(error, isStored ? follow : () => say(message));
+      lost(error, hearing.isStored ? () => isShown() && follow() : () => say(message, spoken));
     }
   }
+}
+
+function hear(hearing, kind, data) {
+  if (kind === "question") {
+    hearing.isStored = true;
+    list.refresh();
+  }
+  if (kind === "answer") hearing.answer = data.id;
+  if (kind === "text") hearing.text += data.text;
+  if (kind === "end" || kind === "error") hearing.hasEnded = true;
+}
+
+/** Shows what was heard. */
+function tell({ answer, text }, kind, data) {
+  if (kind === "question" || kind === "end") log.put([data]);
+  if (kind === "answer") log.put([{ id: answer, role: "assistant", text: "", status: "pending" }]);
+  if (kind === "text") log.write(answer, text);
+  if (kind === "end") $("spoken").textContent = `Chatbot: ${data.text || data.error}`;
+  if (kind === "error") notify(data.error, follow);
 }
 
 /** Begins the conversation of a page that shows none yet. */
@@ -174,18 +180,18 @@ async function begin(spoken) {
   list.select(id);
 }
 
-function end(spoken, stop) {
-  spoken.hears = null;
-  if (writing.get(spoken.id) === stop) writing.delete(spoken.id);
+function stopHearing(spoken) {
+  writing.delete(spoken.id);
   name();
 }
 
 // What goes wrong.
 
-let again;
+/** What is to be tried again when the server is back. */
+const retries = new Set();
+let timer;
 
 function notify(text, retry) {
-  clearTimeout(again);
   $("notice-text").textContent = text;
   $("notice-retry").hidden = !retry;
   $("notice-retry").onclick = retry ?? null;
@@ -193,20 +199,24 @@ function notify(text, retry) {
 }
 
 function hideNotice() {
-  clearTimeout(again);
-  $("notice").hidden = true;
+  if (retries.size === 0) $("notice").hidden = true;
 }
 
 /** Tells that something failed. What may pass by itself is tried again, by itself and when asked to. */
 function lost(error, retry) {
-  const isRefused = error.status && error.status !== 503;
-  if (isRefused) return notify(error.message);
-  const once = () => {
-    hideNotice();
-    retry();
-  };
-  notify(error.status ? error.message : "The server cannot be reached. Trying again …", once);
-  again = setTimeout(once, 2_000);
+  if (error.status && error.status !== 503) return notify(error.message);
+  retries.add(retry);
+  notify(error.status ? error.message : "The server cannot be reached. Trying again …", tryAll);
+  clearTimeout(timer);
+  timer = setTimeout(tryAll, 2_000);
+}
+
+function tryAll() {
+  clearTimeout(timer);
+  const all = [...retries];
+  retries.clear();
+  hideNotice();
+  for (const retry of all) retry();
 }
 
 // The message box.
@@ -247,7 +257,7 @@ $("composer").addEventListener("submit", (event) => {
   send(text.value);
 });
 $("stop").addEventListener("click", () => {
-  writing.get(view.id)?.abort();
+  writing.get(view.id)?.stop.abort();
   text.focus();
 });
 document.querySelectorAll(".suggestions button").forEach((button) => {
@@ -282,7 +292,8 @@ $("rename").addEventListener("click", async () => {
 
 async function rename(id, title) {
   try {
-    await api.rename(id, title);
+    const renamed = await api.rename(id, title);
+    if (view.id === id) view.title = renamed.title;
     await list.refresh();
   } catch (error) {
     lost(error, () => rename(id, title));

@@ -88,9 +88,7 @@ function draw() {
   ]);
   if (drawn.length === 0) drawn.push(make("p", { className: "note" }, "No conversations yet."));
   if (next) drawn.push(moreButton(more));
-  scrolled.disconnect();
   nav.replaceChildren(...drawn);
-  nav.querySelectorAll(".quiet").forEach((button) => scrolled.observe(button));
 }
 
 function entry({ id, title }) {

@@ -5,7 +5,7 @@ import { render } from "/page/markdown.js";
 
 const log = $("log");
 const scroll = $("scroll");
-/** By id: a message, its element, and the part of it that shows the text. */
+/** By id: a message, its element, and the part of this that shows the text. */
 const shown = new Map();
 let tryAgain = () => {};
 
@@ -19,7 +19,6 @@ export function clear() {
   log.replaceChildren();
 }
 
-export const has = (id) => shown.has(id);
 export const last = () => shown.get(log.lastElementChild?.dataset.id)?.message;
 const isNearEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 120;
 export const toEnd = () => scroll.scrollTo(0, scroll.scrollHeight);
@@ -43,11 +42,11 @@ export function putBefore(messages) {
   scroll.scrollTop += scroll.scrollHeight - height;
 }
 
-/** Adds text to an answer. Several pieces that come at once are shown at once. */
+/** Shows what has come of an answer. Several pieces that come at once are shown at once. */
 export function write(id, text) {
   const entry = shown.get(id);
   if (!entry) return;
-  entry.message.text += text;
+  entry.message.text = text;
   entry.frame ??= requestAnimationFrame(() => {
     entry.frame = null;
     const follows = isNearEnd();

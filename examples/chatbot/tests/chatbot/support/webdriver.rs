@@ -26,6 +26,7 @@ pub(crate) struct Browser {
     _profile: TempDir,
     client: Client,
     session: String,
+    is_dark: bool,
 }
 
 /// Keys that have no character.
@@ -88,11 +89,18 @@ impl Browser {
         let begun = client.post("/session", &capabilities).await.json();
         let session = begun["value"]["sessionId"].as_str();
         let session = session.unwrap_or_else(|| panic!("no browser: {begun}")).to_owned();
-        let browser = Self { driver, _stdout: stdout, _profile: profile, client, session };
-        let scheme = if is_dark { "dark" } else { "light" };
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        browser.devtools("Emulation.setEmulatedMedia", &json!({ "features": [feature] })).await;
+        let browser = Self { driver, _stdout: stdout, _profile: profile, client, session, is_dark };
+        browser.prepare_tab().await;
         Ok(browser)
+    }
+
+    /// Tells a new tab which colors are preferred.
+    async fn prepare_tab(&self) {
+        let scheme = if self.is_dark { "dark" } else { "light" };
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        let parameters = json!({ "features": [feature] });
+        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": parameters });
+        self.command("/goog/cdp/execute", Some(&body)).await;
     }
 
     async fn command(&self, path: &str, body: Option<&Value>) -> Value {
@@ -104,12 +112,6 @@ impl Browser {
         let value = got.json()["value"].take();
         assert!(got.status.is_success(), "{path}: {value}");
         value
-    }
-
-    /// Sends a command of the DevTools protocol.
-    pub(crate) async fn devtools(&self, command: &str, parameters: &Value) {
-        let body = json!({ "cmd": command, "params": parameters });
-        self.command("/goog/cdp/execute", Some(&body)).await;
     }
 
     pub(crate) async fn open(&self, url: &str) {
@@ -126,6 +128,7 @@ impl Browser {
         let path = format!("/session/{}/window", self.session);
         assert!(self.client.delete(&path).await.status.is_success());
         self.command("/window", Some(&json!({ "handle": other["handle"] }))).await;
+        self.prepare_tab().await;
     }
 
     /// Runs a script in the page and returns what it returns.
