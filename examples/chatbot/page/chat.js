@@ -24,11 +24,9 @@ async function open() {
   }
   list.select(view.id);
   name();
-  if (!view.id) {
-    $("text").focus();
-    return;
-  }
-  await load(seq || null);
+  // On a phone this would bring up the keyboard, over half of the page.
+  if (matchMedia("(hover: hover)").matches) $("text").focus();
+  if (view.id) await load(seq || null);
 }
 
 function go(address, { replace = false } = {}) {

@@ -17,7 +17,6 @@ const ANSWER: &str = "Would it really help you to get your keys?";
 /// Runs a test on each backend that has a disk.
 macro_rules! on_each_backend {
     ($($(#[$doc:meta])* $name:ident)+) => {
-        #[cfg(feature = "sqlite")]
         mod sqlite {
             $($(#[$doc])* #[tokio::test] async fn $name() { super::$name("sqlite").await; })+
         }

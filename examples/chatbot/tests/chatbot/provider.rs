@@ -14,10 +14,22 @@ use crate::support::http::Client;
 use crate::support::server::Server;
 
 /// What the server was asked: the authorization and the body of each request.
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Answers in Markdown; fails or breaks off when it is told to.
-pub(crate) async fn answer(
+/// What is answered: Markdown, and what would be an element if it was taken for HTML.
+const ANSWER: &str = "Some **bold** words, <img src=x>:\n\n```\nlet x = 1;\n```";
+
+/// Starts the server, and returns its base URL.
+pub(crate) async fn start(asked: Asked) -> String {
+    let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(asked);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/v1/", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    base
+}
+
+/// Fails or breaks off when it is told to.
+async fn answer(
     State(asked): State<Asked>,
     headers: HeaderMap,
     Json(body): Json<Value>,
@@ -31,7 +43,7 @@ pub(crate) async fn answer(
     }
     let event = |event: Value| format!("data: {event}\n\n");
     let text = |text: &str| event(json!({ "choices": [{ "delta": { "content": text } }] }));
-    let mut answer = [text("Some **bold** "), text("words.")].concat();
+    let mut answer = [text(&ANSWER[..10]), text(&ANSWER[10..])].concat();
     if said != "break off" {
         answer += &event(json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }));
         answer += &event(json!({ "choices": [], "usage": { "completion_tokens": 5 } }));
@@ -40,16 +52,10 @@ pub(crate) async fn answer(
     ([("content-type", "text/event-stream")], answer).into_response()
 }
 
-#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn answers_come_from_an_openai_compatible_server() {
     let asked = Asked::default();
-    let provider =
-        Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&asked));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/v1/", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, provider).into_future());
-
+    let base = start(Arc::clone(&asked)).await;
     let folder = tempfile::tempdir().unwrap();
     let variables =
         [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "k"), ("OPENAI_MODEL", "m1")];
@@ -64,14 +70,14 @@ async fn answers_come_from_an_openai_compatible_server() {
 
     let (kind, end) = say("Hello").await;
     assert_eq!((kind.as_str(), &end["status"]), ("end", &json!("delivered")));
-    assert_eq!(end["text"], "Some **bold** words.");
+    assert_eq!(end["text"], ANSWER);
     assert_eq!((&end["model"], &end["tokens"]), (&json!("m1"), &json!(5)));
 
     let (_, end) = say("fail").await;
     assert_eq!(end["status"], "error");
     assert!(end["error"].as_str().unwrap().contains("You have no quota left."), "{end}");
     let (_, end) = say("break off").await;
-    assert_eq!((&end["status"], &end["text"]), (&json!("error"), &json!("Some **bold** words.")));
+    assert_eq!((&end["status"], &end["text"]), (&json!("error"), &json!(ANSWER)));
 
     say("Go on").await;
     let asked = asked.lock().unwrap();
@@ -82,6 +88,5 @@ async fn answers_come_from_an_openai_compatible_server() {
     );
     let said = last["messages"].as_array().unwrap().iter();
     let said: Vec<_> = said.map(|message| message["content"].as_str().unwrap()).collect();
-    let answer = "Some **bold** words.";
-    assert_eq!(said, ["Hello", answer, "fail", "break off", answer, "Go on"]);
+    assert_eq!(said, ["Hello", ANSWER, "fail", "break off", ANSWER, "Go on"]);
 }
