@@ -17,7 +17,7 @@ pub(crate) enum Responder {
     /// The built-in partner, who pauses so long before each word.
     Eliza(Duration),
     /// A server that speaks OpenAI's API.
-    OpenAi(OpenAi),
+    OpenAi(Box<OpenAi>),
 }
 
 /// An answer as it comes; an error, to be shown to the user, is the last item.

@@ -40,7 +40,7 @@ fn responder() -> Outcome<Responder> {
         "OPENAI_MODEL is not set; name the model to ask the server of OPENAI_BASE_URL for",
     )?;
     let key = variable("OPENAI_API_KEY")?;
-    Ok(Responder::OpenAi(OpenAi::new(&base, key.as_deref(), model)?))
+    Ok(Responder::OpenAi(Box::new(OpenAi::new(&base, key.as_deref(), model)?)))
 }
 
 fn delay() -> Outcome<Duration> {

@@ -25,7 +25,8 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::stream::{self, BoxStream, StreamExt};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use session_history_saver::{Answer, Message, MessageQuery, Result, Role, SessionHandle, Status};
@@ -52,15 +53,12 @@ pub(super) struct Saying {
     text: String,
 }
 
-type Events =
-    Sse<axum::response::sse::KeepAliveStream<BoxStream<'static, Result<Event, Infallible>>>>;
-
 pub(super) async fn say(
     State(app): State<App>,
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
     Input(saying): Input<Saying>,
-) -> Result<Events, Refusal> {
+) -> Result<Response, Refusal> {
     let saying = saying.checked()?;
     let session = app.conversation(&visitor, &id).await?;
     let answering = app.begin_answering(&session.id).ok_or_else(is_being_answered)?;
@@ -71,8 +69,9 @@ pub(super) async fn say(
     }
 
     let asked = event("question", &view(&question));
-    let events = match what_followed(&conversation, &question).await? {
-        Followed::Nothing => {
+    let events = match answer_to(&question, &conversation).await? {
+        Some(answer) => stream::iter([asked, event("end", &view(&answer))]).boxed(),
+        None => {
             let context = context(&conversation, &question).await?;
             let answer = conversation.stream().model(app.responder().model()).begin().await?;
             let begun = event("answer", &json!({ "id": answer.id() }));
@@ -81,9 +80,9 @@ pub(super) async fn say(
             let told = stream::unfold(Some(telling), Telling::next);
             stream::iter([asked, begun]).chain(told).boxed()
         }
-        Followed::Answer(answer) => stream::iter([asked, event("end", &view(&answer))]).boxed(),
     };
-    Ok(Sse::new(events.map(Ok).boxed()).keep_alive(KeepAlive::default()))
+    let events = events.map(Ok::<_, Infallible>);
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
 impl Saying {
@@ -100,24 +99,18 @@ impl Saying {
     }
 }
 
-/// What came after a message, if it was posted before.
-enum Followed {
-    /// No answer, or none that is whole.
-    Nothing,
-    /// It was answered.
-    Answer(Box<Message>),
-}
-
-async fn what_followed(
-    conversation: &SessionHandle,
+/// The answer that a message has already, if it was posted before.
+///
+/// # Errors
+/// If the answer is still being written, or if there is none and something else was said since.
+async fn answer_to(
     question: &Message,
-) -> Result<Followed, Refusal> {
+    conversation: &SessionHandle,
+) -> Result<Option<Message>, Refusal> {
     let query = MessageQuery::new().with_after_seq(question.seq);
     for message in conversation.page(query).await?.items {
         match (message.role, message.status) {
-            (Role::Assistant, Status::Delivered) => {
-                return Ok(Followed::Answer(Box::new(message)));
-            }
+            (Role::Assistant, Status::Delivered) => return Ok(Some(message)),
             (Role::Assistant, Status::Pending) => return Err(is_being_answered()),
             (Role::User, _) => {
                 let message = "the conversation has gone on after this message";
@@ -126,7 +119,7 @@ async fn what_followed(
             _ => {}
         }
     }
-    Ok(Followed::Nothing)
+    Ok(None)
 }
 
 /// What the responder is told: the conversation up to the question.
