@@ -336,7 +336,9 @@ function drawer(isOpen) {
 }
 
 function closeDrawer() {
-  if (sidebar.classList.contains("is-open")) drawer(false);
+  if (!sidebar.classList.contains("is-open")) return;
+  drawer(false);
+  $("open-sidebar").focus();
 }
 
 $("open-sidebar").addEventListener("click", () => {

@@ -88,7 +88,10 @@ function draw() {
   ]);
   if (drawn.length === 0) drawn.push(make("p", { className: "note" }, "No conversations yet."));
   if (next) drawn.push(moreButton(more));
+  // Whoever walks through the list with the keyboard stays where they are.
+  const focused = nav.contains(document.activeElement) && document.activeElement.href;
   nav.replaceChildren(...drawn);
+  if (focused) [...nav.querySelectorAll("a")].find(({ href }) => href === focused)?.focus();
 }
 
 function entry({ id, title }) {

@@ -1,7 +1,7 @@
 //! Whose conversations are whose.
 //!
 //! Each browser is a user of its own, known by a cookie with a random id. That is enough to keep visitors of a demonstration apart;
-//! a real server authenticates its users, and puts who they are where [`identify`] puts the [`Visitor`].
+//! a real server authenticates its users, puts who they are where [`identify`] puts the [`Visitor`], and sends its cookies over TLS alone.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};

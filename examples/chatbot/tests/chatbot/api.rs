@@ -11,7 +11,7 @@ use crate::support::http::{self, Client};
 use crate::support::server::{Server, command};
 use crate::support::until;
 
-const SLOW: &[(&str, &str)] = &[("CHATBOT_DELAY_MS", "300")];
+const SLOW: &[(&str, &str)] = &[("CHATBOT_DELAY_MS", "400")];
 const ANSWER: &str = "Would it really help you to get your keys?";
 
 /// Runs a test on each backend that has a disk.

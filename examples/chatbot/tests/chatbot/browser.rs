@@ -7,7 +7,7 @@ use crate::support::server::Server;
 use crate::support::webdriver::{Browser, key};
 
 const ANSWER: &str = "Would it really help you to get your keys?";
-const SLOW: &[(&str, &str)] = &[("CHATBOT_DELAY_MS", "300")];
+const SLOW: &[(&str, &str)] = &[("CHATBOT_DELAY_MS", "400")];
 const DESK: (u32, u32) = (1200, 780);
 
 /// Says that a test could not run; in CI that is a failure.
@@ -207,11 +207,11 @@ async fn everything(mut visit: Visit, name: &str) {
     // Closes the tab in the middle of an answer, and finds what had come.
     visit.open_list().await;
     browser.click("#new-chat").await;
-    browser.click(".suggestions button").await;
+    browser.click(".suggestions button:nth-child(2)").await;
     let heard = visit.hears(2).await;
-    let dream = browser.url().await;
+    let holiday = browser.url().await;
     browser.close_tab().await;
-    browser.open(&dream).await;
+    browser.open(&holiday).await;
     let texts = visit.texts("interrupted").await;
     assert!(texts[1].starts_with(&heard), "{heard:?}, {texts:?}");
     browser.picture(&format!("{name}-interrupted")).await;
@@ -219,11 +219,14 @@ async fn everything(mut visit: Visit, name: &str) {
     assert_eq!(visit.texts("delivered").await.len(), 3);
 
     // Stops an answer.
-    browser.write("#text", &["I need my keys", key::ENTER].concat()).await;
+    browser.write("#text", &["I can't find my keys", key::ENTER].concat()).await;
     visit.hears(2).await;
     browser.click("#stop").await;
     let texts = visit.texts("interrupted").await;
-    assert!("Why do you need your keys?".starts_with(texts[4].trim()), "{texts:?}");
+    assert!(
+        "How do you know that you can't find your keys?".starts_with(texts[4].trim()),
+        "{texts:?}"
+    );
 
     // Searches, and opens what was found at its place.
     visit.open_list().await;

@@ -3,6 +3,7 @@
 //! [WebDriver]: https://www.w3.org/TR/webdriver2/
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use super::http::Client;
 use super::until;
 
+const CHROMIUM: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
 
 /// The name under which WebDriver hands out elements.
@@ -42,16 +44,17 @@ impl Browser {
     /// Starts a browser with a window of this size.
     ///
     /// # Errors
-    /// Without `chromedriver`.
+    /// Without Chromium and its driver.
     pub(crate) async fn start(width: u32, height: u32, is_dark: bool) -> Result<Self, String> {
-        if !Path::new(DRIVER).exists() {
+        if !Path::new(CHROMIUM).exists() || !Path::new(DRIVER).exists() {
             let install = "apt-get install chromium chromium-driver";
-            return Err(format!("it needs Chromium and {DRIVER}: {install}"));
+            return Err(format!("it needs {CHROMIUM} and {DRIVER}: {install}"));
         }
         let mut driver = Command::new(DRIVER)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("{DRIVER}: {error}"))?;
         let mut stdout = BufReader::new(driver.stdout.take().unwrap());
@@ -74,7 +77,7 @@ impl Browser {
         .into();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
         flags.push(format!("--window-size={width},{height}"));
-        let mut options = json!({ "args": flags });
+        let mut options = json!({ "binary": CHROMIUM, "args": flags });
         if width < 500 {
             // A window is never as small as a phone; the device that it plays is.
             let metrics =
@@ -216,9 +219,9 @@ fn port(stdout: &mut impl BufRead) -> u16 {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browser when it is told to end, and would leave it running if it was killed.
-        let id = self.driver.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        // The browser is of the driver's group, and would outlive it.
+        let group = format!("-{}", self.driver.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.driver.wait();
     }
 }
