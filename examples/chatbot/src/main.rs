@@ -85,7 +85,7 @@ async fn run() -> Outcome {
     let settings = Settings::from_env()?;
     // First the address: a second server must not open the store of the one that has it.
     let listener = listen(&settings.listen).await?;
-    let history = SessionTracker::open(settings.history.clone()).await?;
+    let history = SessionTracker::open(settings.history).await?;
     let recorder = Recorder::new(Arc::clone(history.store()));
     let app = App::new(history.clone(), settings.responder);
     let served = serve(listener, app, &recorder).await;
