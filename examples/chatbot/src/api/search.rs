@@ -1,0 +1,63 @@
+//! Search in all conversations of a visitor.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_history_saver::text::Snippet;
+use session_history_saver::{Cursor, Hit, SearchQuery};
+
+use super::input::Params;
+use super::{conversations, messages};
+use crate::app::App;
+use crate::refusal::Refusal;
+use crate::visitor::Visitor;
+
+#[derive(Deserialize)]
+pub(super) struct Search {
+    q: String,
+    limit: Option<u32>,
+    after: Option<Cursor>,
+}
+
+pub(super) async fn search(
+    State(app): State<App>,
+    Extension(visitor): Extension<Visitor>,
+    Params(search): Params<Search>,
+) -> Result<Json<Value>, Refusal> {
+    let query = SearchQuery::new(search.q).with_user(visitor.id());
+    let mut query = query.with_limit(search.limit.unwrap_or(20));
+    query.page.after = search.after;
+    let page = app.history().search(query).await?;
+    let items: Vec<Value> = page.items.iter().map(view).collect();
+    Ok(Json(json!({ "items": items, "next": page.next })))
+}
+
+fn view(hit: &Hit) -> Value {
+    json!({
+        "conversation": conversations::view(&hit.session),
+        "message": messages::view(&hit.message),
+        "snippet": pieces(&hit.snippet),
+    })
+}
+
+/// The snippet in pieces, of which some match: a page counts characters in another way than the store, and needs no ranges so.
+fn pieces(snippet: &Snippet) -> Vec<Value> {
+    let piece = |text: &str, matches: bool| json!({ "text": text, "matches": matches });
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for range in &snippet.matches {
+        pieces.push(piece(&snippet.text[at..range.start], false));
+        pieces.push(piece(&snippet.text[range.clone()], true));
+        at = range.end;
+    }
+    pieces.push(piece(&snippet.text[at..], false));
+    if snippet.cut_before {
+        pieces.insert(0, piece("…", false));
+    }
+    if snippet.cut_after {
+        pieces.push(piece("…", false));
+    }
+    pieces.retain(|piece| piece["text"] != "");
+    pieces
+}
