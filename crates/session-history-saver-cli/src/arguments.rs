@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use session_history_saver::export::Format;
+use session_history_saver::{Location, Role, Timestamp};
+
+use crate::when;
+
+/// Reads, searches, exports, imports and deletes the conversations that session-history-saver keeps.
+#[derive(Debug, Parser)]
+#[command(name = "shs", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Where the conversations are: sqlite:PATH or fs:FOLDER [default: $SHS_STORE, the other SHS_* variables, or sqlite:./session_history.db]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) store: Option<Location>,
+    /// Prints one JSON object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists conversations, those that were changed last first
+    List(List),
+    /// Shows a conversation
+    Show(Show),
+    /// Searches messages: words, "phrases", prefix*, -not
+    Search(Search),
+    /// Counts sessions, messages and tokens
+    Stats(StatsArguments),
+    /// Writes conversations to a file or to the standard output
+    Export(Export),
+    /// Reads conversations from JSON or JSON Lines, of this library and of the Python package
+    Import(Import),
+    /// Follows new messages as they arrive
+    Tail(Tail),
+    /// Deletes conversations
+    Delete(Delete),
+    /// Copies all conversations to another store
+    Copy(Copy),
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Prints the manual page
+    Man,
+}
+
+/// Which sessions.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only of this user
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Only of this project
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+    /// Only with this tag; given several times, with all of them
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Only since then: 2026-01-31, 2026-01-31T12:00Z, 12h, 7d
+    #[arg(long, value_name = "DATE", value_parser = when::parse)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only before then
+    #[arg(long, value_name = "DATE", value_parser = when::parse)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: u32,
+    /// Goes on after a page, by the cursor that was printed behind it
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The conversation's id, or the beginning of it
+    pub(crate) id: String,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = Shown::Text)]
+    pub(crate) format: Shown,
+    /// From this number on
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) from: Option<u64>,
+    /// Only the last ones
+    #[arg(long, value_name = "N", conflicts_with = "from")]
+    pub(crate) last: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    Text,
+    Md,
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Search {
+    /// What to look for
+    #[arg(required = true)]
+    pub(crate) query: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Only of this role
+    #[arg(long)]
+    pub(crate) role: Option<Role>,
+    /// Only of this model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t = Sort::Newest)]
+    pub(crate) sort: Sort,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Newest,
+    Best,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatsArguments {
+    /// Of this conversation only
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// A table
+    #[arg(long, value_enum, conflicts_with = "id")]
+    pub(crate) by: Option<By>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Model,
+    Role,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// The conversations' ids, or their beginnings [default: all that the filters let through]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// json, jsonl, csv, md or text
+    #[arg(long)]
+    pub(crate) format: Format,
+    /// The file, which appears whole or not at all; - for the standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// Files of JSON (an object or an array) or JSON Lines; - for the standard input
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Says what would be imported, and imports nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Puts an import in the place of a conversation with its id that differs
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Tail {
+    /// Of this conversation only
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Shows so many that are there first
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
+    pub(crate) lines: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// The conversations' ids, or their beginnings
+    #[arg(required_unless_present_any = ["user", "older_than"])]
+    pub(crate) ids: Vec<String>,
+    /// All conversations of this user
+    #[arg(long, conflicts_with_all = ["ids", "older_than"])]
+    pub(crate) user: Option<String>,
+    /// All that were changed last before then: 2026-01-31, 90d
+    #[arg(long, value_name = "DATE", value_parser = when::parse, conflicts_with = "ids")]
+    pub(crate) older_than: Option<Timestamp>,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Copy {
+    /// Where to: sqlite:PATH or fs:FOLDER
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Location,
+}

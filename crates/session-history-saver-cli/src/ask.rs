@@ -1,0 +1,25 @@
+//! Questions before something goes.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::failure::{Failure, Result};
+
+/// Asks on a terminal; without one, it takes `--yes` to go on.
+pub(crate) fn confirm(what: &str, is_told: bool) -> Result<()> {
+    if is_told {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{what}: nobody can be asked here; give --yes to go on"
+        )));
+    }
+    eprint!("{what}. Go on? [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::Failed("nothing was deleted".to_owned())),
+    }
+}

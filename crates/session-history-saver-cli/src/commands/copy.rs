@@ -1,0 +1,53 @@
+//! `shs copy`.
+
+use futures::TryStreamExt;
+use serde_json::json;
+use session_history_saver::{
+    Config, ErrorKind, ImportMode, SessionOrder, SessionQuery, SessionTracker, StoreExt,
+};
+
+use crate::arguments::Copy;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+pub(super) async fn run(
+    history: &SessionTracker,
+    arguments: Copy,
+    output: &mut Output,
+) -> Result<()> {
+    let target = SessionTracker::open(Config::new().with_location(arguments.to)).await?;
+    let (mut copied, mut there, mut differ) = (0_u64, 0_u64, 0_u64);
+    let query = SessionQuery::new().with_order(SessionOrder::Created);
+    let mut sessions = history.store().session_stream(query);
+    while let Some(session) = sessions.try_next().await? {
+        let source = match history.store().transcript(&session.id).await {
+            Ok(source) => source,
+            // Deleted meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match target.import_session(source.clone(), ImportMode::CreateOnly).await {
+            Ok(_) => copied += 1,
+            // A run that was interrupted goes on here.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => there += 1,
+            Err(error) => return Err(error.into()),
+        }
+        let copy = target.store().transcript(&session.id).await?;
+        if copy != source {
+            differ += 1;
+            eprintln!("{} differs in the two stores", session.id);
+        }
+    }
+    target.close().await?;
+    if output.is_json() {
+        output.json(&json!({ "copied": copied, "already_there": there, "differ": differ }))?;
+    } else {
+        output.line(&format!("copied: {copied}, already there: {there}, different: {differ}"))?;
+    }
+    match differ {
+        0 => Ok(()),
+        _ => Err(Failure::Failed(format!(
+            "{differ} conversations differ; what was there was left as it is"
+        ))),
+    }
+}

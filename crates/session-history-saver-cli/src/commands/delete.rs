@@ -1,0 +1,61 @@
+//! `shs delete`.
+
+use futures::TryStreamExt;
+use serde_json::json;
+use session_history_saver::{Session, SessionOrder, SessionTracker, StoreExt};
+
+use crate::arguments::{Delete, Filter};
+use crate::ask::confirm;
+use crate::failure::{Failure, Result};
+use crate::find;
+use crate::output::Output;
+
+pub(super) async fn run(
+    history: &SessionTracker,
+    arguments: Delete,
+    output: &mut Output,
+) -> Result<()> {
+    let sessions = chosen(history, &arguments).await?;
+    if sessions.is_empty() {
+        return Err(Failure::NotFound("no conversation is to be deleted".to_owned()));
+    }
+    let messages: u64 = sessions.iter().map(|session| session.message_count).sum();
+    let what = format!("{} conversations with {messages} messages will be deleted", sessions.len());
+    confirm(&what, arguments.yes)?;
+    let (mut deleted, mut gone) = (0_u64, 0_u64);
+    for session in sessions {
+        if !history.delete(&session.id).await? {
+            // Somebody else was faster.
+            continue;
+        }
+        deleted += 1;
+        gone += session.message_count;
+        if output.is_json() {
+            output.json(&json!({ "deleted": session.id, "messages": session.message_count }))?;
+        } else {
+            output.line(&format!("deleted {} ({} messages)", session.id, session.message_count))?;
+        }
+    }
+    if !output.is_json() {
+        output.line(&format!("{deleted} conversations and {gone} messages are gone"))?;
+    }
+    Ok(())
+}
+
+async fn chosen(history: &SessionTracker, arguments: &Delete) -> Result<Vec<Session>> {
+    if !arguments.ids.is_empty() {
+        let mut sessions: Vec<Session> = Vec::new();
+        for id in &arguments.ids {
+            let session = find::session(history, id).await?;
+            if !sessions.iter().any(|there| there.id == session.id) {
+                sessions.push(session);
+            }
+        }
+        return Ok(sessions);
+    }
+    let filter =
+        Filter { user: arguments.user.clone(), until: arguments.older_than, ..Filter::default() };
+    // What is not written to meanwhile does not move.
+    let query = find::query(&filter).with_order(SessionOrder::Updated);
+    Ok(history.store().session_stream(query).try_collect().await?)
+}

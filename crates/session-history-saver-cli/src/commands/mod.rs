@@ -1,0 +1,57 @@
+//! The commands, each in a file of its own.
+
+mod copy;
+mod delete;
+mod export;
+mod import;
+mod list;
+mod search;
+mod show;
+mod stats;
+mod tail;
+
+use clap::CommandFactory;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Result;
+use crate::output::Output;
+use crate::place::{Missing, open};
+
+/// Does what the command line says.
+pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
+    let Arguments { store, command, .. } = arguments;
+    let missing = match &command {
+        Command::Import(import) if !import.dry_run => Missing::IsMade,
+        _ => Missing::IsAnError,
+    };
+    match command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "shs", &mut script);
+            return Ok(output.line(String::from_utf8_lossy(&script).trim_end())?);
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            return Ok(output.line(String::from_utf8_lossy(&page).trim_end())?);
+        }
+        _ => {}
+    }
+    let history = open(store, missing).await?;
+    let done = match command {
+        Command::List(list) => list::run(&history, list, output).await,
+        Command::Show(show) => show::run(&history, show, output).await,
+        Command::Search(search) => search::run(&history, search, output).await,
+        Command::Stats(stats) => stats::run(&history, stats, output).await,
+        Command::Export(export) => export::run(&history, export).await,
+        Command::Import(import) => import::run(&history, import, output).await,
+        Command::Tail(tail) => tail::run(&history, tail, output).await,
+        Command::Delete(delete) => delete::run(&history, delete, output).await,
+        Command::Copy(copy) => copy::run(&history, copy, output).await,
+        Command::Completions { .. } | Command::Man => Ok(()),
+    };
+    // A store that does not close well is told, unless something else went wrong before.
+    let closed = history.close().await;
+    done?;
+    Ok(closed?)
+}

@@ -1,0 +1,59 @@
+//! `shs search`.
+
+use serde_json::json;
+use session_history_saver::{SearchOrder, SearchQuery, SessionTracker};
+
+use crate::arguments::{Search, Sort};
+use crate::failure::Result;
+use crate::output::{Output, one_line};
+use crate::{find, when};
+
+pub(super) async fn run(
+    history: &SessionTracker,
+    search: Search,
+    output: &mut Output,
+) -> Result<()> {
+    let scope = find::query(&search.filter).scope;
+    let mut query =
+        SearchQuery::new(search.query.join(" ")).with_scope(scope).with_limit(search.limit);
+    query.role = search.role;
+    query.model = search.model;
+    query.since = search.filter.since;
+    query.until = search.filter.until;
+    if search.sort == Sort::Best {
+        query = query.with_order(SearchOrder::Rank);
+    }
+    let page = history.search(query).await?;
+    for hit in &page.items {
+        if output.is_json() {
+            output.json(&json!({
+                "session": hit.session,
+                "message": hit.message,
+                "rank": hit.rank,
+                "snippet": hit.snippet.marked("[", "]"),
+            }))?;
+            continue;
+        }
+        let title = hit.session.title.as_deref().unwrap_or_default();
+        let place = format!("{} #{}", hit.session.id, hit.message.seq);
+        let place = output.bold(&one_line(&place));
+        let facts =
+            format!("{} · {} · {title}", hit.message.role, when::local(hit.message.timestamp));
+        let facts = output.dim(&one_line(facts.trim_end_matches(" · ")));
+        output.line(&format!("{place}  {facts}"))?;
+        // The marks are put around text that cannot move the cursor.
+        let mut snippet = hit.snippet.clone();
+        let clean = |c: char| if c.is_control() { '\u{2423}' } else { c };
+        if snippet.text.chars().all(|c| !c.is_control() || c.len_utf8() == 1) {
+            // One byte for one byte, so that the places of the matches stay.
+            snippet.text =
+                snippet.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        } else {
+            snippet.text = snippet.text.chars().map(clean).collect();
+            snippet.matches.clear();
+        }
+        let (open, close) = output.marks();
+        output.line(&format!("    {}", snippet.marked(open, close)))?;
+    }
+    Ok(())
+}

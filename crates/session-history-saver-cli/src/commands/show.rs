@@ -1,0 +1,87 @@
+//! `shs show`.
+
+use futures::TryStreamExt;
+use session_history_saver::export::Format;
+use session_history_saver::limits::MAX_PAGE;
+use session_history_saver::{Message, MessageQuery, Seq, Session, SessionTracker, StoreExt};
+
+use crate::arguments::{Show, Shown};
+use crate::failure::Result;
+use crate::output::{Output, lines, one_line};
+use crate::{find, when};
+
+pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Output) -> Result<()> {
+    let session = find::session(history, &show.id).await?;
+    let is_whole = show.from.is_none() && show.last.is_none();
+    if show.format == Shown::Md && is_whole && !output.is_json() {
+        let text = history.export(Format::Markdown).session(&session.id).to_string().await?;
+        return Ok(output.line(text.trim_end())?);
+    }
+    let is_json = output.is_json() || show.format == Shown::Json;
+    if is_json {
+        output.json(&session)?;
+    } else {
+        head(&session, output)?;
+    }
+    let mut print = |message: &Message| -> Result<()> {
+        let printed = if is_json { output.json(message) } else { said(message, output) };
+        Ok(printed?)
+    };
+    if let Some(last) = show.last {
+        let messages = history.store().last_messages(&session.id, last).await?;
+        return messages.iter().try_for_each(print);
+    }
+    let mut query = MessageQuery::new().with_limit(MAX_PAGE);
+    if let Some(from) = show.from {
+        query = query.with_after_seq(Seq::new(from.saturating_sub(1))?);
+    }
+    let mut messages = history.store().message_stream(&session.id, query);
+    while let Some(message) = messages.try_next().await? {
+        print(&message)?;
+    }
+    Ok(())
+}
+
+fn head(session: &Session, output: &mut Output) -> Result<()> {
+    let title = session.title.as_deref().map_or_else(|| session.id.to_string(), one_line);
+    let title = output.bold(&title);
+    output.line(&title)?;
+    let mut facts = vec![session.id.to_string()];
+    facts.extend(session.user_id.as_ref().map(|user| format!("user {user}")));
+    facts.extend(session.project_id.as_ref().map(|project| format!("project {project}")));
+    facts.extend((!session.tags.is_empty()).then(|| format!("tags {}", session.tags.join(", "))));
+    facts.push(format!("{} messages", session.message_count));
+    facts.push(format!("{} tokens", session.total_tokens));
+    facts.push(format!("updated {}", when::local(session.updated_at)));
+    facts.extend(
+        session
+            .forked_from
+            .as_ref()
+            .map(|from| format!("fork of {} at {}", from.session_id, from.seq)),
+    );
+    let facts = output.dim(&one_line(&facts.join(" · ")));
+    Ok(output.line(&facts)?)
+}
+
+/// A message for people.
+pub(super) fn said(message: &Message, output: &mut Output) -> std::io::Result<()> {
+    let mut facts = vec![format!("#{}", message.seq), when::local(message.timestamp)];
+    facts.extend(message.model.clone());
+    facts.extend(
+        (message.status != session_history_saver::Status::Delivered)
+            .then(|| message.status.to_string()),
+    );
+    let role = output.bold(message.role.as_str());
+    let facts = output.dim(&one_line(&facts.join(" · ")));
+    output.line(&format!("\n{role}  {facts}"))?;
+    if !message.content.is_empty() {
+        output.line(&lines(&message.content))?;
+    }
+    // The texts among the parts are the content.
+    let parts = message.parts.iter().filter(|part| part.kind() != "text");
+    for part in parts {
+        let part = output.dim(&one_line(&serde_json::to_string(part)?));
+        output.line(&part)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Conversations by the beginning of their ids.
+
+use futures::TryStreamExt;
+use session_history_saver::{
+    ErrorKind, Session, SessionId, SessionOrder, SessionQuery, SessionTracker, StoreExt,
+};
+
+use crate::arguments::Filter;
+use crate::failure::{Failure, Result};
+
+/// Most candidates that are named when the beginning of an id is not enough.
+const MOST_NAMED: usize = 5;
+
+/// The conversation with this id, or the only one whose id begins so.
+pub(crate) async fn session(history: &SessionTracker, id: &str) -> Result<Session> {
+    let whole = SessionId::new(id)?;
+    match history.get(&whole).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        found => return Ok(found?),
+    }
+    let query = SessionQuery::new().with_order(SessionOrder::Created);
+    let sessions = history.store().session_stream(query);
+    let begins =
+        sessions.try_filter(|session| std::future::ready(session.id.as_str().starts_with(id)));
+    let mut found: Vec<Session> =
+        futures::StreamExt::take(begins, MOST_NAMED + 1).try_collect().await?;
+    match (found.pop(), found.len()) {
+        (None, _) => Err(Failure::NotFound(format!("there is no conversation {id:?}"))),
+        (Some(session), 0) => Ok(session),
+        (Some(last), others) => {
+            let mut named: Vec<_> = found.iter().map(|session| session.id.as_str()).collect();
+            let more = if others < MOST_NAMED { "" } else { ", …" };
+            if more.is_empty() {
+                named.push(last.id.as_str());
+            }
+            let named = named.join(", ");
+            Err(Failure::Usage(format!("several conversations begin with {id:?}: {named}{more}")))
+        }
+    }
+}
+
+/// The sessions that pass a filter.
+pub(crate) fn query(filter: &Filter) -> SessionQuery {
+    let mut query = SessionQuery::new().with_all_tags(filter.tags.clone());
+    query.scope.user_id.clone_from(&filter.user);
+    query.scope.project_id.clone_from(&filter.project);
+    query.since = filter.since;
+    query.until = filter.until;
+    query
+}

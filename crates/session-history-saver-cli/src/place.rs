@@ -1,0 +1,33 @@
+//! The store that a command works on.
+
+use session_history_saver::{Config, Location, SessionTracker};
+
+use crate::failure::{Failure, Result};
+
+/// Whether a command makes a store that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    IsAnError,
+    IsMade,
+}
+
+/// Opens the store that was named, by the command line or by the environment.
+pub(crate) async fn open(named: Option<Location>, missing: Missing) -> Result<SessionTracker> {
+    let mut config = Config::from_env()?;
+    if let Some(location) = named {
+        config = config.with_location(location);
+    }
+    let location = config.location().clone();
+    if location == Location::Memory {
+        return Err(Failure::Usage(
+            "a store in memory is gone when a program ends; name one with --store".to_owned(),
+        ));
+    }
+    let is_there = location.path().is_none_or(|path| path.exists());
+    if !is_there && missing == Missing::IsAnError {
+        return Err(Failure::NotFound(format!(
+            "there is no store at {location}; name one with --store"
+        )));
+    }
+    Ok(SessionTracker::open(config).await?)
+}

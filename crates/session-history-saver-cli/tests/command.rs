@@ -1,0 +1,212 @@
+//! Runs the command as a person or a script would.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Conversations of two users.
+fn conversations() -> Vec<Value> {
+    let message = |number: u32, role: &str, content: &str| {
+        json!({
+            "message_id": format!("m{number}"), "seq": number, "role": role, "content": content,
+            "timestamp": format!("2026-01-0{number}T10:00:00+00:00"), "tokens": 5, "model": "m-1",
+        })
+    };
+    vec![
+        json!({
+            "session_id": "billing-1", "user_id": "alice", "project_id": "shop", "title": "Charged twice",
+            "tags": ["billing"], "created_at": "2026-01-01T10:00:00+00:00", "updated_at": "2026-01-02T10:00:00+00:00",
+            "messages": [message(1, "user", "I was charged twice."), message(2, "assistant", "I can see it.\u{1b}[2J Fixed.")],
+        }),
+        json!({
+            "session_id": "billing-2", "user_id": "bob", "title": "Refund",
+            "created_at": "2026-01-03T10:00:00+00:00", "updated_at": "2026-01-03T10:00:00+00:00",
+            "messages": [message(3, "user", "A refund, please.")],
+        }),
+    ]
+}
+
+/// A folder with a store of them.
+fn store() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.json"), json!(conversations()).to_string()).unwrap();
+    let said = done(folder.path(), &["import", "in.json"]);
+    assert_eq!(said, "imported: 2, already there: 0, updated: 0, skipped: 0, failed: 0\n");
+    folder
+}
+
+fn shs(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shs"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SHS_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder).env("TZ", "UTC").stdin(Stdio::null());
+    command.args(arguments).output().unwrap()
+}
+
+/// What a command printed that did what it was told.
+fn done(folder: &Path, arguments: &[&str]) -> String {
+    let output = shs(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The exit code of a command that did not, and what it said.
+fn failed(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = shs(folder, arguments);
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn objects(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn lists_with_filters_and_pages() {
+    let folder = store();
+    let list = |arguments: &[&str]| {
+        let all = done(folder.path(), &[&["list"], arguments].concat());
+        let ids = all.lines().skip(1).map(|line| line.split('\t').next().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]), ["billing-2", "billing-1"]);
+    assert_eq!(list(&["--user", "alice"]), ["billing-1"]);
+    assert_eq!(list(&["--tag", "billing", "--project", "shop"]), ["billing-1"]);
+    assert_eq!(list(&["--since", "2026-01-03"]), ["billing-2"]);
+    assert_eq!(list(&["--until", "2026-01-03T00:00Z"]), ["billing-1"]);
+    assert_eq!(list(&["--since", "1d"]), [""; 0]);
+    let first = shs(folder.path(), &["list", "--limit", "1"]);
+    let more = String::from_utf8(first.stderr).unwrap();
+    let cursor = more.trim().rsplit(' ').next().unwrap();
+    assert_eq!(list(&["--limit", "1", "--after", cursor]), ["billing-1"]);
+    let row = done(folder.path(), &["list", "--user", "alice"]);
+    let row = row.lines().last().unwrap();
+    assert_eq!(row, "billing-1\tCharged twice\talice\tshop\t2\t10\t2026-01-02 10:00");
+    let objects = objects(&done(folder.path(), &["list", "--json"]));
+    assert_eq!(objects[1]["session_id"], "billing-1");
+}
+
+#[test]
+fn shows_by_the_beginning_of_an_id() {
+    let folder = store();
+    let text = done(folder.path(), &["show", "billing-1"]);
+    assert!(text.contains("Charged twice") && text.contains("I was charged twice."), "{text}");
+    assert!(!text.contains('\u{1b}'), "what is stored moves no cursor: {text:?}");
+    assert!(!done(folder.path(), &["show", "billing-1", "--last", "1"]).contains("charged twice."));
+    assert!(!done(folder.path(), &["show", "billing-1", "--from", "2"]).contains("charged twice."));
+    assert!(done(folder.path(), &["show", "billing-2", "--format", "md"]).starts_with("# Refund"));
+    let objects = objects(&done(folder.path(), &["show", "billing-1", "--json"]));
+    assert_eq!((objects.len(), &objects[1]["message_id"]), (3, &json!("m1")));
+    let (code, said) = failed(folder.path(), &["show", "bill"]);
+    assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (2, true));
+    assert_eq!(failed(folder.path(), &["show", "nobody"]).0, 3);
+}
+
+#[test]
+fn searches_and_counts() {
+    let folder = store();
+    let found = done(folder.path(), &["search", "charged", "twi*"]);
+    assert!(found.starts_with("billing-1 #1") && found.contains("[charged] [twice]"), "{found}");
+    let found = done(folder.path(), &["search", "fixed", "--role", "assistant", "--json"]);
+    assert_eq!(objects(&found)[0]["message"]["message_id"], "m2");
+    assert_eq!(done(folder.path(), &["search", "charged", "--user", "bob"]), "");
+    let stats = done(folder.path(), &["stats"]);
+    assert!(stats.contains("sessions\t2\n") && stats.contains("tokens\t15\n"), "{stats}");
+    assert!(done(folder.path(), &["stats", "--by", "model"]).contains("m-1\t3\t15\t"));
+    assert_eq!(objects(&done(folder.path(), &["stats", "--json"]))[0]["messages"], 3);
+    assert!(done(folder.path(), &["stats", "billing-1"]).contains("messages\t2\n"));
+}
+
+#[test]
+fn what_goes_out_comes_in_again() {
+    let folder = store();
+    let path = folder.path();
+    done(path, &["export", "--format", "jsonl", "-o", "out.jsonl"]);
+    let again = done(path, &["import", "out.jsonl"]);
+    assert_eq!(again, "imported: 0, already there: 2, updated: 0, skipped: 0, failed: 0\n");
+    let dry = done(path, &["--store", "fs:other", "import", "out.jsonl"]);
+    assert_eq!(dry, "imported: 2, already there: 0, updated: 0, skipped: 0, failed: 0\n");
+    let exported = std::fs::read_to_string(path.join("out.jsonl")).unwrap();
+    assert_eq!(done(path, &["--store", "fs:other", "export", "--format", "jsonl"]), exported);
+    assert!(done(path, &["export", "billing-2", "--format", "text"]).contains("[USER]: A refund"));
+
+    let copied = done(path, &["copy", "--to", "fs:copy"]);
+    assert_eq!(copied, "copied: 2, already there: 0, different: 0\n");
+    assert_eq!(done(path, &["--store", "fs:copy", "export", "--format", "jsonl"]), exported);
+    // A run that was interrupted is run again.
+    done(path, &["--store", "fs:copy", "delete", "billing-1", "--yes"]);
+    let copied = done(path, &["copy", "--to", "fs:copy"]);
+    assert_eq!(copied, "copied: 1, already there: 1, different: 0\n");
+}
+
+#[test]
+fn an_import_says_what_it_could_not_do() {
+    let folder = store();
+    let path = folder.path();
+    let mut changed = conversations();
+    changed[0]["messages"][0]["content"] = "Something else.".into();
+    changed.push(json!({"session_id": "x", "messages": [{"role": "robot", "content": ""}]}));
+    let whole = json!(changed).to_string();
+    std::fs::write(path.join("changed.json"), &whole).unwrap();
+    let output = shs(path, &["import", "changed.json"]);
+    let (said, report) =
+        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report, "imported: 0, already there: 1, updated: 0, skipped: 1, failed: 1\n");
+    assert!(said.contains("conversation 1: billing-1 is there already and differs"), "{said}");
+    assert!(
+        said.contains("conversation 3: this is not a conversation") && said.contains("robot"),
+        "{said}"
+    );
+    let output = shs(path, &["import", "changed.json", "--overwrite"]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(report, "imported: 0, already there: 1, updated: 1, skipped: 0, failed: 1\n");
+
+    // What is whole before a cut is imported.
+    let cut = &whole[..whole.find("billing-2").unwrap()];
+    std::fs::write(path.join("cut.json"), cut).unwrap();
+    let (code, said) = failed(path, &["--store", "fs:cut", "import", "cut.json"]);
+    assert_eq!(code, 1);
+    assert!(said.contains(&format!("line 1 column {}", cut.len())), "{said}");
+    assert!(done(path, &["--store", "fs:cut", "list"]).contains("billing-1"));
+    for (name, bytes) in [("empty", &b""[..]), ("binary", b"\xff\xfe\0")] {
+        std::fs::write(path.join(name), bytes).unwrap();
+        assert_eq!(failed(path, &["import", name]).0, 1, "{name}");
+    }
+    assert_eq!(failed(path, &["import", "missing.json"]).0, 1);
+}
+
+#[test]
+fn deletes_only_when_told() {
+    let folder = store();
+    let path = folder.path();
+    let (code, said) = failed(path, &["delete", "billing-1"]);
+    assert_eq!((code, said.contains("--yes")), (2, true));
+    let gone = done(path, &["delete", "--user", "alice", "--yes"]);
+    assert_eq!(gone, "deleted billing-1 (2 messages)\n1 conversations and 2 messages are gone\n");
+    assert_eq!(failed(path, &["delete", "--older-than", "2026-01-01", "--yes"]).0, 3);
+    done(path, &["delete", "--older-than", "2026-02-01", "--yes"]);
+    assert_eq!(done(path, &["list", "--json"]), "");
+}
+
+#[test]
+fn wrong_usage_and_missing_stores_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    assert_eq!(failed(path, &["list"]).0, 3);
+    assert!(!path.join("session_history.db").exists(), "nothing is made by looking");
+    assert_eq!(failed(path, &["--store", "mongodb:x", "list"]).0, 2);
+    assert_eq!(failed(path, &["--store", "memory:", "list"]).0, 2);
+    assert_eq!(failed(path, &["lst"]).0, 2);
+    assert_eq!(failed(path, &["list", "--since", "yesterday"]).0, 2);
+    std::fs::write(path.join("odd.db"), "this is no database, but it is long enough to be one")
+        .unwrap();
+    assert_eq!(failed(path, &["--store", "sqlite:odd.db", "list"]).0, 1);
+    assert!(done(path, &["completions", "bash"]).contains("_shs"));
+    assert!(done(path, &["man"]).contains(".TH shs"));
+}
