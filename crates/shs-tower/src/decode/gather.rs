@@ -178,7 +178,9 @@ impl Gathered {
         };
         for (_, block) in self.blocks {
             let part = match block {
-                Block::Text(text) | Block::Refusal(text) if is_plain && choice.content.is_empty() => {
+                Block::Text(text) | Block::Refusal(text)
+                    if is_plain && choice.content.is_empty() =>
+                {
                     // Nearly all answers are one text, which may be long.
                     choice.content = text;
                     continue;
