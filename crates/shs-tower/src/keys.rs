@@ -11,7 +11,7 @@
 //! | [`REQUEST_MODEL`] | the model that was asked for; `model` is the one that answered |
 //! | [`RESPONSE_ID`] | the provider's id of the response |
 //! | [`USAGE`] | the tokens that the provider reported: an object, see [`TokenUsage`](crate::decode::TokenUsage) |
-//! | [`CHOICE`] | the index of the choice, if the provider gave several |
+//! | [`CHOICE`] | the index of the choice, if the provider gave several, or began with another than the first |
 //! | [`REFUSAL`] | `true` if the text is a refusal |
 //! | [`ERROR`] | what went wrong: an object with `message`, and `type` and `code` where they were given |
 //! | [`HTTP_STATUS`] | the status of the response, if it is not a success |

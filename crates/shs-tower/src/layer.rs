@@ -20,10 +20,10 @@ use crate::{Ladder, Limits, Record, Recorder, Redact};
 /// # Who is trusted
 /// A client can send any header and any body. So a session that a client names belongs to the user that the
 /// application has authenticated ([`UserKey`](crate::UserKey)): two users who send the same id get two sessions, and nobody writes into
-/// another's. The first gets the id as it is, the others `user/id`; what they sent stands in the session's metadata. A session that
-/// the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it is, unless a client of another user made it. Without any
-/// authentication, all clients are one nobody, and share the ids they send. Read users from a header only where something in front
-/// of the service sets it.
+/// another's. Whose turn is stored first gets the id as it is, the others `user/id`; what they sent stands in the session's
+/// metadata. A session that the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it is, unless a client of
+/// another user made it. Without any authentication, all clients are one nobody, and share the ids they send. Read users from a
+/// header only where something in front of the service sets it.
 ///
 /// # Where it belongs
 /// Inside of layers that compress, so that it sees plain bodies; outside of those that time out or limit, so that it sees what

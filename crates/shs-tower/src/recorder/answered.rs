@@ -72,7 +72,8 @@ pub(super) fn answers(asked: &Asked, response: Response, settings: &Settings) ->
         };
         put(keys::FINISH_REASON, finish_reason.map(Value::from));
         put(keys::REFUSAL, refusal.then_some(Value::Bool(true)));
-        put(keys::CHOICE, several.then(|| index.into()));
+        // Of several choices, a stream that was cut may have begun the second only.
+        put(keys::CHOICE, (several || index > 0).then(|| index.into()));
         // The provider reports the tokens of all choices together: they count once.
         if let Some(usage) = usage.filter(|_| at == 0) {
             put(keys::USAGE, Some(usage.to_json()));

@@ -27,8 +27,11 @@ pub(super) struct Conversations {
     store: Arc<dyn Store>,
     patience: Duration,
     outlines: Mutex<Outlines>,
-    tips: Mutex<LruCache<[u8; 16], SessionId>>,
+    tips: Mutex<LruCache<Tip, SessionId>>,
 }
+
+/// By what a conversation is recognized when it goes on: its turns or its last response, for one user and project.
+pub(super) type Tip = [u8; 16];
 
 /// What became of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,12 +188,8 @@ impl Conversations {
             let outline = self.outline(&id).await?;
             return Ok((id, outline));
         }
-        let answered = asked.said.iter().rposition(|said| said.role == Role::Assistant);
-        if let Some(answered) = answered.filter(|_| asked.history == History::Whole) {
-            let turns = asked.said[..=answered].iter();
-            let turns = turns.filter(|said| !super::place::frames(said.role));
-            let tip = tip(asked, turns.map(|said| said.saying));
-            if let Some(id) = self.tip(tip)
+        if let Some(answered) = last_answer(asked) {
+            if let Some(id) = self.tip(tip_at(asked, answered))
                 && let Some(outline) = self.outline(&id).await?
             {
                 return Ok((id, Some(outline)));
@@ -343,20 +342,13 @@ impl Conversations {
 
     /// Remembers which session a conversation that ends so is in.
     fn remember_tip(&self, id: &SessionId, asked: &Asked, answers: &[NewMessage]) {
-        let mut tips = locked(&self.tips);
-        for answer in answers {
-            let response = answer.metadata.get(keys::RESPONSE_ID).and_then(Value::as_str);
-            if let Some(response) = response {
-                tips.insert(response_tip(asked, response), id.clone());
-            }
-            if asked.session.is_none() {
-                let turns = asked.turns().chain([Saying::of_new(answer)]);
-                tips.insert(tip(asked, turns), id.clone());
-            }
+        let mut remembered = locked(&self.tips);
+        for tip in tips(asked, answers) {
+            remembered.insert(tip, id.clone());
         }
     }
 
-    fn tip(&self, tip: [u8; 16]) -> Option<SessionId> {
+    fn tip(&self, tip: Tip) -> Option<SessionId> {
         locked(&self.tips).get(&tip).cloned()
     }
 }
@@ -378,15 +370,49 @@ fn project(asked: &Asked) -> Option<&str> {
     asked.project.as_ref().map(|project| project.id.as_str())
 }
 
-fn tip(asked: &Asked, turns: impl Iterator<Item = Saying>) -> [u8; 16] {
+/// What requests say that go on after an exchange without naming a session: see [`continued`].
+pub(super) fn tips(asked: &Asked, answers: &[NewMessage]) -> Vec<Tip> {
+    let mut tips = Vec::new();
+    for answer in answers {
+        let response = answer.metadata.get(keys::RESPONSE_ID).and_then(Value::as_str);
+        tips.extend(response.map(|response| response_tip(asked, response)));
+        if asked.session.is_none() {
+            tips.push(tip(asked, asked.turns().chain([Saying::of_new(answer)])));
+        }
+    }
+    tips
+}
+
+/// What a request says of the exchange that it goes on after, if it names no session.
+pub(super) fn continued(asked: &Asked) -> impl Iterator<Item = Tip> {
+    let is_nameless = asked.session.is_none();
+    let previous = asked.previous_response.as_deref().filter(|_| is_nameless);
+    let answered = last_answer(asked).filter(|_| is_nameless);
+    let previous = previous.map(|previous| response_tip(asked, previous));
+    previous.into_iter().chain(answered.map(|answered| tip_at(asked, answered)))
+}
+
+/// Where the last answer is in a request that brings the whole conversation.
+fn last_answer(asked: &Asked) -> Option<usize> {
+    let answered = asked.said.iter().rposition(|said| said.role == Role::Assistant);
+    answered.filter(|_| asked.history == History::Whole)
+}
+
+/// The tip of the conversation that a request brings, up to this answer.
+fn tip_at(asked: &Asked, answered: usize) -> Tip {
+    let turns = asked.said[..=answered].iter().filter(|said| !super::place::frames(said.role));
+    tip(asked, turns.map(|said| said.saying))
+}
+
+fn tip(asked: &Asked, turns: impl Iterator<Item = Saying>) -> Tip {
     scoped(asked, &Saying::chain(turns))
 }
 
-fn response_tip(asked: &Asked, response: &str) -> [u8; 16] {
+fn response_tip(asked: &Asked, response: &str) -> Tip {
     scoped(asked, response.as_bytes())
 }
 
-fn scoped(asked: &Asked, what: &[u8]) -> [u8; 16] {
+fn scoped(asked: &Asked, what: &[u8]) -> Tip {
     let scope = [asked.principal(), project(asked)];
     let seed = serde_json::to_vec(&(scope, what)).expect("text and bytes always serialize");
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &seed).into_bytes()

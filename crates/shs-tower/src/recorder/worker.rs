@@ -1,6 +1,6 @@
 //! The task that stores exchanges.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::answered::answers;
 use super::asked::Asked;
-use super::conversations::{Conversations, Kept};
+use super::conversations::{Conversations, Kept, Tip, continued, tips};
 use super::counts::Counters;
 use super::exchange::{Ending, Exchange, Question, Request, Room};
 use super::place::{Saying, frames};
@@ -40,8 +40,10 @@ pub(super) struct Worker {
     lanes: HashMap<Lane, VecDeque<Job>>,
     waiting: VecDeque<Lane>,
     running: FuturesUnordered<BoxFuture<'static, (Lane, u64)>>,
-    /// The numbers of the jobs that are not done.
-    open: BTreeSet<u64>,
+    /// The numbers of the jobs that are not done, and the tips of their conversations.
+    open: BTreeMap<u64, Vec<Tip>>,
+    /// The lanes and numbers of these jobs, by their tips: what goes on after them has to wait for them.
+    tips: HashMap<Tip, (Lane, u64)>,
     next: u64,
     flushes: VecDeque<(u64, oneshot::Sender<()>)>,
 }
@@ -71,7 +73,8 @@ impl Worker {
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
             running: FuturesUnordered::new(),
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
+            tips: HashMap::new(),
             next: 0,
             flushes: VecDeque::new(),
         }
@@ -120,8 +123,14 @@ impl Worker {
         let Some((asked, task)) = job else { return };
         let number = self.next;
         self.next += 1;
-        self.open.insert(number);
-        let lane = lane(&asked);
+        let under_way = continued(&asked).find_map(|tip| self.tips.get(&tip));
+        let lane = under_way.map_or_else(|| lane(&asked), |(lane, _)| *lane);
+        let tips = match &task {
+            Task::Keep { answers, .. } => tips(&asked, answers),
+            Task::Ahead(_) => Vec::new(),
+        };
+        self.tips.extend(tips.iter().map(|tip| (*tip, (lane, number))));
+        self.open.insert(number, tips);
         let job = Job { number, asked, task };
         match self.lanes.get_mut(&lane) {
             Some(jobs) => jobs.push_back(job),
@@ -182,7 +191,11 @@ impl Worker {
     }
 
     fn done(&mut self, lane: Lane, number: u64) {
-        self.open.remove(&number);
+        for tip in self.open.remove(&number).unwrap_or_default() {
+            if self.tips.get(&tip).is_some_and(|(_, of)| *of == number) {
+                self.tips.remove(&tip);
+            }
+        }
         match self.lanes.get(&lane) {
             Some(jobs) if jobs.is_empty() => drop(self.lanes.remove(&lane)),
             Some(_) => self.waiting.push_back(lane),
@@ -191,7 +204,7 @@ impl Worker {
     }
 
     fn answer_flushes(&mut self) {
-        let first_open = self.open.first().copied().unwrap_or(self.next);
+        let first_open = self.open.keys().next().copied().unwrap_or(self.next);
         while self.flushes.front().is_some_and(|(before, _)| *before <= first_open) {
             if let Some((_, flush)) = self.flushes.pop_front() {
                 // Whoever does not wait any more needs no answer.

@@ -76,6 +76,16 @@ async fn several_choices_may_come_mixed() {
 }
 
 #[tokio::test]
+async fn the_only_choice_that_began_says_which_one_it_is() {
+    let setup = Setup::new();
+    let answer = chunks([delta(1, json!({"content": "b"})), delta(0, json!({"content": "a"}))]);
+    setup.leave_after(chat("s", turns(["Hello!"])), answer, 1).await;
+    let last = setup.last("s").await;
+    assert_eq!((last.content.as_str(), last.status), ("b", Status::Interrupted));
+    assert_eq!(last.metadata["choice"], 1);
+}
+
+#[tokio::test]
 async fn tool_calls_are_put_together_by_their_index() {
     let setup = Setup::new();
     let call = |index: u32, call: Value| {

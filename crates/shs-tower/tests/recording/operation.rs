@@ -93,6 +93,49 @@ async fn a_store_that_stays_away_costs_what_could_not_be_kept_and_no_request() {
 }
 
 #[tokio::test]
+async fn who_goes_on_before_the_last_turn_is_stored_goes_on_in_its_session() {
+    let ask = |path: &str, json: serde_json::Value| {
+        http::Request::post(path).body(body(json.to_string())).unwrap()
+    };
+    let chat = |texts: &[&str]| {
+        ask("/v1/chat/completions", json!({"messages": turns(texts.iter().copied())}))
+    };
+    let respond = |input: &str, previous: Option<&str>| {
+        ask("/v1/responses", json!({"input": input, "previous_response_id": previous}))
+    };
+    let response = |id: &str, text: &str| {
+        let content = json!([{"type": "output_text", "text": text}]);
+        let output = json!([{"type": "message", "role": "assistant", "content": content}]);
+        Answer::json(json!({"id": id, "status": "completed", "output": output}))
+    };
+    let of_chat = [
+        (chat(&["a"]), Answer::text("b")),
+        (chat(&["a", "b", "c"]), Answer::text("d")),
+        (chat(&["a", "b", "c", "d", "e"]), Answer::text("f")),
+    ];
+    let of_responses = [
+        (respond("a", None), response("r1", "b")),
+        (respond("c", Some("r1")), response("r2", "d")),
+        (respond("e", Some("r2")), response("r3", "f")),
+    ];
+    for exchanges in [of_chat, of_responses] {
+        let setup = Setup::over(FaultStore::new(MemoryStore::new()), |layer| layer);
+        setup.store.inject(Fault::before(Operation::CreateSession));
+        for (request, answer) in exchanges {
+            let mut body = setup.call(request, answer).await.into_body();
+            while body.frame().await.is_some() {}
+        }
+        setup.recorder.flush().await;
+        let sessions = setup.sessions().await;
+        assert_eq!(sessions.len(), 1, "{sessions:?}");
+        let messages = setup.messages(sessions[0].id.as_str()).await;
+        let said: String = messages.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(said, "abcdef");
+        assert_eq!(setup.recorder.counts().recorded, 3);
+    }
+}
+
+#[tokio::test]
 async fn an_append_whose_outcome_is_unknown_is_not_doubled() {
     let setup = Setup::over(FaultStore::new(MemoryStore::new()), |layer| layer);
     setup.store.inject(Fault::after(Operation::Append));

@@ -1,0 +1,9 @@
+//! Clients that people use talk with a model's server through the proxy. They see what they see without it, and that is
+//! what is stored.
+
+mod bytes;
+mod chat;
+mod messages;
+mod operation;
+mod responses;
+mod support;
