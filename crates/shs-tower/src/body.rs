@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::recorder::{Captured, Ending};
+use crate::recorder::{Captured, Ending, Rest};
 use crate::tap::{Tap, locked};
 
 pin_project! {
@@ -24,7 +24,6 @@ pin_project! {
         inner: Source<B>,
         // What was read before the service was called, to be read again.
         ahead: VecDeque<Result<Frame<Bytes>, B::Error>>,
-        tee: Option<Tee>,
     }
 }
 
@@ -34,6 +33,57 @@ pin_project! {
         Direct { #[pin] body: B },
         // One that was read before it came here, and may not be moved any more.
         Boxed { body: Pin<Box<B>> },
+        Heard { heard: Heard<B> },
+    }
+}
+
+/// A body of which a copy is kept.
+struct Heard<B> {
+    /// There until it is dropped.
+    body: Option<Pin<Box<B>>>,
+    tee: Tee,
+    /// Whether it has come to its end, or failed.
+    is_over: bool,
+    rest: fn(Pin<Box<B>>) -> Rest,
+}
+
+impl<B> Heard<B> {
+    const THERE: &str = "the body is there until it is dropped";
+
+    fn body(&self) -> &B {
+        self.body.as_deref().expect(Self::THERE)
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let body = self.body.as_mut().expect(Self::THERE);
+        let frame = ready!(body.as_mut().poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                self.tee.see(frame);
+                if body.is_end_stream() {
+                    self.is_over = true;
+                    self.tee.end();
+                }
+            }
+            Some(Err(_)) => self.is_over = true,
+            None => {
+                self.is_over = true;
+                self.tee.end();
+            }
+        }
+        Poll::Ready(frame)
+    }
+}
+
+impl<B> Drop for Heard<B> {
+    fn drop(&mut self) {
+        // A service that fails before it has read all, as a proxy without its server does, was asked all the same.
+        if let Some(body) = self.body.take().filter(|_| !self.is_over) {
+            self.tee.leave((self.rest)(body));
+        }
     }
 }
 
@@ -42,13 +92,21 @@ impl<B> Source<B> {
         match self {
             Self::Direct { body } => body,
             Self::Boxed { body } => body,
+            Self::Heard { heard } => heard.body(),
         }
     }
 
-    fn pinned(self: Pin<&mut Self>) -> Pin<&mut B> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>>
+    where
+        B: Body<Data = Bytes>,
+    {
         match self.project() {
-            SourceProjected::Direct { body } => body,
-            SourceProjected::Boxed { body } => body.as_mut(),
+            SourceProjected::Direct { body } => body.poll_frame(cx),
+            SourceProjected::Boxed { body } => body.as_mut().poll_frame(cx),
+            SourceProjected::Heard { heard } => heard.poll_frame(cx),
         }
     }
 }
@@ -75,6 +133,10 @@ impl Tee {
         locked(&self.captured).is_whole = true;
     }
 
+    fn leave(&self, rest: Rest) {
+        locked(&self.captured).rest = Some(rest);
+    }
+
     fn has_enough(&self) -> bool {
         locked(&self.captured).seen > self.limit as u64
     }
@@ -83,21 +145,26 @@ impl Tee {
 impl<B: Body> fmt::Debug for RequestBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody")
-            .field("is_recorded", &self.tee.is_some())
+            .field("is_recorded", &matches!(self.inner, Source::Heard { .. }))
             .finish_non_exhaustive()
     }
 }
 
 impl<B: Body<Data = Bytes>> RequestBody<B> {
     pub(crate) fn untouched(body: B) -> Self {
-        Self { inner: Source::Direct { body }, ahead: VecDeque::new(), tee: None }
+        Self { inner: Source::Direct { body }, ahead: VecDeque::new() }
     }
 
-    pub(crate) fn heard(body: B, tee: Tee) -> Self {
-        if body.is_end_stream() {
+    pub(crate) fn heard(body: B, tee: Tee) -> Self
+    where
+        B: Send + 'static,
+    {
+        let is_over = body.is_end_stream();
+        if is_over {
             tee.end();
         }
-        Self { inner: Source::Direct { body }, ahead: VecDeque::new(), tee: Some(tee) }
+        let heard = Heard { body: Some(Box::pin(body)), tee, is_over, rest: Rest::new };
+        Self { inner: Source::Heard { heard }, ahead: VecDeque::new() }
     }
 
     /// Reads a body to its end, or beyond the limit of what is kept of it. The service reads all of it again.
@@ -121,7 +188,7 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
                 }
             }
         }
-        Self { inner: Source::Boxed { body }, ahead, tee: None }
+        Self { inner: Source::Boxed { body }, ahead }
     }
 }
 
@@ -137,21 +204,7 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
         if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(frame));
         }
-        let mut inner = this.inner.pinned();
-        let frame = ready!(inner.as_mut().poll_frame(cx));
-        if let Some(tee) = this.tee {
-            match &frame {
-                Some(Ok(frame)) => {
-                    tee.see(frame);
-                    if inner.is_end_stream() {
-                        tee.end();
-                    }
-                }
-                Some(Err(_)) => {}
-                None => tee.end(),
-            }
-        }
-        Poll::Ready(frame)
+        this.inner.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,12 +1,18 @@
 //! One request and its response, as they were seen.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
+use http_body::Body;
 use shs_store::{Map, SessionId, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tracing::Span;
 
 use super::asked::Asked;
@@ -89,7 +95,51 @@ pub(crate) struct Captured {
     pub(crate) seen: u64,
     /// Whether all of it has come.
     pub(crate) is_whole: bool,
+    /// What the service left unread, as one does that fails before it reads.
+    pub(crate) rest: Option<Rest>,
 }
+
+/// The rest of a body.
+pub(crate) struct Rest(Pin<Box<dyn Remaining>>);
+
+/// A body, for those who do not know its type.
+trait Remaining: Send {
+    fn poll_data(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ()>>>;
+}
+
+impl<B: Body<Data = Bytes> + Send> Remaining for B {
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, ()>>> {
+        loop {
+            return Poll::Ready(match ready!(self.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Some(Ok(data)),
+                    // Trailers say nothing that is kept.
+                    Err(_) => continue,
+                },
+                Some(Err(_)) => Some(Err(())),
+                None => None,
+            });
+        }
+    }
+}
+
+impl Rest {
+    pub(crate) fn new<B: Body<Data = Bytes> + Send + 'static>(body: Pin<Box<B>>) -> Self {
+        Self(body)
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rest")
+    }
+}
+
+/// How long the rest of a body is waited for.
+const REST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Captured {
     pub(crate) fn push(&mut self, bytes: &[u8], limit: usize) {
@@ -100,6 +150,22 @@ impl Captured {
             // A part of a document cannot be read.
             self.bytes = Vec::new();
         }
+    }
+
+    /// Reads what the service left unread, if it comes soon: clients have sent it by then, or never will.
+    async fn read_rest(&mut self, limit: usize) {
+        let Some(Rest(mut rest)) = self.rest.take() else { return };
+        let reading = async {
+            while self.seen <= limit as u64 {
+                match poll_fn(|cx| rest.as_mut().poll_data(cx)).await {
+                    Some(Ok(data)) => self.push(&data, limit),
+                    Some(Err(())) => return,
+                    None => return self.is_whole = true,
+                }
+            }
+        };
+        // What has not come by then is missing, as it is when the client is gone.
+        let _ = timeout(REST_PATIENCE, reading).await;
     }
 }
 
@@ -148,6 +214,18 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Whether the service left some of the request unread.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(&self.question, Question::Raw(request) if request.body.rest.is_some())
+    }
+
+    /// Reads that.
+    pub(super) async fn read_rest(&mut self) {
+        if let Question::Raw(request) = &mut self.question {
+            request.body.read_rest(self.settings.limits.request).await;
+        }
+    }
+
     /// About how many bytes it takes while it waits.
     pub(super) fn weight(&self) -> u64 {
         let question = match &self.question {

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 pub use counts::Counts;
 pub use exchange::Ending;
-pub(crate) use exchange::{Captured, Exchange, Question, Request, Response, Room};
+pub(crate) use exchange::{Captured, Exchange, Question, Request, Response, Rest, Room};
 pub(crate) use guard::guarded;
 
 use self::conversations::Conversations;

@@ -40,6 +40,8 @@ pub(super) struct Worker {
     lanes: HashMap<Lane, VecDeque<Job>>,
     waiting: VecDeque<Lane>,
     running: FuturesUnordered<BoxFuture<'static, (Lane, u64)>>,
+    /// Exchanges of whose requests the rest is being read, with their numbers.
+    reading: FuturesUnordered<BoxFuture<'static, (u64, Box<Exchange>)>>,
     /// The numbers of the jobs that are not done, and the tips of their conversations.
     open: BTreeMap<u64, Vec<Tip>>,
     /// The lanes and numbers of these jobs, by their tips: what goes on after them has to wait for them.
@@ -73,6 +75,7 @@ impl Worker {
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
             running: FuturesUnordered::new(),
+            reading: FuturesUnordered::new(),
             open: BTreeMap::new(),
             tips: HashMap::new(),
             next: 0,
@@ -87,9 +90,12 @@ impl Worker {
         mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     ) {
         let mut more = true;
-        while more || !self.running.is_empty() {
+        while more || !self.running.is_empty() || !self.reading.is_empty() {
             tokio::select! {
                 Some((lane, number)) = self.running.next() => self.done(lane, number),
+                Some((number, exchange)) = self.reading.next() => {
+                    self.place(number, Work::Keep(exchange));
+                }
                 given = work.recv(), if more => match given {
                     Some(given) => self.take(given),
                     None => more = false,
@@ -108,6 +114,23 @@ impl Worker {
     }
 
     fn take(&mut self, given: Work) {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, Vec::new());
+        match given {
+            Work::Keep(mut exchange) if exchange.is_unread() => {
+                let reading = async move {
+                    exchange.read_rest().await;
+                    (number, exchange)
+                };
+                self.reading.push(reading.boxed());
+            }
+            given => self.place(number, given),
+        }
+    }
+
+    /// Puts what is to be done into its lane.
+    fn place(&mut self, number: u64, given: Work) {
         let job = match given {
             Work::Keep(exchange) => self.keep(*exchange),
             Work::Ahead(request, reply) => match Asked::read(*request) {
@@ -120,9 +143,10 @@ impl Worker {
                 }
             },
         };
-        let Some((asked, task)) = job else { return };
-        let number = self.next;
-        self.next += 1;
+        let Some((asked, task)) = job else {
+            self.open.remove(&number);
+            return;
+        };
         let under_way = continued(&asked).find_map(|tip| self.tips.get(&tip));
         let lane = under_way.map_or_else(|| lane(&asked), |(lane, _)| *lane);
         let tips = match &task {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::json;
 use shs_store::{SessionId, Status, StoreExt};
 use shs_tower::RequestBody;
@@ -126,6 +128,38 @@ async fn a_response_that_is_no_success_is_kept_with_its_error() {
     assert_eq!(last.metadata["http_status"], 429);
     setup.send(chat("t", turns(["Hello!"])), Answer::events(["<html>"]).status(502)).await;
     assert_eq!(setup.last("t").await.status, Status::Error);
+}
+
+#[tokio::test]
+async fn a_service_that_answers_before_it_reads_was_asked_all_the_same() {
+    let setup = Setup::new();
+    let service = setup.layer.layer(tower::service_fn(async |_: Request<RequestBody<Body>>| {
+        let response = Response::builder().status(502);
+        Ok::<_, Infallible>(response.body(Full::new(Bytes::from("no upstream"))).unwrap())
+    }));
+    let response = service.oneshot(chat("s", turns(["Hello!"]))).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    setup.recorder.flush().await;
+    assert_eq!(setup.said("s").await, ["user: Hello!", "assistant: "]);
+    let last = setup.last("s").await;
+    assert_eq!((last.status, &last.metadata["http_status"]), (Status::Error, &json!(502)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_comes_whole_is_not_waited_for_long() {
+    let setup = Setup::new();
+    let service = setup.layer.layer(tower::service_fn(async |_: Request<RequestBody<Body>>| {
+        let response = Response::builder().status(401);
+        Ok::<_, Infallible>(response.body(Full::new(Bytes::new())).unwrap())
+    }));
+    let first = stream::iter([Ok::<_, String>(Frame::data(Bytes::from("{\"messages\": [")))]);
+    let body = StreamBody::new(first.chain(stream::pending()));
+    let body: Body = BodyExt::boxed(body);
+    let request = Request::post("/v1/chat/completions").body(body).unwrap();
+    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    setup.recorder.flush().await;
+    assert_eq!(setup.recorder.counts().unreadable, 1);
+    assert_eq!(setup.recorder.shutdown(Duration::from_secs(5)).await, 0);
 }
 
 #[tokio::test]
