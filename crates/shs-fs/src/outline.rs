@@ -115,6 +115,8 @@ fn usual(line: &[u8]) -> Option<Outline<'_>> {
     rest.skip(",\"role\":\"")?;
     let role = rest.text()?.parse().ok()?;
     rest.skip(",\"content\":\"")?;
+    // All of it is text if the rest is, and that is found out fast.
+    str::from_utf8(rest.0).ok()?;
     rest.pass_text()?;
     rest.skip(",\"timestamp\":\"")?;
     let timestamp = rest.text()?.parse().ok()?;

@@ -1,8 +1,9 @@
 //! Messages without what makes them long.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::null_as_default;
@@ -80,6 +81,126 @@ struct Fields<'a> {
     tokens: Option<u32>,
     model: Option<String>,
     latency_ms: Option<f64>,
+    // What is passed over has to be what a message can be read from, all the same.
+    #[serde(rename = "content")]
+    _content: Text,
+    #[serde(rename = "metadata", default)]
+    _metadata: Option<Object>,
+    #[serde(default)]
+    parts: Option<Vec<Object>>,
+}
+
+/// A text that is passed over.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+
+        impl Visitor<'_> for AnyText {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+/// An object that is passed over.
+struct Object {
+    /// Whether it says in a text of what type it is.
+    has_type: bool,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
+                let mut has_type = false;
+                while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+                    let value = entries.next_value::<Value>()?;
+                    if key == "type" {
+                        // Of a key that is there twice, the last counts.
+                        has_type = matches!(value, Value::Text);
+                    }
+                }
+                Ok(Object { has_type })
+            }
+        }
+
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+/// A value that is passed over.
+enum Value {
+    Text,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Value, E> {
+                Ok(Value::Text)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue)
+    }
 }
 
 impl<'de> Deserialize<'de> for MessageHead {
@@ -89,6 +210,9 @@ impl<'de> Deserialize<'de> for MessageHead {
             "" => Status::default(),
             status => status.parse().map_err(D::Error::custom)?,
         };
+        if !fields.parts.iter().flatten().all(|part| part.has_type) {
+            return Err(D::Error::custom("a part without a type"));
+        }
         let id = MessageId::new(fields.message_id).map_err(D::Error::custom)?;
         let role = fields.role.parse().map_err(D::Error::custom)?;
         let timestamp = fields.timestamp.parse().map_err(D::Error::custom)?;
@@ -98,5 +222,50 @@ impl<'de> Deserialize<'de> for MessageHead {
         head.model = fields.model;
         head.latency_ms = fields.latency_ms;
         Ok(Self(head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{NewMessage, Part};
+
+    #[test]
+    fn a_head_is_read_from_what_a_message_is_read_from() {
+        let parts = vec![Part::text("a"), Part::uri("image", "b")];
+        let message = NewMessage::user("Hello!").with_parts(parts).into_message(Seq::FIRST);
+        let whole = serde_json::to_value(&message).unwrap();
+        let is_read = |key: &str, value: Option<serde_json::Value>| {
+            let mut changed = whole.clone();
+            match value {
+                Some(value) => changed[key] = value,
+                None => drop(changed.as_object_mut().unwrap().remove(key)),
+            }
+            let json = changed.to_string();
+            let message = serde_json::from_str::<Message>(&json).is_ok();
+            assert_eq!(serde_json::from_str::<MessageHead>(&json).is_ok(), message, "{json}");
+            message
+        };
+        assert!(is_read("seq", Some(7.into())));
+        for (key, odd) in [
+            ("content", None),
+            ("content", Some(json!(null))),
+            ("content", Some(1.into())),
+            ("metadata", Some(json!([]))),
+            ("metadata", Some(json!("x"))),
+            ("parts", Some(json!({}))),
+            ("parts", Some(json!([1]))),
+            ("parts", Some(json!([{}]))),
+            ("parts", Some(json!([["text"]]))),
+            ("parts", Some(json!([{"type": ["text"], "x": {"y": 1.5}}]))),
+            ("parts", Some(json!([{"type": null}]))),
+        ] {
+            assert!(!is_read(key, odd));
+        }
+        for key in ["metadata", "parts"] {
+            assert!(is_read(key, None) && is_read(key, Some(json!(null))));
+        }
     }
 }
