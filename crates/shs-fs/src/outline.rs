@@ -76,7 +76,11 @@ impl<'a> Outline<'a> {
     /// # Errors
     /// `Corrupt` if it is not a line as it was written.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self> {
-        if let Some(outline) = usual(body(bytes)?) {
+        let line = body(bytes)?;
+        // What is passed over is not looked at again until somebody reads it.
+        str::from_utf8(line)
+            .map_err(|error| Error::corrupt("a line is not UTF-8").with_source(error))?;
+        if let Some(outline) = usual(line) {
             return Ok(outline);
         }
         let outline: Self = checked(bytes)?;
@@ -115,8 +119,6 @@ fn usual(line: &[u8]) -> Option<Outline<'_>> {
     rest.skip(",\"role\":\"")?;
     let role = rest.text()?.parse().ok()?;
     rest.skip(",\"content\":\"")?;
-    // All of it is text if the rest is, and that is found out fast.
-    str::from_utf8(rest.0).ok()?;
     rest.pass_text()?;
     rest.skip(",\"timestamp\":\"")?;
     let timestamp = rest.text()?.parse().ok()?;

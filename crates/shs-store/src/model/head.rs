@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::null_as_default;
 use crate::{Map, Message, MessageId, Role, Seq, Status, Timestamp};
 
 impl Message {
@@ -66,28 +65,73 @@ impl MessageHead {
     }
 }
 
-#[derive(Deserialize)]
+/// The fields of a message. What is passed over has to be what a message can be read from, all the same.
+#[derive(Default)]
 struct Fields<'a> {
-    #[serde(borrow)]
-    message_id: Cow<'a, str>,
-    #[serde(default)]
-    seq: Seq,
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    timestamp: Cow<'a, str>,
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
-    status: Cow<'a, str>,
-    tokens: Option<u32>,
-    model: Option<String>,
-    latency_ms: Option<f64>,
-    // What is passed over has to be what a message can be read from, all the same.
-    #[serde(rename = "content")]
-    _content: Text,
-    #[serde(rename = "metadata", default)]
-    _metadata: Option<Object>,
-    #[serde(default)]
-    parts: Option<Vec<Object>>,
+    message_id: Option<Cow<'a, str>>,
+    seq: Option<Seq>,
+    role: Option<Cow<'a, str>>,
+    timestamp: Option<Cow<'a, str>>,
+    status: Option<Option<Cow<'a, str>>>,
+    tokens: Option<Option<u32>>,
+    model: Option<Option<String>>,
+    latency_ms: Option<Option<f64>>,
+    content: Option<Text>,
+    metadata: Option<Option<Object>>,
+    parts: Option<Option<Vec<Object>>>,
+}
+
+impl<'de> Visitor<'de> for Fields<'de> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
+        while let Some(Key(key)) = entries.next_key()? {
+            match &*key {
+                "message_id" => once("message_id", &mut self.message_id, text(&mut entries)?)?,
+                "seq" => once("seq", &mut self.seq, entries.next_value()?)?,
+                "role" => once("role", &mut self.role, text(&mut entries)?)?,
+                "timestamp" => once("timestamp", &mut self.timestamp, text(&mut entries)?)?,
+                "status" => {
+                    let status = entries.next_value::<Option<Key<'de>>>()?.map(|Key(text)| text);
+                    once("status", &mut self.status, status)?;
+                }
+                "tokens" => once("tokens", &mut self.tokens, entries.next_value()?)?,
+                "model" => once("model", &mut self.model, entries.next_value()?)?,
+                "latency_ms" => once("latency_ms", &mut self.latency_ms, entries.next_value()?)?,
+                "content" => once("content", &mut self.content, entries.next_value()?)?,
+                "metadata" => once("metadata", &mut self.metadata, entries.next_value()?)?,
+                "parts" => once("parts", &mut self.parts, entries.next_value()?)?,
+                _ => {
+                    entries.next_value::<Value>()?;
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A text that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn text<'de, A: MapAccess<'de>>(entries: &mut A) -> Result<Cow<'de, str>, A::Error> {
+    entries.next_value::<Key<'de>>().map(|Key(text)| text)
+}
+
+fn once<T, E: serde::de::Error>(
+    name: &'static str,
+    field: &mut Option<T>,
+    value: T,
+) -> Result<(), E> {
+    match field.replace(value) {
+        Some(_) => Err(E::duplicate_field(name)),
+        None => Ok(()),
+    }
 }
 
 /// A text that is passed over.
@@ -132,7 +176,7 @@ impl<'de> Deserialize<'de> for Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
                 let mut has_type = false;
-                while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+                while let Some(Key(key)) = entries.next_key()? {
                     let value = entries.next_value::<Value>()?;
                     if key == "type" {
                         // Of a key that is there twice, the last counts.
@@ -147,7 +191,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A value that is passed over.
+/// A value that is passed over, but read: what serde ignores may hold texts that are none, and numbers that are too large.
 enum Value {
     Text,
     Other,
@@ -189,12 +233,12 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
+                while items.next_element::<Value>()?.is_some() {}
                 Ok(Value::Other)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                while entries.next_entry::<Text, Value>()?.is_some() {}
                 Ok(Value::Other)
             }
         }
@@ -205,22 +249,29 @@ impl<'de> Deserialize<'de> for Value {
 
 impl<'de> Deserialize<'de> for MessageHead {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Fields::deserialize(deserializer)?;
-        let status = match &*fields.status {
-            "" => Status::default(),
-            status => status.parse().map_err(D::Error::custom)?,
-        };
-        if !fields.parts.iter().flatten().all(|part| part.has_type) {
+        let fields = deserializer.deserialize_map(Fields::default())?;
+        let missing = D::Error::missing_field;
+        if fields.content.is_none() {
+            return Err(missing("content"));
+        }
+        if !fields.parts.iter().flatten().flatten().all(|part| part.has_type) {
             return Err(D::Error::custom("a part without a type"));
         }
-        let id = MessageId::new(fields.message_id).map_err(D::Error::custom)?;
-        let role = fields.role.parse().map_err(D::Error::custom)?;
-        let timestamp = fields.timestamp.parse().map_err(D::Error::custom)?;
-        let Self(mut head) = Self::new(id, fields.seq, role, timestamp);
-        head.status = status;
-        head.tokens = fields.tokens;
-        head.model = fields.model;
-        head.latency_ms = fields.latency_ms;
+        let id = fields.message_id.ok_or_else(|| missing("message_id"))?;
+        let role = fields.role.ok_or_else(|| missing("role"))?;
+        let timestamp = fields.timestamp.ok_or_else(|| missing("timestamp"))?;
+        let Self(mut head) = Self::new(
+            MessageId::new(id).map_err(D::Error::custom)?,
+            fields.seq.unwrap_or_default(),
+            role.parse().map_err(D::Error::custom)?,
+            timestamp.parse().map_err(D::Error::custom)?,
+        );
+        if let Some(status) = fields.status.flatten() {
+            head.status = status.parse().map_err(D::Error::custom)?;
+        }
+        head.tokens = fields.tokens.flatten();
+        head.model = fields.model.flatten();
+        head.latency_ms = fields.latency_ms.flatten();
         Ok(Self(head))
     }
 }
@@ -263,6 +314,16 @@ mod tests {
             ("parts", Some(json!([{"type": null}]))),
         ] {
             assert!(!is_read(key, odd));
+        }
+        // What is not known is passed over, and still read.
+        for (odd, is_odd) in
+            [("\"x\\ud800\"", true), ("1e999", true), ("[\"\\u00e9\", 1e9]", false)]
+        {
+            let json = whole
+                .to_string()
+                .replace("{\"content\":\"H", &format!("{{\"x\":{odd},\"content\":\"H"));
+            assert_eq!(serde_json::from_str::<Message>(&json).is_err(), is_odd, "{json}");
+            assert_eq!(serde_json::from_str::<MessageHead>(&json).is_err(), is_odd, "{json}");
         }
         for key in ["metadata", "parts"] {
             assert!(is_read(key, None) && is_read(key, Some(json!(null))));
