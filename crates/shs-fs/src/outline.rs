@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shs_store::model::{ContentDigest, MessageHead};
-use shs_store::{Error, MessageId, Result, Seq, Session};
+use shs_store::{Error, MessageId, Result, Seq, Session, Timestamp};
 use uuid::Uuid;
 
 use crate::line::{body, checked};
@@ -80,10 +80,12 @@ impl<'a> Outline<'a> {
         // What is passed over is not looked at again until somebody reads it.
         str::from_utf8(line)
             .map_err(|error| Error::corrupt("a line is not UTF-8").with_source(error))?;
-        if let Some(outline) = usual(line) {
-            return Ok(outline);
-        }
-        let outline: Self = checked(bytes)?;
+        let outline = match usual(line) {
+            Some(outline) => outline,
+            None => checked(bytes)?,
+        };
+        // Only that of the last line is kept.
+        outline.at.parse::<Timestamp>()?;
         if outline.session.is_some() {
             serde_json::from_slice::<WithSession>(bytes).map_err(|error| {
                 Error::corrupt("a session without its id or times").with_source(error)
@@ -203,7 +205,7 @@ fn plain(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use shs_store::{Map, NewMessage, Status, Timestamp};
+    use shs_store::{Map, NewMessage, Status};
 
     use super::*;
     use crate::line::Line;
