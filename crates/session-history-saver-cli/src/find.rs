@@ -24,19 +24,14 @@ pub(crate) async fn session(history: &SessionTracker, id: &str) -> Result<Sessio
         sessions.try_filter(|session| std::future::ready(session.id.as_str().starts_with(id)));
     let mut found: Vec<Session> =
         futures::StreamExt::take(begins, MOST_NAMED + 1).try_collect().await?;
-    match (found.pop(), found.len()) {
-        (None, _) => Err(Failure::NotFound(format!("there is no conversation {id:?}"))),
-        (Some(session), 0) => Ok(session),
-        (Some(last), others) => {
-            let mut named: Vec<_> = found.iter().map(|session| session.id.as_str()).collect();
-            let more = if others < MOST_NAMED { "" } else { ", …" };
-            if more.is_empty() {
-                named.push(last.id.as_str());
-            }
-            let named = named.join(", ");
-            Err(Failure::Usage(format!("several conversations begin with {id:?}: {named}{more}")))
-        }
+    if found.len() > 1 {
+        let named = found.iter().take(MOST_NAMED).map(|session| session.id.as_str());
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = if found.len() > MOST_NAMED { ", …" } else { "" };
+        let what = format!("several conversations begin with {id:?}: {named}{more}");
+        return Err(Failure::Usage(what));
     }
+    found.pop().ok_or_else(|| Failure::NotFound(format!("there is no conversation {id:?}")))
 }
 
 /// The sessions that pass a filter.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::recorder::{Captured, Ending, Rest};
-use crate::tap::{Tap, locked};
+use crate::recorder::{Captured, Ending, Rest, locked};
+use crate::tap::Tap;
 
 pin_project! {
     /// The body of a request, passed on frame by frame as it is.

@@ -61,8 +61,7 @@ impl Redact {
         Ok(self)
     }
 
-    /// Takes out the value at this JSON pointer (RFC 6901) in the body of a request, in the body of a response that is one JSON
-    /// document, and in the arguments of a tool call. A `*` stands for every key and every index.
+    /// Takes out the value at this JSON pointer (RFC 6901) in the body of a request, and in the arguments of a tool call. A `*` stands for every key and every index.
     ///
     /// # Errors
     /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if it does not begin with `/`.

@@ -22,9 +22,9 @@ use crate::body::{RequestBody, ResponseBody, Tee};
 use crate::decode::Decoder;
 use crate::encoding::Encoding;
 use crate::identity::header;
-use crate::recorder::{self, Captured, Ending, Recorder, Room, guarded};
+use crate::recorder::{self, Captured, Ending, Recorder, Room, guarded, locked};
 use crate::settings::Settings;
-use crate::tap::{Pending, Tap, locked};
+use crate::tap::{Pending, Tap};
 
 /// A service whose conversations are recorded; what [`RecordLayer`](crate::RecordLayer) makes.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What listens to one exchange.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{StatusCode, response};
 use crate::decode::{Reply, ReplyDecoder};
 use crate::encoding::Encoding;
 use crate::recorder::{
-    Captured, Ending, Exchange, Question, Recorder, Request, Response, Room, guarded,
+    Captured, Ending, Exchange, Question, Recorder, Request, Response, Room, guarded, locked,
 };
 use crate::settings::Settings;
 
@@ -164,8 +164,4 @@ impl Drop for Tap {
         let answered = self.open.as_ref().is_some_and(|open| open.status.is_some());
         self.end(if answered { Ending::Aborted } else { Ending::NoResponse }, None);
     }
-}
-
-pub(crate) fn locked(captured: &Mutex<Captured>) -> MutexGuard<'_, Captured> {
-    captured.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -41,17 +41,10 @@ pub(super) async fn run(
             format!("{} · {} · {title}", hit.message.role, when::local(hit.message.timestamp));
         let facts = output.dim(&one_line(facts.trim_end_matches(" · ")));
         output.line(&format!("{place}  {facts}"))?;
-        // The marks are put around text that cannot move the cursor.
+        // As many bytes as before, so that the places of the matches stay.
         let mut snippet = hit.snippet.clone();
-        let clean = |c: char| if c.is_control() { '\u{2423}' } else { c };
-        if snippet.text.chars().all(|c| !c.is_control() || c.len_utf8() == 1) {
-            // One byte for one byte, so that the places of the matches stay.
-            snippet.text =
-                snippet.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        } else {
-            snippet.text = snippet.text.chars().map(clean).collect();
-            snippet.matches.clear();
-        }
+        let clean = |c: char| if c.is_control() { " ".repeat(c.len_utf8()) } else { c.to_string() };
+        snippet.text = snippet.text.chars().map(clean).collect();
         let (open, close) = output.marks();
         output.line(&format!("    {}", snippet.marked(open, close)))?;
     }

@@ -8,10 +8,10 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use super::content::{Draft, role, str_at, text_of};
-use super::json::{Json, failure, parse};
+use super::json::{failure, parse};
 use super::{
-    Choice, Decoder, Events, Gather, Prompt, Reply, ReplyDecoder, ReplyError, Sse, TokenUsage,
-    is_event_stream, path_ends_with,
+    Choice, Decoder, Events, Gather, Prompt, Reply, ReplyDecoder, ReplyError, TokenUsage,
+    path_ends_with, reply_decoder,
 };
 use crate::Limits;
 
@@ -48,13 +48,7 @@ impl Decoder for AnthropicMessages {
     }
 
     fn response(&self, head: &response::Parts, limits: &Limits) -> Box<dyn ReplyDecoder> {
-        if !head.status.is_success() {
-            Box::new(Json::new(limits, failure))
-        } else if is_event_stream(head) {
-            Box::new(Sse::new(Stream::new(limits), limits))
-        } else {
-            Box::new(Json::new(limits, whole))
-        }
+        reply_decoder(head, limits, Stream::new(limits), whole)
     }
 }
 
@@ -176,7 +170,6 @@ impl Counts {
 /// The events of a streamed response.
 struct Stream {
     gather: Gather,
-    limit: usize,
     reply: Reply,
     counts: Counts,
     stopped: bool,
@@ -204,7 +197,6 @@ impl Stream {
     fn new(limits: &Limits) -> Self {
         Self {
             gather: Gather::new(limits.response),
-            limit: limits.response,
             reply: Reply::default(),
             counts: Counts::default(),
             stopped: false,
@@ -286,11 +278,10 @@ impl Events for Stream {
     }
 
     fn reply(&mut self) -> Reply {
-        let gather = std::mem::replace(&mut self.gather, Gather::new(self.limit));
         let mut reply = std::mem::take(&mut self.reply);
         reply.usage = self.counts.usage();
-        reply.truncated = gather.is_truncated();
-        reply.choices = gather.into_choices();
+        reply.truncated = self.gather.is_truncated();
+        reply.choices = self.gather.take_choices();
         for choice in &mut reply.choices {
             choice.refusal |= choice.finish_reason.as_deref() == Some("refusal");
         }

@@ -9,10 +9,10 @@ use shs_store::{NewMessage, Role};
 
 use super::content::{Draft, role, str_at};
 use super::gather::{FIRST_CALL, REASONING, REFUSAL, TEXT};
-use super::json::{Json, failure, parse};
+use super::json::{failure, parse};
 use super::{
-    Decoder, Events, Gather, Prompt, Reply, ReplyDecoder, ReplyError, Sse, TokenUsage,
-    is_event_stream, path_ends_with,
+    Decoder, Events, Gather, Prompt, Reply, ReplyDecoder, ReplyError, TokenUsage, path_ends_with,
+    reply_decoder,
 };
 use crate::Limits;
 
@@ -44,13 +44,7 @@ impl Decoder for OpenAiChat {
     }
 
     fn response(&self, head: &response::Parts, limits: &Limits) -> Box<dyn ReplyDecoder> {
-        if !head.status.is_success() {
-            Box::new(Json::new(limits, failure))
-        } else if is_event_stream(head) {
-            Box::new(Sse::new(Chunks::new(limits), limits))
-        } else {
-            Box::new(Json::new(limits, completion))
-        }
+        reply_decoder(head, limits, Chunks::new(limits), completion)
     }
 }
 
@@ -168,7 +162,6 @@ fn usage(usage: &Value) -> Option<TokenUsage> {
 /// The chunks of a streamed response.
 struct Chunks {
     gather: Gather,
-    limit: usize,
     reply: Reply,
     done: bool,
 }
@@ -236,20 +229,18 @@ struct ChunkFunction<'a> {
 impl Chunks {
     fn new(limits: &Limits) -> Self {
         let gather = Gather::new(limits.response);
-        Self { gather, limit: limits.response, reply: Reply::default(), done: false }
+        Self { gather, reply: Reply::default(), done: false }
     }
 
     fn delta(&mut self, choice: u32, delta: &ChunkDelta<'_>) {
-        let given = |text: &'_ Option<Cow<'_, str>>| text.as_deref().is_some_and(|t| !t.is_empty());
-        if given(&delta.reasoning_content) || given(&delta.reasoning) {
-            let text = delta.reasoning_content.as_deref().or(delta.reasoning.as_deref());
-            self.gather.reasoning(choice, REASONING, text.unwrap_or_default());
+        if let Some(text) = given(&delta.reasoning_content).or(given(&delta.reasoning)) {
+            self.gather.reasoning(choice, REASONING, text);
         }
-        if given(&delta.content) {
-            self.gather.text(choice, TEXT, delta.content.as_deref().unwrap_or_default());
+        if let Some(text) = given(&delta.content) {
+            self.gather.text(choice, TEXT, text);
         }
-        if given(&delta.refusal) {
-            self.gather.refusal(choice, REFUSAL, delta.refusal.as_deref().unwrap_or_default());
+        if let Some(text) = given(&delta.refusal) {
+            self.gather.refusal(choice, REFUSAL, text);
         }
         for (at, call) in delta.tool_calls.iter().flatten().enumerate() {
             // Fragments are told apart by the index alone; id and name come with the first.
@@ -268,6 +259,11 @@ impl Chunks {
             self.gather.tool_call(choice, FIRST_CALL, None, function.name.as_deref(), arguments);
         }
     }
+}
+
+/// A fragment, if there is anything in it: many servers send all fields with each chunk.
+fn given<'a>(text: &'a Option<Cow<'_, str>>) -> Option<&'a str> {
+    text.as_deref().filter(|text| !text.is_empty())
 }
 
 impl Events for Chunks {
@@ -311,8 +307,10 @@ impl Events for Chunks {
     }
 
     fn reply(&mut self) -> Reply {
-        let gather = std::mem::replace(&mut self.gather, Gather::new(self.limit));
-        let truncated = gather.is_truncated();
-        Reply { choices: gather.into_choices(), truncated, ..std::mem::take(&mut self.reply) }
+        Reply {
+            choices: self.gather.take_choices(),
+            truncated: self.gather.is_truncated(),
+            ..std::mem::take(&mut self.reply)
+        }
     }
 }

@@ -151,9 +151,10 @@ impl Gather {
     }
 
     /// The choices, in the order of their indices.
-    pub fn into_choices(mut self) -> Vec<Choice> {
-        self.choices.sort_by_key(|(index, _)| *index);
-        self.choices.into_iter().map(|(index, choice)| choice.into_choice(index)).collect()
+    pub fn take_choices(&mut self) -> Vec<Choice> {
+        let mut choices = std::mem::take(&mut self.choices);
+        choices.sort_by_key(|(index, _)| *index);
+        choices.into_iter().map(|(index, choice)| choice.into_choice(index)).collect()
     }
 
     fn gathered(&mut self, choice: u32) -> Option<&mut Gathered> {
@@ -276,7 +277,7 @@ mod tests {
         gather.tool_call(0, FIRST_CALL, Some("c1"), Some("f"), "{\"x\"");
         gather.tool_call(0, FIRST_CALL + 1, Some("c2"), Some("g"), "{");
         gather.tool_call(0, FIRST_CALL, None, None, ":1}");
-        let choices = gather.into_choices();
+        let choices = gather.take_choices();
         assert_eq!(choices[0].content, "a");
         let call = Part::tool_call("c1", "f", serde_json::json!({"x": 1}));
         let cut = Part::tool_call("c2", "g", Value::from("{"));
@@ -292,7 +293,7 @@ mod tests {
             gather.tool_call(0, u64::from(number) + FIRST_CALL, None, Some("f"), "");
         }
         assert!(gather.is_truncated());
-        assert!(gather.into_choices().len() <= MOST_BLOCKS);
+        assert!(gather.take_choices().len() <= MOST_BLOCKS);
     }
 
     #[test]
@@ -302,6 +303,6 @@ mod tests {
         gather.text(0, TEXT, "é");
         gather.text(0, TEXT, "x");
         assert!(gather.is_truncated());
-        assert_eq!(gather.into_choices()[0].content, "aé");
+        assert_eq!(gather.take_choices()[0].content, "aé");
     }
 }

@@ -60,7 +60,7 @@ impl<F: Fn(&Value) -> Reply + Send> ReplyDecoder for Json<F> {
 }
 
 /// Parses JSON; bytes that are not UTF-8 become replacement characters.
-pub(super) fn parse(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(body: &[u8]) -> Result<Value, String> {
     serde_json::from_str(&String::from_utf8_lossy(body)).map_err(|error| {
         // Its own words may quote the body.
         format!("invalid JSON at line {}, column {}", error.line(), error.column())

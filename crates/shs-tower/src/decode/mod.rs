@@ -26,9 +26,11 @@ pub use anthropic::AnthropicMessages;
 pub use chat::OpenAiChat;
 pub use custom::Custom;
 pub use gather::Gather;
+pub(crate) use json::parse;
 pub use responses::OpenAiResponses;
 pub use sse::{Events, Sse};
 
+use self::json::{Json, failure};
 use crate::Limits;
 
 /// Understands one API.
@@ -251,6 +253,22 @@ impl ReplyError {
             object["code"] = code.as_str().into();
         }
         object
+    }
+}
+
+/// The decoder for a response of an API that streams by server-sent events, and answers with one JSON document else.
+fn reply_decoder(
+    head: &response::Parts,
+    limits: &Limits,
+    events: impl Events + 'static,
+    whole: fn(&Value) -> Reply,
+) -> Box<dyn ReplyDecoder> {
+    if !head.status.is_success() {
+        Box::new(Json::new(limits, failure))
+    } else if is_event_stream(head) {
+        Box::new(Sse::new(events, limits))
+    } else {
+        Box::new(Json::new(limits, whole))
     }
 }
 

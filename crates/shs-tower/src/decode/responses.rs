@@ -5,10 +5,10 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use super::content::{Draft, role, str_at, text_of};
-use super::json::{Json, failure, parse};
+use super::json::{failure, parse};
 use super::{
-    Choice, Decoder, Events, Gather, History, Prompt, Reply, ReplyDecoder, ReplyError, Sse,
-    TokenUsage, is_event_stream, path_ends_with,
+    Choice, Decoder, Events, Gather, History, Prompt, Reply, ReplyDecoder, ReplyError, TokenUsage,
+    path_ends_with, reply_decoder,
 };
 use crate::Limits;
 
@@ -54,13 +54,7 @@ impl Decoder for OpenAiResponses {
     }
 
     fn response(&self, head: &response::Parts, limits: &Limits) -> Box<dyn ReplyDecoder> {
-        if !head.status.is_success() {
-            Box::new(Json::new(limits, failure))
-        } else if is_event_stream(head) {
-            Box::new(Sse::new(Stream::new(limits), limits))
-        } else {
-            Box::new(Json::new(limits, whole))
-        }
+        reply_decoder(head, limits, Stream::new(limits), whole)
     }
 }
 
@@ -201,7 +195,6 @@ fn usage(usage: &Value) -> Option<TokenUsage> {
 /// the stream is cut.
 struct Stream {
     gather: Gather,
-    limit: usize,
     head: Reply,
     last: Option<Reply>,
 }
@@ -209,7 +202,7 @@ struct Stream {
 impl Stream {
     fn new(limits: &Limits) -> Self {
         let gather = Gather::new(limits.response);
-        Self { gather, limit: limits.response, head: Reply::default(), last: None }
+        Self { gather, head: Reply::default(), last: None }
     }
 }
 
@@ -262,21 +255,20 @@ impl Events for Stream {
     }
 
     fn reply(&mut self) -> Reply {
-        let gather = std::mem::replace(&mut self.gather, Gather::new(self.limit));
         let mut head = std::mem::take(&mut self.head);
         if let Some(mut last) = self.last.take() {
             // A response that failed may leave out what it had said before.
             let said = last.choices.iter().any(|c| !c.content.is_empty() || !c.parts.is_empty());
-            if !said && gather.has_content() {
+            if !said && self.gather.has_content() {
                 let reason = last.choices.pop().and_then(|choice| choice.finish_reason);
-                last.choices = gather.into_choices();
+                last.choices = self.gather.take_choices();
                 last.choices.iter_mut().for_each(|choice| choice.finish_reason.clone_from(&reason));
             }
             last.error = last.error.or(head.error);
             return last;
         }
-        head.truncated = gather.is_truncated();
-        head.choices = gather.into_choices();
+        head.truncated = self.gather.is_truncated();
+        head.choices = self.gather.take_choices();
         head
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shs_store::{Map, MessageId, NewMessage, Timestamp};
 use tracing::Span;
 use uuid::Uuid;
@@ -11,8 +11,8 @@ use super::attachments::shorten;
 use super::exchange::{Captured, Request};
 use super::guard::guarded;
 use super::name::{name, user_name};
-use super::place::{Said, Saying, frames};
-use crate::decode::{Decoder, History, Prompt};
+use super::place::{Said, Saying, turns};
+use crate::decode::{Decoder, History, Prompt, parse};
 use crate::encoding::Encoding;
 use crate::identity::Found;
 use crate::keys;
@@ -46,24 +46,22 @@ impl Asked {
     pub(super) fn read(mut request: Request) -> Result<Self, String> {
         decode(&mut request)?;
         let Request { settings, body, .. } = &request;
-        let document = || serde_json::from_slice::<Value>(&body.bytes).unwrap_or(Value::Null);
+        // Those that need no more than the head are spared the parsing.
+        let ladders = [&request.session, &request.user, &request.project];
+        let is_needed = settings.redact.has_pointers() || ladders.iter().any(|l| l.needs_body());
+        // What is no JSON is for its decoder to refuse.
+        let document = is_needed.then(|| parse(&body.bytes).ok()).flatten().unwrap_or_default();
         let mut prompt = if body.seen > settings.limits.request as u64 {
             too_long(body.seen, settings.limits.request)
         } else if !body.is_whole {
             return Err("the request's body was not read to its end".to_owned());
-        } else if settings.redact.has_pointers() {
-            let mut clean = document();
+        } else if settings.redact.has_pointers() && !document.is_null() {
+            let mut clean = document.clone();
             settings.redact.document(&mut clean);
-            // What is no JSON is for its decoder to refuse.
-            let bytes = if clean.is_null() { body.bytes.clone() } else { clean.to_string().into() };
-            guarded("a decoder", || request.decoder.request(&bytes))??
+            guarded("a decoder", || request.decoder.request(clean.to_string().as_bytes()))??
         } else {
             guarded("a decoder", || request.decoder.request(&body.bytes))??
         };
-        // Ladders that end with the head are spared the parsing.
-        let needs_body = [&request.session, &request.user, &request.project];
-        let document =
-            if needs_body.iter().any(|head| head.needs_body()) { document() } else { Value::Null };
         for message in &mut prompt.messages {
             settings.redact.text(&mut message.content);
             settings.redact.parts(&mut message.parts);
@@ -120,7 +118,7 @@ impl Asked {
 
     /// The sayings that are turns of the conversation.
     pub(super) fn turns(&self) -> impl Iterator<Item = Saying> {
-        self.said.iter().filter(|said| !frames(said.role)).map(|said| said.saying)
+        turns(&self.said)
     }
 
     /// Sets the ids of a request that may come again, and writes down what was sent beside the conversation.

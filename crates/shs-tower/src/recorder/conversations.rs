@@ -1,6 +1,6 @@
 //! Which session an exchange belongs to, and what of it is new.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hashlink::LruCache;
@@ -14,9 +14,10 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::asked::Asked;
+use super::guard::locked;
 use super::name::{fork, own_session, session};
 use super::outlines::{Outline, Outlines};
-use super::place::{Place, Saying, place};
+use super::place::{Place, Saying, frames, place, turns};
 use crate::decode::History;
 use crate::identity::Found;
 use crate::keys;
@@ -131,9 +132,7 @@ impl Conversations {
                     return Ok(Kept::In(id));
                 }
                 (Place::Differs { keep, from }, _) => {
-                    let turns = asked.said[..=from].iter();
-                    let turns = turns.filter(|said| !super::place::frames(said.role));
-                    (keep, turns.map(|said| said.saying).collect::<Vec<_>>())
+                    (keep, turns(&asked.said[..=from]).collect::<Vec<_>>())
                 }
                 // Everything that is asked is stored already.
                 (Place::Within { .. }, None) => {
@@ -274,9 +273,9 @@ impl Conversations {
         let is_known = |message: &NewMessage| outline.known.iter().any(|k| k.id == message.id);
         let is_new = |(at, message): (usize, &NewMessage)| {
             // A message that frames the conversation is kept when it says something new.
-            let is_there = super::place::frames(message.role)
+            let is_there = frames(message.role)
                 && outline.known.iter().any(|known| known.saying == asked.said[at].saying);
-            let is_turn = at >= from || super::place::frames(message.role);
+            let is_turn = at >= from || frames(message.role);
             (is_turn && !is_there && !is_known(message)).then(|| message.clone())
         };
         let batch: Vec<_> = asked.messages.iter().enumerate().filter_map(is_new).collect();
@@ -400,8 +399,7 @@ fn last_answer(asked: &Asked) -> Option<usize> {
 
 /// The tip of the conversation that a request brings, up to this answer.
 fn tip_at(asked: &Asked, answered: usize) -> Tip {
-    let turns = asked.said[..=answered].iter().filter(|said| !super::place::frames(said.role));
-    tip(asked, turns.map(|said| said.saying))
+    tip(asked, turns(&asked.said[..=answered]))
 }
 
 fn tip(asked: &Asked, turns: impl Iterator<Item = Saying>) -> Tip {
@@ -452,8 +450,4 @@ fn storable(mut message: NewMessage) -> NewMessage {
     }
     message.metadata.insert(keys::REFUSED.to_owned(), refused);
     message
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ mod worker;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shs_store::{Result, Store};
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 pub use counts::Counts;
 pub use exchange::Ending;
 pub(crate) use exchange::{Captured, Exchange, Question, Request, Response, Rest, Room};
-pub(crate) use guard::guarded;
+pub(crate) use guard::{guarded, locked};
 
 use self::conversations::Conversations;
 use self::counts::Counters;
@@ -188,7 +188,7 @@ impl Recorder {
         let drained = timeout(deadline, shared.rooms.acquire_many(all as u32)).await;
         let open = if drained.is_ok() { 0 } else { all - shared.rooms.available_permits() };
         shared.rooms.close();
-        let worker = shared.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = locked(&shared.worker).take();
         if let Some(worker) = worker {
             worker.abort();
             // It was told to end; that it did is all there is to know.

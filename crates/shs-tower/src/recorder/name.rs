@@ -39,7 +39,7 @@ pub(super) fn own_session(principal: Option<&str>, id: &str) -> SessionId {
 
 /// The id of the fork of a session that begins to differ with these turns.
 pub(super) fn fork(source: &SessionId, chain: [u8; 16]) -> SessionId {
-    let short: String = chain[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let short = hexadecimal(&chain[..8]);
     let readable = format!("{source}~{short}");
     if fits(&readable) {
         return SessionId::new(readable).expect("it fits");
@@ -57,8 +57,11 @@ fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hexadecimal(&hash.finalize()))
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -97,6 +97,11 @@ impl Said {
     }
 }
 
+/// The sayings that are turns of a conversation.
+pub(super) fn turns(said: &[Said]) -> impl Iterator<Item = Saying> {
+    said.iter().filter(|said| !frames(said.role)).map(|said| said.saying)
+}
+
 /// Where a conversation that is sent as a whole goes on from what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {

@@ -16,7 +16,7 @@ use super::asked::Asked;
 use super::conversations::{Conversations, Kept, Tip, continued, tips};
 use super::counts::Counters;
 use super::exchange::{Ending, Exchange, Question, Request, Room};
-use super::place::{Saying, frames};
+use super::place::{Saying, turns};
 use crate::decode::TokenUsage;
 
 /// What the task is given.
@@ -330,8 +330,7 @@ fn lane(asked: &Asked) -> Lane {
             let first = asked.said.iter().position(|said| said.role == Role::Assistant);
             match first {
                 Some(first) => {
-                    let turns = asked.said[..=first].iter().filter(|said| !frames(said.role));
-                    format!("begins {:?}", Saying::chain(turns.map(|said| said.saying)))
+                    format!("begins {:?}", Saying::chain(turns(&asked.said[..=first])))
                 }
                 None => format!("new {}", asked.repeats.unwrap_or(asked.exchange)),
             }

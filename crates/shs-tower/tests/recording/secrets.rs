@@ -58,6 +58,17 @@ async fn no_secret_reaches_the_store() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_no_text_hide_nothing_from_a_pointer() {
+    let redact = Redact::nothing().json_pointer("/messages/*/content").unwrap();
+    let setup = Setup::with(|layer| layer.redact(redact));
+    let question =
+        &b"{\"x\": \"\xff\", \"messages\": [{\"role\": \"user\", \"content\": \"hunter2\"}]}"[..];
+    let request = Request::post("/v1/chat/completions").header("x-session-id", "s");
+    setup.send(request.body(body(question)).unwrap(), Answer::words(["b"])).await;
+    assert_eq!(setup.messages("s").await[0].content, "[redacted]");
+}
+
+#[tokio::test]
 async fn large_attachments_are_kept_by_size_and_digest() {
     let setup = Setup::with(|layer| layer.limits(Limits::default().with_attachment(100)));
     let image = |data: &str| json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}});
