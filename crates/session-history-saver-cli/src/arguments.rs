@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use session_history_saver::export::Format;
+use session_history_saver::import;
 use session_history_saver::{Location, Role, Timestamp};
 
 use crate::when;
@@ -35,7 +36,7 @@ pub(crate) enum Command {
     Stats(StatsArguments),
     /// Writes conversations to a file or to the standard output
     Export(Export),
-    /// Reads conversations from JSON or JSON Lines, of this library and of the Python package
+    /// Reads conversations of other tools: exports, databases, data sets
     Import(Import),
     /// Follows new messages as they arrive
     Tail(Tail),
@@ -166,15 +167,33 @@ pub(crate) struct Export {
 
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// Files of JSON (an object or an array) or JSON Lines; - for the standard input
+    /// Files, folders or ZIP archives; - for a text on the standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// What they are: auto (by their content), or
+    /// transcripts, csv, python, openai, sharegpt, alpaca, chatgpt, claude, open-webui, llm, langchain, openai-agents
+    #[arg(long, default_value = "auto", value_name = "SOURCE", value_parser = source)]
+    pub(crate) from: Source,
+    /// Gives the conversations to this user
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Puts the conversations into this project
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
     /// Says what would be imported, and imports nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Puts an import in the place of a conversation with its id that differs
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+/// What is imported; `None` to find out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(pub(crate) Option<import::Format>);
+
+fn source(name: &str) -> Result<Source, session_history_saver::Error> {
+    if name == "auto" { Ok(Source(None)) } else { Ok(Source(Some(name.parse()?))) }
 }
 
 #[derive(Args, Debug)]

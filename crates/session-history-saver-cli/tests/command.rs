@@ -150,29 +150,31 @@ fn an_import_says_what_it_could_not_do() {
     let path = folder.path();
     let mut changed = conversations();
     changed[0]["messages"][0]["content"] = "Something else.".into();
-    changed.push(json!({"session_id": "x", "messages": [{"role": "robot", "content": ""}]}));
+    changed.push(json!({"session_id": "x", "messages": 5}));
+    changed.push(json!({"session_id": "y", "messages": [{"role": "robot", "content": ""}]}));
     let whole = json!(changed).to_string();
     std::fs::write(path.join("changed.json"), &whole).unwrap();
     let output = shs(path, &["import", "changed.json"]);
     let (said, report) =
         (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(report, "imported: 0, already there: 1, updated: 0, skipped: 1, failed: 1\n");
-    assert!(said.contains("conversation 1: billing-1 is there already and differs"), "{said}");
-    assert!(
-        said.contains("conversation 3: this is not a conversation") && said.contains("robot"),
-        "{said}"
-    );
+    assert_eq!(report, "imported: 1, already there: 1, updated: 0, skipped: 1, failed: 1\n");
+    let place = "changed.json: $[0] (byte 1): billing-1 is there already and differs";
+    assert!(said.contains(place), "{said}");
+    let third = whole.find(r#"{"messages":5"#).unwrap();
+    let place = format!("$[2] (byte {third}): this is not a conversation");
+    assert!(said.contains(&place), "{said}");
+    assert!(said.contains("$[3]") && said.contains("kept under keys with python_"), "{said}");
     let output = shs(path, &["import", "changed.json", "--overwrite"]);
     let report = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(report, "imported: 0, already there: 1, updated: 1, skipped: 0, failed: 1\n");
+    assert_eq!(report, "imported: 0, already there: 2, updated: 1, skipped: 0, failed: 1\n");
 
     // What is whole before a cut is imported.
     let cut = &whole[..whole.find("billing-2").unwrap()];
     std::fs::write(path.join("cut.json"), cut).unwrap();
     let (code, said) = failed(path, &["--store", "fs:cut", "import", "cut.json"]);
     assert_eq!(code, 1);
-    assert!(said.contains(&format!("line 1 column {}", cut.len())), "{said}");
+    assert!(said.contains(&format!("cut.json (byte {}): the text is cut off", cut.len())), "{said}");
     assert!(done(path, &["--store", "fs:cut", "list"]).contains("billing-1"));
     for (name, bytes) in [("empty", &b""[..]), ("binary", b"\xff\xfe\0")] {
         std::fs::write(path.join(name), bytes).unwrap();

@@ -108,6 +108,13 @@ pub fn text_of(content: &Value) -> String {
     }
 }
 
+/// What a file of this media type is for people: `image`, `audio`, `video`, or else `document`.
+pub fn modality(mime_type: Option<&str>) -> &'static str {
+    let kind = mime_type.and_then(|mime_type| mime_type.split('/').next());
+    let known = ["image", "audio", "video"].into_iter().find(|known| Some(*known) == kind);
+    known.unwrap_or("document")
+}
+
 /// The string at a JSON pointer.
 pub fn str_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)

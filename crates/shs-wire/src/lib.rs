@@ -25,4 +25,4 @@ pub mod chat;
 mod draft;
 pub mod responses;
 
-pub use draft::{Draft, arguments, role, str_at, text_of, tool_call};
+pub use draft::{Draft, arguments, modality, role, str_at, text_of, tool_call};
