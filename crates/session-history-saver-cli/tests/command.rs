@@ -174,7 +174,10 @@ fn an_import_says_what_it_could_not_do() {
     std::fs::write(path.join("cut.json"), cut).unwrap();
     let (code, said) = failed(path, &["--store", "fs:cut", "import", "cut.json"]);
     assert_eq!(code, 1);
-    assert!(said.contains(&format!("cut.json (byte {}): the text is cut off", cut.len())), "{said}");
+    assert!(
+        said.contains(&format!("cut.json (byte {}): the text is cut off", cut.len())),
+        "{said}"
+    );
     assert!(done(path, &["--store", "fs:cut", "list"]).contains("billing-1"));
     for (name, bytes) in [("empty", &b""[..]), ("binary", b"\xff\xfe\0")] {
         std::fs::write(path.join(name), bytes).unwrap();

@@ -1,11 +1,10 @@
 //! The Python package's database.
 
 use serde_json::{Map, Value, json};
-use shs_store::python;
 
 use super::{Cells, Database, Done, PAGE};
 use crate::Format;
-use crate::read::hand_on;
+use crate::read::transcripts;
 
 pub(super) fn is_one(database: &Database<'_>) -> bool {
     database.has("sessions", &["session_id", "tags", "metadata", "created_at"])
@@ -25,15 +24,11 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
             let id = row.text(1).unwrap_or_default();
             let path = format!("sessions, row {}", row.number(0).unwrap_or_default());
             let mut session = Map::new();
-            for (at, key) in ["session_id", "user_id", "project_id", "title"]
-                .iter()
-                .zip(1..)
-                .map(|(k, a)| (a, k))
-            {
-                session.insert((*key).to_owned(), row.text(at).into());
+            for (column, key) in (1..).zip(["session_id", "user_id", "project_id", "title"]) {
+                session.insert(key.to_owned(), row.text(column).into());
             }
-            session.insert("tags".to_owned(), row.json(5).unwrap_or_default());
-            session.insert("metadata".to_owned(), row.json(6).unwrap_or_default());
+            session.insert("tags".to_owned(), row.json(5).unwrap_or_else(|| json!([])));
+            session.insert("metadata".to_owned(), row.json(6).unwrap_or_else(|| json!({})));
             session.insert("created_at".to_owned(), row.text(7).into());
             session.insert("updated_at".to_owned(), row.text(8).into());
             let messages = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
@@ -41,8 +36,8 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
             let messages = database.rows(messages, &[&id], &[])?;
             let messages: Vec<Value> = messages.iter().map(message).collect();
             session.insert("messages".to_owned(), messages.into());
-            let read = python::transcript(Value::Object(session));
-            hand_on(read, Format::PythonDatabase, database.place.at(path, None), database.sink)?;
+            let (format, place) = (Format::PythonDatabase, database.place.at(path, None));
+            transcripts::read(Value::Object(session), format, place, database.sink)?;
         }
     }
 }
@@ -50,7 +45,7 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
 fn message(row: &Cells) -> Value {
     json!({
         "message_id": row.text(0), "role": row.text(1), "content": row.text(2), "timestamp": row.text(3),
-        "metadata": row.json(4), "status": row.text(5), "tokens": row.number(6), "model": row.text(7),
+        "metadata": row.json(4).unwrap_or_else(|| json!({})), "status": row.text(5), "tokens": row.number(6), "model": row.text(7),
         "latency_ms": row.real(8),
     })
 }

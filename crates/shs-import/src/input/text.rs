@@ -25,6 +25,9 @@ pub(crate) fn read(
 
 fn tell(damage: Damage, place: &Place, sink: &Sink) -> Result<(), Gone> {
     let (at, what) = match damage {
+        Damage::CutOff { began, at } if began == at => {
+            (at, "the text is cut off: its array does not end".to_owned())
+        }
         Damage::CutOff { began, at } => {
             (at, format!("the text is cut off inside of what begins at byte {began}"))
         }

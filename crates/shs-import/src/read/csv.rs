@@ -1,13 +1,13 @@
 //! The rows of CSV that we write, and the Python package writes.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{ReaderBuilder, StringRecord};
 use serde_json::{Map, Value, json};
-use shs_store::{Timestamp, python};
+use shs_store::Timestamp;
 
 use crate::found::{Gone, Sink};
-use crate::{Format, Place};
+use crate::{Format, MAX_VALUE_BYTES, Place};
 
 /// Reads rows, those of a session one behind the other.
 pub(crate) fn read(
@@ -16,10 +16,14 @@ pub(crate) fn read(
     told: Option<Format>,
     sink: &Sink,
 ) -> Result<(), Gone> {
-    let mut rows = ReaderBuilder::new().flexible(true).from_reader(text);
+    let mut rows =
+        ReaderBuilder::new().flexible(true).from_reader(Bounded { text, left: MAX_VALUE_BYTES });
     let header = match rows.headers() {
         Ok(header) => header.clone(),
-        Err(error) => return sink.failed(place.clone(), in_words(&error)),
+        Err(error) if told == Some(Format::Csv) || error.is_io_error() => {
+            return sink.failed(place.clone(), in_words(&error));
+        }
+        Err(_) => return sink.failed(place.clone(), super::UNKNOWN),
     };
     let names: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     let has = |name: &str| names.contains(&name);
@@ -38,6 +42,7 @@ pub(crate) fn read(
         let at = rows.position().byte();
         let line = rows.position().line();
         let place = place.at(format!("line {line}"), Some(at));
+        rows.get_mut().left = MAX_VALUE_BYTES;
         match rows.read_record(&mut row) {
             Ok(true) => {}
             Ok(false) => break,
@@ -71,6 +76,25 @@ pub(crate) fn read(
     match session {
         Some(last) => last.finish(sink),
         None => Ok(()),
+    }
+}
+
+/// A text that no row takes too much of, as one would whose quotes are not closed.
+struct Bounded<R> {
+    text: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let limit = MAX_VALUE_BYTES / (1024 * 1024);
+            return Err(io::Error::other(format!("a row is longer than {limit} MiB")));
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.text.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
     }
 }
 
@@ -109,10 +133,7 @@ impl Rows {
             self.session.insert("updated_at".to_owned(), last.to_string().into());
         }
         self.session.insert("messages".to_owned(), self.messages.into());
-        let mut session = Value::Object(self.session);
-        super::transcripts::complete(&mut session);
-        let read = python::transcript(session);
-        super::hand_on(read, Format::Csv, self.place, sink)
+        super::transcripts::read(Value::Object(self.session), Format::Csv, self.place, sink)
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod csv;
 mod open_webui;
 mod openai;
 mod sharegpt;
-mod transcripts;
+pub(crate) mod transcripts;
 
 use std::collections::HashMap;
 
@@ -70,7 +70,7 @@ impl Reader {
         self.format = Some(format);
         let mut emit = |one: Conversation| Ok(hand_on(one.finish(), format, place.clone(), sink)?);
         let read = match format {
-            Format::Transcripts => return transcripts::read(value, place, sink),
+            Format::Transcripts => return transcripts::read(value, format, place, sink),
             Format::OpenAi => openai::read(&value, &self.name(format, &value), &mut emit),
             Format::ShareGpt => sharegpt::read(&value, &self.name(format, &value), &mut emit),
             Format::Alpaca => alpaca::read(&value, &self.name(format, &value), &mut emit),

@@ -1,39 +1,51 @@
 //! Our own JSON, which is the Python package's too.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
-use shs_store::{Timestamp, Transcript, python};
+use shs_store::{MessageId, SessionId, Timestamp, Transcript, python};
 
 use crate::found::{Gone, Sink};
 use crate::origin::name_of;
 use crate::{Format, Place};
 
-/// Reads a session with its messages. What only the Python package takes is read as it would, and that is told.
-pub(super) fn read(mut value: Value, place: Place, sink: &Sink) -> Result<(), Gone> {
-    complete(&mut value);
+/// Reads a session with its messages, and hands it on. What only the Python package takes is read as it would, and that is told.
+pub(crate) fn read(
+    mut value: Value,
+    format: Format,
+    place: Place,
+    sink: &Sink,
+) -> Result<(), Gone> {
+    let bent = complete(&mut value);
     let strict = serde_json::from_value::<Transcript>(value.clone());
-    let transcript = match strict {
-        Ok(transcript) => transcript,
+    let (transcript, why) = match strict {
+        Ok(transcript) => (transcript, bent.map(str::to_owned)),
         Err(why) => match python::transcript(value) {
-            Ok(transcript) => {
-                let what = format!(
-                    "read as the Python package's; what does not fit is kept under keys with python_ before them: {why}"
-                );
-                sink.note(place.clone(), what)?;
-                transcript
-            }
+            Ok(transcript) => (transcript, Some(why.to_string())),
             // The first reason is the one that a person can do something about.
             Err(_) => return sink.failed(place, format!("this is not a conversation: {why}")),
         },
     };
-    sink.conversation(place, Format::Transcripts, transcript)
+    if let Some(why) = why {
+        let what = "what does not fit is kept under keys with python_ before them";
+        sink.note(place.clone(), format!("{what}: {why}"))?;
+    }
+    sink.conversation(place, format, transcript)
 }
 
-/// Gives ids and times to what has none, the same ones each time: otherwise a second import would be another conversation.
-pub(super) fn complete(value: &mut Value) {
+/// Gives ids and times to what has none that fits, the same ones each time: otherwise a second import would be another
+/// conversation. Returns what did not fit.
+fn complete(value: &mut Value) -> Option<&'static str> {
     let name = name_of(value);
-    let Value::Object(session) = value else { return };
-    if is_missing(session, "session_id") {
-        session.insert("session_id".to_owned(), format!("transcripts-{name}").into());
+    let Value::Object(session) = value else { return None };
+    let mut bent = None;
+    if session
+        .get("session_id")
+        .and_then(Value::as_str)
+        .is_none_or(|id| SessionId::new(id).is_err())
+    {
+        let id = format!("transcripts-{name}");
+        bent = replace(session, "session_id", id).then_some("the id of the session");
     }
     let time = |value: Option<&Value>| value?.as_str()?.parse::<Timestamp>().ok();
     let messages = session.get("messages").and_then(Value::as_array);
@@ -46,11 +58,20 @@ pub(super) fn complete(value: &mut Value) {
         session.insert("created_at".to_owned(), created.clone().into());
     }
     let mut at = created;
+    let mut ids = HashSet::new();
     let messages = session.get_mut("messages").and_then(Value::as_array_mut);
     for (number, message) in messages.into_iter().flatten().enumerate() {
         let Value::Object(message) = message else { continue };
-        if is_missing(message, "message_id") {
-            message.insert("message_id".to_owned(), format!("m{}", number + 1).into());
+        let id = message.get("message_id").and_then(Value::as_str);
+        let fits = id.is_some_and(|id| MessageId::new(id).is_ok() && ids.insert(id.to_owned()));
+        if !fits {
+            let mut id = format!("m{}", number + 1);
+            while !ids.insert(id.clone()) {
+                id.push('-');
+            }
+            if replace(message, "message_id", id) {
+                bent = Some("the id of a message");
+            }
         }
         match message.get("timestamp").and_then(Value::as_str) {
             Some(given) => at = given.to_owned(),
@@ -62,6 +83,18 @@ pub(super) fn complete(value: &mut Value) {
     }
     if is_missing(session, "updated_at") {
         session.insert("updated_at".to_owned(), at.into());
+    }
+    bent
+}
+
+/// Puts a value under a key, and keeps what was there; whether there was something.
+fn replace(object: &mut Map<String, Value>, key: &str, value: String) -> bool {
+    match object.insert(key.to_owned(), value.into()) {
+        None | Some(Value::Null) => false,
+        Some(original) => {
+            object.insert(format!("python_{key}"), original);
+            true
+        }
     }
 }
 
