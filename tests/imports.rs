@@ -104,6 +104,10 @@ async fn what_the_tools_store_is_read_as_they_read_it() {
     first.retain(|id, _| id == "plain");
     compare(&path("python.json"), &first).await;
 
+    for name in ["llm.db", "langchain.db", "agents.db", "python.db"] {
+        damaged(&path(name)).await;
+    }
+
     // Python's database comes as opening it would move it.
     let history = memory();
     import(&history, &path("python.db")).await;
@@ -118,6 +122,23 @@ async fn what_the_tools_store_is_read_as_they_read_it() {
     let fork = history.get(&SessionId::new(fork.as_str().unwrap()).unwrap()).await.unwrap();
     let from = fork.forked_from.unwrap();
     assert_eq!((from.session_id.as_str(), from.seq.get()), (source.as_str().unwrap(), 3));
+}
+
+/// A database with any other byte somewhere ends in a report.
+async fn damaged(path: &Path) {
+    let whole = std::fs::read(path).unwrap();
+    let copy = tempfile::NamedTempFile::new().unwrap();
+    let (mut failed, mut imported) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 150) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0xff;
+        std::fs::write(copy.path(), &bytes).unwrap();
+        let history = memory();
+        let report = history.import(&Import::new(), copy.path(), |_| {}).await.unwrap();
+        failed += report.failed;
+        imported += report.imported;
+    }
+    assert!(failed > 0 && imported > 0, "{failed} failed, {imported} imported");
 }
 
 #[tokio::test]

@@ -43,7 +43,9 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
         let ids = database.rows(&next, &texts, &[PAGE])?;
         let ids: Vec<String> = ids.iter().filter_map(|row| row.text(0)).collect();
         let Some(last) = ids.last() else { return Ok(()) };
-        after = Some(last.clone());
+        let next = database.behind(&after, Some(Some(last.clone())), &table)?;
+        let Some(next) = next else { return Ok(()) };
+        after = next;
         for id in ids {
             let rows = format!(
                 "SELECT id, message, {created} FROM {quoted} WHERE session_id = ?1 ORDER BY id"

@@ -32,7 +32,9 @@ pub(super) fn read(database: &mut Database<'_>, threads: &HashSet<String>) -> Do
         let ids = database.rows(page, &[&after], &[PAGE])?;
         let ids: Vec<String> = ids.iter().filter_map(|row| row.text(0)).collect();
         let Some(last) = ids.last() else { return Ok(()) };
-        after.clone_from(last);
+        let next = database.behind(&after, Some(last.clone()), "responses")?;
+        let Some(next) = next else { return Ok(()) };
+        after = next;
         for id in &ids {
             conversation(database, id, threads)?;
         }

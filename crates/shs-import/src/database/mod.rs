@@ -85,6 +85,12 @@ impl<'a> Database<'a> {
         let connection = runtime.block_on(async {
             let mut connection = SqliteConnection::connect_with(&options).await?;
             sqlx::query("BEGIN").execute(&mut connection).await?;
+            // sqlx takes it for granted that types are declared in UTF-8.
+            let schema = "SELECT CAST(sql AS BLOB) FROM sqlite_schema WHERE sql IS NOT NULL";
+            for row in sqlx::query(schema).fetch_all(&mut connection).await? {
+                let sql: Vec<u8> = row.try_get(0)?;
+                std::str::from_utf8(&sql).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            }
             let columns = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'";
             for row in sqlx::query(columns).fetch_all(&mut connection).await? {
                 tables.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
@@ -150,6 +156,17 @@ impl<'a> Database<'a> {
         }
         let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
         Ok(rows.into_iter().map(Cells).collect())
+    }
+
+    /// The place behind a page, from which the next one begins. In a damaged file it may be before it, without end.
+    fn behind<K: PartialOrd>(&self, before: &K, last: Option<K>, table: &str) -> Done<Option<K>> {
+        match last {
+            Some(last) if last > *before => Ok(Some(last)),
+            _ => {
+                self.failed(table.to_owned(), "the rows are in disorder: the file is damaged")?;
+                Ok(None)
+            }
+        }
     }
 
     fn failed(&self, path: String, what: impl Into<String>) -> Done {

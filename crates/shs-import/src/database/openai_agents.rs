@@ -47,7 +47,8 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
         );
         let rows = database.rows(&page, &[], &[after, PAGE])?;
         let Some(last) = rows.last() else { return Ok(()) };
-        after = last.number(0).unwrap_or(i64::MAX);
+        let Some(next) = database.behind(&after, last.number(0), &sessions)? else { return Ok(()) };
+        after = next;
         for row in rows {
             let id = row.text(1).unwrap_or_default();
             let mut conversation = Conversation::new(FORMAT, &id);
