@@ -10,16 +10,22 @@ use session_history_saver::{Location, Role, Timestamp};
 
 use crate::when;
 
+/// Above the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Reads, searches, exports, imports and deletes the conversations that session-history-saver keeps.
 #[derive(Debug, Parser)]
 #[command(name = "shs", version, propagate_version = true)]
 pub(crate) struct Arguments {
     /// Where the conversations are: sqlite:PATH or fs:FOLDER [default: $SHS_STORE, the other SHS_* variables, or sqlite:./session_history.db]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = EVERYWHERE)]
     pub(crate) store: Option<Location>,
     /// Prints one JSON object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
+    /// Prints at once what is longer than the screen [default: a pager, $SHS_PAGER, $PAGER or less]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) no_pager: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -140,15 +146,32 @@ pub(crate) struct StatsArguments {
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) filter: Filter,
-    /// A table
-    #[arg(long, value_enum, conflicts_with = "id")]
+    /// A table of these, with latencies at the 50th, 95th and 99th percentile for models
+    #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     Model,
+    User,
+    Project,
     Role,
+    Day,
+    Hour,
+}
+
+impl By {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Role => "role",
+            Self::Day => "day",
+            Self::Hour => "hour",
+        }
+    }
 }
 
 #[derive(Args, Debug)]

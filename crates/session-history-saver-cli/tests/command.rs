@@ -1,70 +1,10 @@
 //! Runs the command as a person or a script would.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
-/// Conversations of two users.
-fn conversations() -> Vec<Value> {
-    let message = |number: u32, role: &str, content: &str| {
-        json!({
-            "message_id": format!("m{number}"), "seq": number, "role": role, "content": content,
-            "timestamp": format!("2026-01-0{number}T10:00:00+00:00"), "tokens": 5, "model": "m-1",
-        })
-    };
-    vec![
-        json!({
-            "session_id": "billing-1", "user_id": "alice", "project_id": "shop", "title": "Charged twice",
-            "tags": ["billing"], "created_at": "2026-01-01T10:00:00+00:00", "updated_at": "2026-01-02T10:00:00+00:00",
-            "messages": [message(1, "user", "I was charged twice."), message(2, "assistant", "I can see it.\u{1b}[2J Fixed.")],
-        }),
-        json!({
-            "session_id": "billing-2", "user_id": "bob", "title": "Refund",
-            "created_at": "2026-01-03T10:00:00+00:00", "updated_at": "2026-01-03T10:00:00+00:00",
-            "messages": [message(3, "user", "A refund, please.")],
-        }),
-    ]
-}
-
-/// A folder with a store of them.
-fn store() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("in.json"), json!(conversations()).to_string()).unwrap();
-    let said = done(folder.path(), &["import", "in.json"]);
-    assert_eq!(said, "imported: 2, already there: 0, updated: 0, skipped: 0, failed: 0\n");
-    folder
-}
-
-fn shs(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shs"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SHS_") {
-            command.env_remove(name);
-        }
-    }
-    command.current_dir(folder).env("TZ", "UTC").stdin(Stdio::null());
-    command.args(arguments).output().unwrap()
-}
-
-/// What a command printed that did what it was told.
-fn done(folder: &Path, arguments: &[&str]) -> String {
-    let output = shs(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The exit code of a command that did not, and what it said.
-fn failed(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = shs(folder, arguments);
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-fn objects(lines: &str) -> Vec<Value> {
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
+use crate::support::{conversations, done, failed, objects, shs, store};
 
 #[test]
 fn lists_with_filters_and_pages() {
@@ -117,7 +57,25 @@ fn searches_and_counts() {
     assert_eq!(done(folder.path(), &["search", "charged", "--user", "bob"]), "");
     let stats = done(folder.path(), &["stats"]);
     assert!(stats.contains("sessions\t2\n") && stats.contains("tokens\t15\n"), "{stats}");
-    assert!(done(folder.path(), &["stats", "--by", "model"]).contains("m-1\t3\t15\t"));
+    let by = |by: &str| done(folder.path(), &["stats", "--by", by]);
+    let rows = |by: &str, rows: &str| format!("{by}\tsessions\tmessages\ttokens\t\n{rows}");
+    let bars = ["█".repeat(20), "█".repeat(10)];
+    let users = format!("alice\t1\t2\t10\t{}\nbob\t1\t1\t5\t{}\n", bars[0], bars[1]);
+    assert_eq!(by("user"), rows("user", &users));
+    let projects = users.replace("alice", "shop").replace("bob", "-");
+    assert_eq!(by("project"), rows("project", &projects));
+    let roles = format!("user\t2\t2\t10\t{}\nassistant\t1\t1\t5\t{}\n", bars[0], bars[1]);
+    assert_eq!(by("role"), rows("role", &roles));
+    let days = by("day");
+    assert!(days.contains("2026-01-01\t1\t1\t5") && days.contains("2026-01-03\t"), "{days}");
+    assert!(by("hour").contains("2026-01-02 10:00\t1\t1\t5\t"));
+    assert!(by("model").contains("m-1\t2\t3\t15\t20 ms\t30 ms\t30 ms\t█"), "{}", by("model"));
+    let of_one = done(folder.path(), &["stats", "billing-1", "--by", "model", "--json"]);
+    let wanted = json!({"model": "m-1", "sessions": 1, "messages": 2, "tokens": 10, "latency_ms": {"p50": 10.0, "p95": 20.0, "p99": 20.0}});
+    assert_eq!(objects(&of_one), [wanted]);
+    let since = done(folder.path(), &["stats", "--by", "user", "--since", "2026-01-02", "--json"]);
+    assert_eq!(objects(&since).len(), 2);
+    assert_eq!(objects(&since)[0]["messages"], 1);
     assert_eq!(objects(&done(folder.path(), &["stats", "--json"]))[0]["messages"], 3);
     assert!(done(folder.path(), &["stats", "billing-1"]).contains("messages\t2\n"));
 }

@@ -3,6 +3,7 @@
 mod copy;
 mod delete;
 mod export;
+mod groups;
 mod import;
 mod list;
 mod search;
@@ -19,7 +20,7 @@ use crate::place::{Missing, open};
 
 /// Does what the command line says.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
-    let Arguments { store, command, .. } = arguments;
+    let Arguments { store, command, no_pager, .. } = arguments;
     let missing = match &command {
         Command::Import(import) if !import.dry_run => Missing::IsMade,
         _ => Missing::IsAnError,
@@ -38,6 +39,13 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         _ => {}
     }
     let history = open(store, missing).await?;
+    if matches!(
+        command,
+        Command::List(_) | Command::Show(_) | Command::Search(_) | Command::Stats(_)
+    ) && !no_pager
+    {
+        output.page();
+    }
     let done = match command {
         Command::List(list) => list::run(&history, list, output).await,
         Command::Show(show) => show::run(&history, show, output).await,
