@@ -70,7 +70,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
-use shs_store::keeping::Erased;
+use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
     AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
@@ -81,6 +81,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::translate;
+pub use crate::keep::{backup, repair, restore, verify};
 use crate::open::{Presence, Reader, Readers};
 pub use crate::options::SqliteOptions;
 use crate::read::{Cache, Searched};
@@ -151,6 +152,21 @@ impl SqliteStore {
         })
     }
 
+    /// Writes a copy of the database into a file while it is being worked with: see [`backup`](fn@backup).
+    ///
+    /// It has everything that was acknowledged when this was called, by whichever process.
+    ///
+    /// # Errors
+    /// As [`backup`](fn@backup), and [`Closed`](ErrorKind::Closed).
+    pub async fn backup(
+        &self,
+        target: impl AsRef<Path> + Send,
+        existing: Existing,
+    ) -> Result<BackedUp> {
+        self.queue().map_err(|error| context(error, "backup"))?;
+        backup(&self.inner.path, target.as_ref(), existing).await
+    }
+
     async fn open_with(options: SqliteOptions) -> Result<Self> {
         Self::try_open(options).await.map_err(|error| context(error, "open"))
     }
@@ -158,11 +174,12 @@ impl SqliteStore {
     async fn try_open(options: SqliteOptions) -> Result<Self> {
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
-        let connection = open::first_writer(&options).await?;
+        // Before the file is opened: whoever replaces it keeps others out meanwhile.
         let arrival =
             tokio::task::spawn_blocking(move || Presence::arrive(lock)).await.map_err(|error| {
                 Error::new(ErrorKind::Internal, "opening was ended").with_source(error)
             })?;
+        let connection = open::first_writer(&options).await?;
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
         let readers = open::readers(&options);
         let (queue, receiver) = mpsc::channel(options.queue);

@@ -37,7 +37,7 @@ pub(crate) use self::index::CatchUp;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{DeleteMessage, UpdateMessage};
 pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateSession};
-pub(crate) use self::transaction::Transaction;
+pub(crate) use self::transaction::{SessionScope, Transaction, content_tokens, scope_tokens};
 pub(crate) use self::writer::Writer;
 use crate::error::Failure;
 
