@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Import(Import),
     /// Follows new messages as they arrive
     Tail(Tail),
-    /// Deletes conversations
+    /// Deletes conversations, so that nothing of their text remains in the store's files
     Delete(Delete),
     /// Copies all conversations to another store
     Copy(Copy),
@@ -233,7 +233,7 @@ pub(crate) struct Tail {
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     /// The conversations' ids, or their beginnings
-    #[arg(required_unless_present_any = ["user", "older_than"])]
+    #[arg(required_unless_present_any = ["user", "older_than", "erase"])]
     pub(crate) ids: Vec<String>,
     /// All conversations of this user
     #[arg(long, conflicts_with_all = ["ids", "older_than"])]
@@ -241,6 +241,9 @@ pub(crate) struct Delete {
     /// All that were changed last before then: 2026-01-31, 90d
     #[arg(long, value_name = "DATE", value_parser = when::parse, conflicts_with = "ids")]
     pub(crate) older_than: Option<Timestamp>,
+    /// Deletes nothing more, but makes sure that nothing of what was deleted before remains in the files
+    #[arg(long, conflicts_with_all = ["ids", "user", "older_than"])]
+    pub(crate) erase: bool,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,

@@ -150,6 +150,11 @@ impl Conversation {
         true
     }
 
+    /// Whether anything in the file is not needed any more.
+    pub(crate) fn has_waste(&self) -> bool {
+        self.length != self.live || self.lacks_end
+    }
+
     /// Whether most of the file is not needed any more.
     pub(crate) fn is_mostly_waste(&self) -> bool {
         self.length > REWRITE_FROM && self.length / 4 > self.live

@@ -20,6 +20,14 @@ const VERSION: u64 = 1;
 /// How files begin that are not published yet.
 const STAGED: &str = ".staged-";
 
+/// What the names of copies have behind those of their originals.
+const COPIES: [&str; 3] = [PYTHON_BACKUP, BEFORE_REPAIR, QUARANTINE];
+pub(crate) const PYTHON_BACKUP: &str = ".python-backup";
+pub(crate) const BEFORE_REPAIR: &str = ".before-repair";
+pub(crate) const QUARANTINE: &str = ".quarantine";
+/// What the name of a folder that was replaced has behind its own.
+pub(crate) const BEFORE_RESTORE: &str = ".before-restore";
+
 /// The folder of a store, locked for this process.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -93,7 +101,8 @@ impl Folder {
         self.marker.unlock()
     }
 
-    fn remove_staged(&self) -> Result<()> {
+    /// Removes what was never published.
+    pub(crate) fn remove_staged(&self) -> Result<()> {
         for path in self.files(|name| name.starts_with(STAGED))? {
             fs::remove_file(&path)
                 .map_err(|error| unavailable("a leftover cannot be removed", error))?;
@@ -141,6 +150,23 @@ impl Folder {
     /// All files with this extension.
     pub(crate) fn with_extension(&self, extension: &str) -> Result<Vec<PathBuf>> {
         self.files(|name| has_extension(name, extension))
+    }
+
+    /// All files that are copies of others, made when those were migrated or repaired, and what was beside the folder when a
+    /// backup was restored in its place.
+    pub(crate) fn copies(&self) -> Result<Vec<PathBuf>> {
+        let is_copy = |name: &str| COPIES.iter().any(|suffix| name.contains(suffix));
+        let mut found = self.files(is_copy)?;
+        found
+            .extend(beside(&self.path).map_err(|error| {
+                unavailable("copies beside the folder cannot be listed", error)
+            })?);
+        Ok(found)
+    }
+
+    /// How long a file is.
+    pub(crate) fn length_of(&self, name: &str) -> io::Result<u64> {
+        fs::symlink_metadata(self.path.join(name)).map(|about| about.len())
     }
 
     /// The path of a file in the folder.
@@ -271,6 +297,24 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Stores beside a folder that were there before a backup was restored in its place.
+fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = std::path::absolute(folder)?;
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let own = format!("{}{BEFORE_RESTORE}", own.to_string_lossy());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&own) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn lock(folder: &Path) -> Result<File> {

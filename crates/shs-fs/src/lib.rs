@@ -73,6 +73,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
+use shs_store::keeping::Erased;
 use shs_store::{
     AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
@@ -167,6 +168,24 @@ impl FsStore {
             tracing::info!(interrupted, "marked streamed answers whose writer died");
         }
         Ok(store)
+    }
+
+    /// Makes sure that nothing of what was deleted remains in the files: sessions, messages, and what messages and sessions said
+    /// before they were updated.
+    ///
+    /// Conversations' files that hold more than what is stored are written anew, and the journal is removed; readers and writers
+    /// wait meanwhile. What is kept of a replaced content is a digest, by which a repeated append is known. Nothing is said
+    /// about what the file system or the disk keep of blocks that are free, nor about copies: the answer names those
+    /// that are known.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if a file cannot be written, or a conversation not be read: what was deleted is
+    /// deleted then, but its text may remain in the files until this is repeated.
+    ///
+    /// # Cancel safety
+    /// Once it was taken up it is done whether the future is dropped or not.
+    pub async fn erase(&self) -> Result<Erased> {
+        self.write("erase", None, |work| work.erase().map(Erased::with_copies)).await
     }
 
     fn shared(&self) -> Result<Arc<Shared>> {

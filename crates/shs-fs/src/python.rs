@@ -12,7 +12,7 @@ use shs_store::{Error, Result, Session, SessionId, Transcript, python};
 use uuid::Uuid;
 
 use crate::conversation::{Conversation, WholeFile};
-use crate::folder::{Folder, unavailable};
+use crate::folder::{Folder, PYTHON_BACKUP, unavailable};
 use crate::name::file_name;
 
 /// Brings all files of the Python package into ours, last written session last; returns how many.
@@ -154,6 +154,6 @@ fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> 
 
 fn backup_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".python-backup");
+    name.push(PYTHON_BACKUP);
     name.into()
 }

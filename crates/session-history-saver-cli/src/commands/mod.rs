@@ -16,7 +16,7 @@ use clap::CommandFactory;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::place::{Missing, open};
+use crate::place::{Missing, locate, open};
 
 /// Does what the command line says.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
@@ -38,7 +38,8 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         }
         _ => {}
     }
-    let history = open(store, missing).await?;
+    let location = locate(store)?;
+    let history = open(Some(location.clone()), missing).await?;
     if matches!(
         command,
         Command::List(_) | Command::Show(_) | Command::Search(_) | Command::Stats(_)
@@ -54,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Export(export) => export::run(&history, export).await,
         Command::Import(import) => import::run(&history, import, output).await,
         Command::Tail(tail) => tail::run(&history, tail, output).await,
-        Command::Delete(delete) => delete::run(&history, delete, output).await,
+        Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
         Command::Copy(copy) => copy::run(&history, copy, output).await,
         Command::Completions { .. } | Command::Man => Ok(()),
     };
