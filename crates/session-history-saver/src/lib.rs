@@ -55,7 +55,6 @@
 
 pub mod coming_from_python;
 mod config;
-pub mod export;
 pub mod import;
 mod location;
 mod retry;
@@ -68,6 +67,7 @@ mod tracker;
 mod turn;
 mod unsaved;
 
+pub use shs_export as export;
 #[cfg(feature = "fs")]
 pub use shs_fs as fs;
 #[cfg(feature = "memory")]

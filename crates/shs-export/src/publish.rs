@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 /// A file that is being written under another name. Dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
     file: tokio::fs::File,
     draft: NamedTempFile,
@@ -19,7 +19,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Creates the draft in the folder of `path`, and that folder if it is missing.
-    pub(super) async fn create(path: PathBuf) -> Result<Self> {
+    pub(crate) async fn create(path: PathBuf) -> Result<Self> {
         let target = path.clone();
         let created = in_background(move || {
             fs::create_dir_all(folder_of(&target))?;
@@ -32,12 +32,12 @@ impl Draft {
     }
 
     /// Where to write to.
-    pub(super) fn writer(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
+    pub(crate) fn writer(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
         &mut self.file
     }
 
     /// Gives the file its name. Whatever was written must have been flushed.
-    pub(super) async fn publish(self) -> Result<()> {
+    pub(crate) async fn publish(self) -> Result<()> {
         let Self { path, file, draft } = self;
         let target = path.clone();
         // One unit, which finishes even if the caller goes away.

@@ -3,7 +3,7 @@
 use shs_store::{Message, Role, Session};
 
 #[derive(Debug)]
-pub(super) struct MarkdownLines {
+pub(crate) struct MarkdownLines {
     metadata: bool,
     sessions: u64,
 }

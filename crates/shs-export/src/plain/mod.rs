@@ -1,15 +1,20 @@
-//! The formats, piece by piece.
+//! The formats that people read, piece by piece.
+
+mod csv;
+mod json;
+mod markdown;
 
 use shs_store::{Message, Result, Session};
 
-use super::csv::CsvRows;
-use super::json::JsonPieces;
-use super::markdown::MarkdownLines;
-use super::{Format, Options};
+use self::csv::CsvRows;
+use self::json::JsonPieces;
+use self::markdown::MarkdownLines;
+use crate::Format;
+use crate::export::Options;
 
 /// Writes conversations in a format, into a buffer that is emptied meanwhile.
 #[derive(Debug)]
-pub(super) enum Encoder {
+pub(crate) enum Encoder {
     Json(JsonPieces),
     Csv(CsvRows),
     Markdown(MarkdownLines),
@@ -17,10 +22,10 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(format: Format, options: Options, several: bool) -> Self {
+    pub(crate) fn new(format: Format, options: Options, is_of_one: bool) -> Self {
         match format {
-            Format::Json if several => Self::Json(JsonPieces::array(options.compact)),
-            Format::Json => Self::Json(JsonPieces::object(options.compact)),
+            Format::Json if is_of_one => Self::Json(JsonPieces::object(options.compact)),
+            Format::Json => Self::Json(JsonPieces::array(options.compact)),
             Format::JsonLines => Self::Json(JsonPieces::lines()),
             Format::Csv => Self::Csv(CsvRows),
             Format::Markdown => Self::Markdown(MarkdownLines::new(options.metadata)),
@@ -28,11 +33,11 @@ impl Encoder {
         }
     }
 
-    pub(super) fn needs_duration(&self) -> bool {
+    pub(crate) fn needs_duration(&self) -> bool {
         matches!(self, Self::Json(_))
     }
 
-    pub(super) fn begin(&mut self, buffer: &mut Vec<u8>) {
+    pub(crate) fn begin(&mut self, buffer: &mut Vec<u8>) {
         match self {
             Self::Json(json) => json.begin(buffer),
             Self::Csv(csv) => csv.header(buffer),
@@ -40,7 +45,7 @@ impl Encoder {
         }
     }
 
-    pub(super) fn begin_session(
+    pub(crate) fn begin_session(
         &mut self,
         buffer: &mut Vec<u8>,
         session: &Session,
@@ -60,7 +65,7 @@ impl Encoder {
         Ok(())
     }
 
-    pub(super) fn message(
+    pub(crate) fn message(
         &mut self,
         buffer: &mut Vec<u8>,
         session: &Session,
@@ -78,13 +83,13 @@ impl Encoder {
         Ok(())
     }
 
-    pub(super) fn end_session(&mut self, buffer: &mut Vec<u8>) {
+    pub(crate) fn end_session(&mut self, buffer: &mut Vec<u8>) {
         if let Self::Json(json) = self {
             json.end_session(buffer);
         }
     }
 
-    pub(super) fn end(&mut self, buffer: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, buffer: &mut Vec<u8>) {
         if let Self::Json(json) = self {
             json.end(buffer);
         }
