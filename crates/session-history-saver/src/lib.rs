@@ -50,7 +50,8 @@
 //! | `fs` | human-readable files in a folder | |
 //!
 //! A backend that is enabled is a module of its name, for its own options. The feature `tower` adds the module of that name, which
-//! records the conversations that pass through HTTP services; `metrics` has it count for the `metrics` crate as well. Everything else
+//! records the conversations that pass through HTTP services; `metrics` has it count for the `metrics` crate as well.
+//! `export-parquet` and `export-tokens` are what [`export`] needs for Parquet and to count tokens. Everything else
 //! is there in every build.
 
 pub mod coming_from_python;

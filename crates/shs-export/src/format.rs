@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use shs_store::{Error, Result};
 
-/// How conversations are written.
+/// How conversations are written. The [crate] says what each has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -19,12 +19,41 @@ pub enum Format {
     Markdown,
     /// Roles and contents.
     Text,
+    /// One page for a browser.
+    Html,
+    /// OpenAI's lines for supervised fine-tuning.
+    OpenAi,
+    /// OpenAI's lines for preference tuning: pairs of answers.
+    OpenAiDpo,
+    /// The conversational lines of Hugging Face and TRL.
+    Trl,
+    /// ShareGPT's lines, as LLaMA-Factory reads them.
+    ShareGpt,
+    /// Alpaca's lines.
+    Alpaca,
+    /// The lines by which Claude is fine-tuned on Amazon Bedrock.
+    Claude,
+    /// What [`Trl`](Self::Trl) has, in columns. Written with the cargo feature `parquet` only.
+    Parquet,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::Json, Self::JsonLines, Self::Csv, Self::Markdown, Self::Text];
+    pub const ALL: &'static [Self] = &[
+        Self::Json,
+        Self::JsonLines,
+        Self::Csv,
+        Self::Markdown,
+        Self::Text,
+        Self::Html,
+        Self::OpenAi,
+        Self::OpenAiDpo,
+        Self::Trl,
+        Self::ShareGpt,
+        Self::Alpaca,
+        Self::Claude,
+        Self::Parquet,
+    ];
 
     /// The name, as a person would give it on a command line.
     pub fn as_str(self) -> &'static str {
@@ -34,15 +63,45 @@ impl Format {
             Self::Csv => "csv",
             Self::Markdown => "markdown",
             Self::Text => "text",
+            Self::Html => "html",
+            Self::OpenAi => "openai",
+            Self::OpenAiDpo => "openai-dpo",
+            Self::Trl => "trl",
+            Self::ShareGpt => "sharegpt",
+            Self::Alpaca => "alpaca",
+            Self::Claude => "claude",
+            Self::Parquet => "parquet",
         }
     }
 
-    /// How the name of such a file ends, without the dot.
+    /// How the name of such a file ends, without the dot. Training formats of lines share `jsonl`.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Markdown => "md",
             Self::Text => "txt",
+            Self::OpenAi
+            | Self::OpenAiDpo
+            | Self::Trl
+            | Self::ShareGpt
+            | Self::Alpaca
+            | Self::Claude => "jsonl",
             other => other.as_str(),
+        }
+    }
+
+    /// Whether it is made to train a model on, rather than to read or to keep.
+    pub fn is_for_training(self) -> bool {
+        match self {
+            Self::Json | Self::JsonLines | Self::Csv | Self::Markdown | Self::Text | Self::Html => {
+                false
+            }
+            Self::OpenAi
+            | Self::OpenAiDpo
+            | Self::Trl
+            | Self::ShareGpt
+            | Self::Alpaca
+            | Self::Claude
+            | Self::Parquet => true,
         }
     }
 }
@@ -56,7 +115,7 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = Error;
 
-    /// Reads a name or an extension.
+    /// Reads a name, or an extension; `jsonl` is [`JsonLines`](Self::JsonLines).
     fn from_str(name: &str) -> Result<Self> {
         let known = |format: &&Self| format.as_str() == name || format.extension() == name;
         Self::ALL.iter().find(known).copied().ok_or_else(|| {

@@ -16,6 +16,13 @@ impl<'a> Output<'a> {
         Self { writer, buffer: Vec::new() }
     }
 
+    /// Writes a line and its end.
+    pub(crate) async fn line(&mut self, line: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(line);
+        self.buffer.push(b'\n');
+        self.write_if_full().await
+    }
+
     pub(crate) async fn write_if_full(&mut self) -> Result<()> {
         if self.buffer.len() < Self::FULL {
             return Ok(());
@@ -26,6 +33,8 @@ impl<'a> Output<'a> {
     async fn write(&mut self) -> Result<()> {
         self.writer.write_all(&self.buffer).await.map_err(cannot_write)?;
         self.buffer.clear();
+        // A line of many megabytes is no reason to keep them.
+        self.buffer.shrink_to(4 * Self::FULL);
         Ok(())
     }
 

@@ -68,7 +68,7 @@ impl MarkdownLines {
     }
 }
 
-fn details(message: &Message) -> Vec<String> {
+pub(super) fn details(message: &Message) -> Vec<String> {
     let mut details = Vec::new();
     if let Some(model) = &message.model {
         details.push(format!("model={model}"));
