@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
@@ -457,7 +459,7 @@ proptest! {
             let count = sessions.as_array().unwrap().len() as u64;
             let store = store(sessions).await;
             for format in Format::ALL.iter().filter(|format| format.is_for_training()) {
-                let mut export = Export::new(store.clone(), *format);
+                let mut export = Export::new(Arc::clone(&store), *format);
                 if options & 1 > 0 { export = export.with_interrupted(); }
                 if options & 2 > 0 { export = export.with_merged_roles(); }
                 if options & 4 > 0 { export = export.with_system(shs_export::SystemMessages::Drop); }

@@ -1,6 +1,8 @@
 //! Sessions parted into those to train on and those to validate with.
 
+use std::num::ParseFloatError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 use shs_store::{Error, Result, Session, SessionId, Store, StoreExt};
@@ -52,6 +54,19 @@ impl Split {
         let digest: [u8; 32] = Sha256::digest(root.as_str().as_bytes()).into();
         let number = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
         (number as f64) / (u64::MAX as f64) < self.0
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    /// Reads a share such as `0.9`.
+    fn from_str(text: &str) -> Result<Self> {
+        let share = text.parse().map_err(|error: ParseFloatError| {
+            Error::invalid("the share for training is no number; give one between 0 and 1")
+                .with_source(error)
+        })?;
+        Self::new(share)
     }
 }
 
