@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use session_history_saver::export::Format;
+use session_history_saver::export::{Format, Split};
 use session_history_saver::import;
 use session_history_saver::{Location, Role, Timestamp};
 
@@ -40,7 +41,7 @@ pub(crate) enum Command {
     Search(Search),
     /// Counts sessions, messages and tokens
     Stats(StatsArguments),
-    /// Writes conversations to a file or to the standard output
+    /// Writes conversations to a file or to the standard output, or checks a data set
     Export(Export),
     /// Reads conversations of other tools: exports, databases, data sets
     Import(Import),
@@ -177,15 +178,76 @@ impl By {
 #[derive(Args, Debug)]
 pub(crate) struct Export {
     /// The conversations' ids, or their beginnings [default: all that the filters let through]
+    #[arg(conflicts_with_all = ["user", "project", "tags", "since", "until"])]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: Filter,
-    /// json, jsonl, csv, md or text
+    /// json, jsonl, csv, md, text, html; for training: openai, openai-dpo, trl, sharegpt, alpaca, claude, parquet
     #[arg(long)]
     pub(crate) format: Format,
     /// The file, which appears whole or not at all; - for the standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) preparation: Preparation,
+    /// Reads a file instead, and says what a trainer would refuse; - for the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = CHECKED_ALONE)]
+    pub(crate) check: Option<PathBuf>,
+}
+
+/// What makes no sense when a file is checked.
+const CHECKED_ALONE: [&str; 15] = [
+    "ids",
+    "user",
+    "project",
+    "tags",
+    "since",
+    "until",
+    "output",
+    "min_turns",
+    "redact",
+    "split",
+    "include_interrupted",
+    "system",
+    "merge_roles",
+    "dedupe",
+    "max_tokens",
+];
+
+/// What becomes of conversations before they are written.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Preparation")]
+pub(crate) struct Preparation {
+    /// Drops conversations with fewer answered questions
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) min_turns: u32,
+    /// Writes regular expressions' matches as [REDACTED]
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) redact: Vec<String>,
+    /// Writes two files, FILE.train.EXT with this share of the conversations and FILE.validation.EXT with the others
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) split: Option<Split>,
+    /// Writes answers that were interrupted, failed or are pending, too (for training)
+    #[arg(long)]
+    pub(crate) include_interrupted: bool,
+    /// What becomes of messages of the system (for training)
+    #[arg(long, value_enum, default_value_t = System::Keep)]
+    pub(crate) system: System,
+    /// Merges messages of one role that follow each other (for training)
+    #[arg(long)]
+    pub(crate) merge_roles: bool,
+    /// Drops what would be written a second time (for training)
+    #[arg(long)]
+    pub(crate) dedupe: bool,
+    /// Drops conversations with more tokens, as o200k_base has them (for training)
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<NonZero<u64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum System {
+    Keep,
+    Drop,
 }
 
 #[derive(Args, Debug)]

@@ -51,12 +51,12 @@
 //! | `fs` | human-readable files in a folder | |
 //!
 //! A backend that is enabled is a module of its name, for its own options. The feature `tower` adds the module of that name, which
-//! records the conversations that pass through HTTP services; `metrics` has it count for the `metrics` crate as well. Everything else
+//! records the conversations that pass through HTTP services; `metrics` has it count for the `metrics` crate as well.
+//! `export-parquet` and `export-tokens` are what [`export`] needs for Parquet and to count tokens. Everything else
 //! is there in every build.
 
 pub mod coming_from_python;
 mod config;
-pub mod export;
 pub mod import;
 pub mod keeping;
 mod location;
@@ -70,6 +70,7 @@ mod tracker;
 mod turn;
 mod unsaved;
 
+pub use shs_export as export;
 #[cfg(feature = "fs")]
 pub use shs_fs as fs;
 #[cfg(feature = "memory")]

@@ -7,6 +7,7 @@ use shs_store::{
     SessionQuery, SessionStats, Stats, StatsQuery, Store, StoreExt, Timestamp, TracedStore,
 };
 
+use crate::export::{Export, Format};
 use crate::tasks::Tasks;
 use crate::unsaved::Unsaved;
 use crate::{Config, Saving, SessionHandle, StartSession, Track, open_store};
@@ -111,6 +112,13 @@ impl SessionTracker {
     /// The store, for everything that the tracker has no short form for.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Begins an export: of all sessions, unless [one](Export::session) or [some](Export::sessions) are
+    /// chosen.
+    #[doc(alias = "export_session")]
+    pub fn export(&self, format: Format) -> Export {
+        Export::new(Arc::clone(&self.store), format)
     }
 
     /// When messages are saved.

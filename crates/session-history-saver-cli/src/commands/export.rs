@@ -1,26 +1,129 @@
 //! `shs export`.
 
+use std::error::Error as _;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use session_history_saver::SessionTracker;
+use indicatif::{ProgressBar, ProgressStyle};
+use session_history_saver::export::{Export, Report, SystemMessages};
+use session_history_saver::{SessionTracker, StatsQuery};
 
-use crate::arguments::Export;
-use crate::failure::Result;
+use crate::arguments::{self, Preparation, System};
+use crate::failure::{Failure, Result};
 use crate::find;
+use crate::output::Output;
 
-pub(super) async fn run(history: &SessionTracker, arguments: Export) -> Result<()> {
-    let mut export = history.export(arguments.format);
-    if arguments.ids.is_empty() {
-        export = export.sessions(find::query(&arguments.filter));
-    }
+pub(super) async fn run(
+    history: &SessionTracker,
+    arguments: arguments::Export,
+    output: &mut Output,
+) -> Result<()> {
+    let mut export = history.export(arguments.format).sessions(find::query(&arguments.filter));
     for id in &arguments.ids {
         let session = find::session(history, id).await?;
         export = export.session(&session.id);
     }
-    if arguments.output == Path::new("-") {
-        return Ok(export.to_writer(&mut tokio::io::stdout()).await?);
+    export = prepared(export, &arguments.preparation)?;
+    let to_stdout = arguments.output == Path::new("-");
+    // Between the lines of an export it would be in the way.
+    let bar = if io::stderr().is_terminal() && !(to_stdout && io::stdout().is_terminal()) {
+        progress(history, &arguments).await?
+    } else {
+        ProgressBar::hidden()
+    };
+    let moving = bar.clone();
+    export = export.with_progress(move |sessions| moving.set_position(sessions));
+    let written = if to_stdout {
+        export.to_writer(&mut tokio::io::stdout()).await
+    } else {
+        export.to_file(&arguments.output).await
+    };
+    bar.finish_and_clear();
+    let report = written.map_err(whoever_reads_has_left)?;
+    tell(&report, to_stdout, output)
+}
+
+fn prepared(mut export: Export, preparation: &Preparation) -> Result<Export> {
+    export = export.with_min_turns(preparation.min_turns);
+    for pattern in &preparation.redact {
+        export = export.with_redaction(pattern)?;
     }
-    export.to_file(&arguments.output).await?;
-    eprintln!("written: {}", arguments.output.display());
+    if let Some(split) = preparation.split {
+        export = export.with_split(split);
+    }
+    if preparation.include_interrupted {
+        export = export.with_interrupted();
+    }
+    if preparation.system == System::Drop {
+        export = export.with_system(SystemMessages::Drop);
+    }
+    if preparation.merge_roles {
+        export = export.with_merged_roles();
+    }
+    if preparation.dedupe {
+        export = export.without_duplicates();
+    }
+    if let Some(tokens) = preparation.max_tokens {
+        export = export.with_max_tokens(tokens);
+    }
+    Ok(export)
+}
+
+const BAR: &str = "{wide_bar} {pos} of {len} conversations, {eta} left";
+const SPINNER: &str = "{spinner} {pos} conversations, {per_sec}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are constant, and tested")
+}
+
+/// A bar as long as there are conversations, or one without an end where that is not known.
+async fn progress(history: &SessionTracker, arguments: &arguments::Export) -> Result<ProgressBar> {
+    let filter = &arguments.filter;
+    let total = if !arguments.ids.is_empty() {
+        arguments.ids.len() as u64
+    } else if filter.since.is_some() || filter.until.is_some() {
+        let bar = ProgressBar::new_spinner();
+        return Ok(bar.with_style(style(SPINNER)));
+    } else {
+        let all = StatsQuery::new().with_scope(find::query(filter).scope);
+        history.store().stats(&all).await?.sessions
+    };
+    let bar = ProgressBar::new(total);
+    Ok(bar.with_style(style(BAR)))
+}
+
+/// Tells what was written on the standard error; as JSON beside a file, on the standard output, as other data.
+fn tell(report: &Report, to_stdout: bool, output: &mut Output) -> Result<()> {
+    if !output.is_json() {
+        eprintln!("{report}");
+    } else if to_stdout {
+        let json = serde_json::to_string(report).map_err(io::Error::other)?;
+        eprintln!("{json}");
+    } else {
+        output.json(report)?;
+    }
     Ok(())
+}
+
+/// A pipe that nobody reads is no failure of the store.
+fn whoever_reads_has_left(error: session_history_saver::Error) -> Failure {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::BrokenPipe) => Failure::Io(io::ErrorKind::BrokenPipe.into()),
+        _ => Failure::Store(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_have_templates_that_can_be_drawn() {
+        for template in [BAR, SPINNER] {
+            let bar = ProgressBar::hidden().with_style(style(template));
+            bar.set_position(7);
+            assert_eq!(bar.position(), 7);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The commands, each in a file of its own.
 
+mod check;
 mod copy;
 mod delete;
 mod export;
@@ -13,7 +14,7 @@ mod tail;
 
 use clap::CommandFactory;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Export};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::place::{Missing, locate, open};
@@ -25,16 +26,20 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Import(import) if !import.dry_run => Missing::IsMade,
         _ => Missing::IsAnError,
     };
-    match command {
+    match &command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "shs", &mut script);
+            clap_complete::generate(*shell, &mut Arguments::command(), "shs", &mut script);
             return Ok(output.line(String::from_utf8_lossy(&script).trim_end())?);
         }
         Command::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
             return Ok(output.line(String::from_utf8_lossy(&page).trim_end())?);
+        }
+        // A file is checked without a store.
+        Command::Export(Export { check: Some(file), format, .. }) => {
+            return check::run(file, *format, output);
         }
         _ => {}
     }
@@ -52,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Show(show) => show::run(&history, show, output).await,
         Command::Search(search) => search::run(&history, search, output).await,
         Command::Stats(stats) => stats::run(&history, stats, output).await,
-        Command::Export(export) => export::run(&history, export).await,
+        Command::Export(export) => export::run(&history, export, output).await,
         Command::Import(import) => import::run(&history, import, output).await,
         Command::Tail(tail) => tail::run(&history, tail, output).await,
         Command::Delete(delete) => delete::run(&history, &location, delete, output).await,

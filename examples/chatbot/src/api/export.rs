@@ -31,6 +31,7 @@ pub(super) async fn export(
         Format::Json => "application/json",
         Format::JsonLines => "application/jsonl",
         Format::Csv => "text/csv; charset=utf-8",
+        Format::Html => "text/html; charset=utf-8",
         Format::Markdown => "text/markdown; charset=utf-8",
         _ => "text/plain; charset=utf-8",
     };

@@ -3,7 +3,7 @@
 use shs_store::{Message, Role, Session};
 
 #[derive(Debug)]
-pub(super) struct MarkdownLines {
+pub(crate) struct MarkdownLines {
     metadata: bool,
     sessions: u64,
 }
@@ -68,7 +68,7 @@ impl MarkdownLines {
     }
 }
 
-fn details(message: &Message) -> Vec<String> {
+pub(super) fn details(message: &Message) -> Vec<String> {
     let mut details = Vec::new();
     if let Some(model) = &message.model {
         details.push(format!("model={model}"));

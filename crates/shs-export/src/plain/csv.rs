@@ -7,7 +7,7 @@ use shs_store::{Message, Session};
 
 /// Writes rows of CSV, with no cell that a spreadsheet takes for a formula.
 #[derive(Debug)]
-pub(super) struct CsvRows;
+pub(crate) struct CsvRows;
 
 const COLUMNS: [&str; 13] = [
     "session_id",
@@ -66,7 +66,7 @@ fn write_row(buffer: &mut Vec<u8>, cells: &[&str; COLUMNS.len()]) {
     writer.flush().expect("writing to memory does not fail");
 }
 
-/// A text that no spreadsheet runs: see the documentation of [`export`](crate::export).
+/// A text that no spreadsheet runs: see the documentation of the [crate].
 fn harmless(text: &str) -> Cow<'_, str> {
     let is_passed_over = |c: char| {
         matches!(c, '"' | '\'') || (c.is_whitespace() && !matches!(c, '\t' | '\r' | '\n'))

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 /// A file that is being written under another name. Dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
     file: tokio::fs::File,
     draft: NamedTempFile,
@@ -19,7 +19,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Creates the draft in the folder of `path`, and that folder if it is missing.
-    pub(super) async fn create(path: PathBuf) -> Result<Self> {
+    pub(crate) async fn create(path: PathBuf) -> Result<Self> {
         let target = path.clone();
         let created = in_background(move || {
             fs::create_dir_all(folder_of(&target))?;
@@ -32,22 +32,76 @@ impl Draft {
     }
 
     /// Where to write to.
-    pub(super) fn writer(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
+    pub(crate) fn writer(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
         &mut self.file
     }
+}
 
-    /// Gives the file its name. Whatever was written must have been flushed.
-    pub(super) async fn publish(self) -> Result<()> {
-        let Self { path, file, draft } = self;
-        let target = path.clone();
-        // One unit, which finishes even if the caller goes away.
-        let published = in_background(move || {
-            draft.as_file().sync_all()?;
+/// Gives the files their names, all or none. Whatever was written must have been flushed.
+pub(crate) async fn publish(drafts: Vec<Draft>) -> Result<()> {
+    // One unit, which finishes even if the caller goes away.
+    let published = spawn_blocking(move || {
+        for Draft { path, file: _, draft } in &drafts {
+            draft.as_file().sync_all().map_err(|error| cannot_write(path, error))?;
+        }
+        let mut named = Vec::with_capacity(drafts.len());
+        let last = drafts.len().saturating_sub(1);
+        for (at, Draft { path, file, draft }) in drafts.into_iter().enumerate() {
             drop(file);
-            draft.persist(&target).map_err(|error| error.error)?;
-            sync_folder(folder_of(&target))
-        });
-        published.await.map_err(|error| cannot_write(&path, error))
+            // Behind the last one nothing can fail that would have to take it back.
+            let before = (at < last).then(|| Before::keep(&path));
+            if let Err(error) = draft.persist(&path) {
+                named.into_iter().rev().for_each(Before::put_back);
+                return Err(cannot_write(&path, error.error));
+            }
+            named.extend(before);
+            if at == last {
+                // They are all in one folder.
+                sync_folder(folder_of(&path)).map_err(|error| cannot_write(&path, error))?;
+            }
+        }
+        Ok(())
+    });
+    published.await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, "the files were not published").with_source(error))
+    })
+}
+
+/// What a file was before it got another content, to put it back.
+struct Before {
+    path: PathBuf,
+    kept: Kept,
+}
+
+enum Kept {
+    Nothing,
+    /// Another name of the file; dropping it removes the name.
+    Link(tempfile::TempPath),
+    /// The file system has no hard links.
+    Unknown,
+}
+
+impl Before {
+    fn keep(path: &Path) -> Self {
+        let kept = match fs::symlink_metadata(path) {
+            Err(_) => Kept::Nothing,
+            Ok(_) => {
+                let link = |name: &Path| fs::hard_link(path, name);
+                let made =
+                    Builder::new().prefix(".").suffix(".before").make_in(folder_of(path), link);
+                made.map_or(Kept::Unknown, |named| Kept::Link(named.into_temp_path()))
+            }
+        };
+        Self { path: path.to_owned(), kept }
+    }
+
+    /// As far as it can be done; that the other file could not be written is told anyway.
+    fn put_back(self) {
+        match self.kept {
+            Kept::Nothing => drop(fs::remove_file(&self.path)),
+            Kept::Link(link) => drop(link.persist(&self.path)),
+            Kept::Unknown => {}
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use shs_store::{Error, ErrorKind, Message, Result, Session};
 
 /// Writes what `serde_json` would make of a [`Transcript`](shs_store::Transcript), without having it.
 #[derive(Debug)]
-pub(super) struct JsonPieces {
+pub(crate) struct JsonPieces {
     frame: Frame,
     compact: bool,
     sessions: u64,
