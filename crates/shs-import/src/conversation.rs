@@ -49,6 +49,12 @@ impl Said {
         self
     }
 
+    /// Notes what people think of it, where exports look for that: above zero it is good, below it is bad.
+    pub(crate) fn rated(mut self, feedback: i64) -> Self {
+        self.message.metadata.insert("feedback".to_owned(), feedback.into());
+        self
+    }
+
     /// Keeps the source's own fields.
     pub(crate) fn with_fields(mut self, format: Format, fields: Map) -> Self {
         keep(&mut self.message.metadata, format, fields);
@@ -83,6 +89,15 @@ impl Conversation {
         self.session.title = Some(title[..end].to_owned());
         if end < title.len() {
             self.keep(Map::from_iter([("title".to_owned(), title.into())]));
+        }
+    }
+
+    /// The tools that were offered, and whether several may be called at once, where exports look for them.
+    pub(crate) fn set_tools(&mut self, tools: Option<&Value>, parallel: Option<&Value>) {
+        for (key, value) in [("tools", tools), ("parallel_tool_calls", parallel)] {
+            if let Some(value) = value.filter(|value| !value.is_null()) {
+                self.session.metadata.insert(key.to_owned(), value.clone());
+            }
         }
     }
 

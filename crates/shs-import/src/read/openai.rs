@@ -29,21 +29,17 @@ pub(super) fn read(value: &Value, id: &str, emit: &mut Emit<'_>) -> Result<(), S
             object,
             &["input", "preferred_output", "non_preferred_output", "prompt", "chosen", "rejected"],
         ));
-        if let Some(input) = value.get("input").and_then(Value::as_object) {
-            conversation.keep(without(input, &["messages"]));
+        if let Some(input) = value.get("input") {
+            conversation.set_tools(input.get("tools"), input.get("parallel_tool_calls"));
+            let fields = input
+                .as_object()
+                .map(|input| without(input, &["messages", "tools", "parallel_tool_calls"]));
+            conversation.keep(fields.unwrap_or_default());
         }
         before.iter().for_each(|message| conversation.say(said(message)));
-        let rejected = other.iter().map(|message| {
-            let mut said = said(message);
-            said.message.metadata.insert("preferred".to_owned(), false.into());
-            said
-        });
+        let rejected = other.iter().map(|message| said(message).rated(-1));
         let branch = conversation.branch("rejected", before.len(), rejected.collect());
-        for message in preferred {
-            let mut said = said(message);
-            said.message.metadata.insert("preferred".to_owned(), true.into());
-            conversation.say(said);
-        }
+        preferred.iter().for_each(|message| conversation.say(said(message).rated(1)));
         emit(conversation)?;
         return emit(branch);
     }
@@ -52,7 +48,9 @@ pub(super) fn read(value: &Value, id: &str, emit: &mut Emit<'_>) -> Result<(), S
         conversation.say(Said::new(NewMessage::system(text_of(system))));
     }
     messages.iter().for_each(|message| conversation.say(said(message)));
-    conversation.keep(without(object, &["messages", "system"]));
+    conversation.set_tools(value.get("tools"), value.get("parallel_tool_calls"));
+    let taken = ["messages", "system", "tools", "parallel_tool_calls"];
+    conversation.keep(without(object, &taken));
     emit(conversation)
 }
 
@@ -66,6 +64,9 @@ fn said(message: &Value) -> Said {
         }
         new.parts.insert(0, shs_store::Part::reasoning(thinking));
     }
+    if let Some(weight) = message.get("weight").filter(|weight| !weight.is_null()) {
+        new.metadata.insert("weight".to_owned(), weight.clone());
+    }
     let known = message.get("role").and_then(Value::as_str);
     let known = known.is_some_and(|role| role.parse::<Role>().is_ok());
     let mut taken = vec![
@@ -78,6 +79,7 @@ fn said(message: &Value) -> Said {
         "reasoning",
         "reasoning_content",
         "thinking",
+        "weight",
     ];
     if known {
         taken.push("role");

@@ -42,9 +42,9 @@ async fn openai_lines_with_tools_weights_and_pairs() {
                     read.messages[2].parts,
                     [Part::tool_call("c", "weather", json!({"city": "Bern"}))]
                 );
-                assert_eq!(read.messages[4].metadata["openai"]["weight"], 0);
-                assert_eq!(session.metadata["openai"]["tools"][0]["function"]["name"], "weather");
-                assert_eq!(session.metadata["openai"]["parallel_tool_calls"], false);
+                assert_eq!(read.messages[4].metadata["weight"], 0);
+                assert_eq!(session.metadata["tools"][0]["function"]["name"], "weather");
+                assert_eq!(session.metadata["parallel_tool_calls"], false);
                 found[0] = true;
             }
             [("user", "2+2"), ("assistant", "4")] => {
@@ -53,10 +53,10 @@ async fn openai_lines_with_tools_weights_and_pairs() {
                 assert_eq!(other.session.forked_from.unwrap().seq.get(), 1);
                 assert_eq!(
                     (
-                        &read.messages[1].metadata["preferred"],
-                        &other.messages[1].metadata["preferred"]
+                        &read.messages[1].metadata["feedback"],
+                        &other.messages[1].metadata["feedback"]
                     ),
-                    (&json!(true), &json!(false))
+                    (&json!(1), &json!(-1))
                 );
                 found[1] = true;
             }
