@@ -1,4 +1,4 @@
-//! What must not grow with the conversation does not: the memory of an export.
+//! What must not grow with the conversations does not: the memory of an export.
 #![cfg(target_os = "linux")]
 
 use session_history_saver::{
@@ -58,4 +58,40 @@ async fn an_export_of_a_database_takes_no_more_memory_for_more_messages() {
 #[tokio::test]
 async fn an_export_of_a_folder_takes_no_more_memory_for_more_messages() {
     constant_memory("fs").await;
+}
+
+/// Conversations of the small store; the large one has ten times as many.
+const CONVERSATIONS: usize = 40;
+/// Questions and answers of each.
+const ROUNDS: usize = 25;
+
+/// Adds conversations of questions and answers.
+async fn talk(url: &str, conversations: usize) {
+    let store = open_store(&url.parse::<Location>().unwrap()).await.unwrap();
+    let content = ".".repeat(CONTENT);
+    for number in 0..conversations {
+        let title = format!("Conversation {number}");
+        let id = store.create_session(NewSession::new().with_title(title)).await.unwrap().id;
+        let round =
+            || [NewMessage::user(content.as_str()), NewMessage::assistant(content.as_str())];
+        let batch = (0..ROUNDS).flat_map(|_| round()).collect();
+        store.append_all(&id, batch).await.unwrap();
+    }
+    store.close().await.unwrap();
+}
+
+/// A data set is written conversation by conversation: ten times as many take no more memory.
+#[tokio::test]
+async fn a_data_set_takes_no_more_memory_for_more_conversations() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("history").display());
+    talk(&url, CONVERSATIONS).await;
+    let few = export(&url, "openai").await;
+    talk(&url, 9 * CONVERSATIONS).await;
+    let text = (10 * CONVERSATIONS * ROUNDS * 2 * CONTENT) as u64 / 1024;
+    for format in ["openai", "sharegpt", "html"] {
+        let many = export(&url, format).await;
+        println!("{format}: {few} KiB, then {many} KiB of {text} KiB of text");
+        assert!(many < few + text / 4, "{few} KiB, and {many} KiB for ten times as much");
+    }
 }

@@ -157,8 +157,8 @@ impl Export {
         self
     }
 
-    /// Drops conversations with more tokens than that, in training formats, as counted in `o200k_base`. Needs the
-    /// cargo feature `tokens`.
+    /// Drops conversations with more tokens than that, in training formats, as counted in `o200k_base`; images do not
+    /// count. Needs the cargo feature `tokens`.
     pub fn with_max_tokens(mut self, tokens: NonZero<u64>) -> Self {
         self.preparation.max_tokens = Some(tokens.get());
         self
@@ -267,8 +267,10 @@ impl Export {
         }
     }
 
-    /// Whether one session was chosen by its id, rather than several or whatever a query finds.
+    /// Whether one session was chosen by its id, rather than several or whatever a query finds. A part of a split may
+    /// have none.
     pub(crate) fn is_of_one(&self) -> bool {
-        matches!(&self.selection, Selection::These(ids) if ids.len() == 1)
+        let is_split = self.preparation.split.is_some();
+        matches!(&self.selection, Selection::These(ids) if ids.len() == 1 && !is_split)
     }
 }

@@ -326,6 +326,46 @@ fn sessions() {
     );
 }
 
+#[tokio::test]
+async fn sessions_in_an_array() {
+    let session =
+        |role: &str| json!({"session_id": role, "messages": [{"role": role, "content": "a"}]});
+    let store = store(json!([session("user"), session("assistant"), session("tool")])).await;
+    for export in [
+        Export::new(Arc::clone(&store), Format::Json),
+        Export::new(Arc::clone(&store), Format::Json).compact(),
+        Export::new(Arc::clone(&store), Format::Json).session(&"tool".parse().unwrap()),
+    ] {
+        let (text, report) = written(&export).await;
+        let checked =
+            Check::new(Format::Json).unwrap().read(text.as_bytes(), |p| panic!("{p}")).unwrap();
+        assert_eq!(checked.lines, report.conversations);
+        // Cut off, the last session or the array is not whole.
+        let half = &text.as_bytes()[..text.len() - 3];
+        let found = problems(Format::Json, half);
+        assert_eq!((found.len(), found[0].what.as_str()), (1, "the JSON is cut off"));
+    }
+    let file = format!("[\n{},\n7,\n{}\n]", session("robot"), session("user"));
+    let found: Vec<_> =
+        problems(Format::Json, file.as_bytes()).iter().map(Problem::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "line 2: [0].messages[0]: this is not a message: see its role, content, status and times",
+            "line 3: [1]: this is no JSON object",
+        ]
+    );
+    let found = problems(Format::Json, b"[{\"session_id\": \"\xff\", \"messages\": []}]");
+    assert!(found[0].what.starts_with("this is not JSON"), "{found:?}");
+    assert_eq!(problems(Format::Json, b" \n")[0].what, "the JSON is cut off");
+    let long =
+        json!([{"session_id": "s", "messages": [{"role": "user", "content": "x".repeat(5_000)}]}]);
+    let mut found = Vec::new();
+    let check = Check::new(Format::Json).unwrap().with_max_line(1_000);
+    check.read(long.to_string().as_bytes(), |problem| found.push(problem)).unwrap();
+    assert!(found[0].what.contains("more than 1000 bytes"), "{found:?}");
+}
+
 /// Texts that are hard: empty, blank, with what JSON and HTML escape.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -42,11 +42,16 @@ pub(super) fn definitions(place: &str, tools: &Value, problems: &mut Problems) {
         return;
     };
     for (at, tool) in tools.iter().enumerate() {
-        if !crate::prepare::is_tool(tool) {
+        if !is_tool(tool) {
             let what = "it is no {\"type\": \"function\", \"function\": {\"name\": …}}";
             problems.say(format!("{place}[{at}]"), what);
         }
     }
+}
+
+fn is_tool(tool: &Value) -> bool {
+    let name = tool["function"]["name"].as_str();
+    tool["type"] == "function" && name.is_some_and(|name| !name.trim().is_empty())
 }
 
 /// What messages are for.

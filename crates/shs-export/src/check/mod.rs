@@ -8,6 +8,7 @@ mod lines;
 mod sharegpt;
 mod transcript;
 mod trl;
+mod whole;
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -21,11 +22,11 @@ use crate::Format;
 
 /// Reads a data set and says what a trainer would refuse, line by line.
 ///
-/// It knows OpenAI's lines, plain and in pairs, TRL's, ShareGPT's, Alpaca's, Claude's, and JSON Lines of sessions. It
+/// It knows OpenAI's lines, plain and in pairs, TRL's, ShareGPT's, Alpaca's, Claude's, and sessions as JSON and JSON Lines. It
 /// takes whatever [`Export`](crate::Export) writes in these formats. Limits of providers on a file as a whole, such as the
 /// fewest lines or the most tokens, change and are not checked.
 ///
-/// One line is in memory at a time, and no more of it than [allowed](Self::with_max_line).
+/// One line, of JSON one session, is in memory at a time, and no more of it than [allowed](Self::with_max_line).
 ///
 /// # Examples
 /// ```
@@ -43,9 +44,13 @@ use crate::Format;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Check {
-    rules: Rules,
+    /// None for sessions that do not have a line each.
+    rules: Option<Rules>,
     max_line: usize,
 }
+
+/// The longest line, if nothing else is said: 256 MiB.
+const MAX_LINE: usize = 256 * 1024 * 1024;
 
 /// What the lines of a format have to be.
 type Rules = fn(&Value, &mut Problems);
@@ -56,7 +61,8 @@ impl Check {
     /// # Errors
     /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) for a format that cannot be checked.
     pub fn new(format: Format) -> Result<Self> {
-        let rules = match format {
+        let rules: Rules = match format {
+            Format::Json => return Ok(Self { rules: None, max_line: MAX_LINE }),
             Format::JsonLines => transcript::rules,
             Format::OpenAi => chat::rules,
             Format::OpenAiDpo => dpo::rules,
@@ -66,14 +72,14 @@ impl Check {
             Format::Claude => claude::rules,
             other => {
                 return Err(Error::invalid(format!(
-                    "{other} cannot be checked; what can is jsonl, openai, openai-dpo, trl, sharegpt, alpaca and claude"
+                    "{other} cannot be checked; what can is json, jsonl, openai, openai-dpo, trl, sharegpt, alpaca and claude"
                 )));
             }
         };
-        Ok(Self { rules, max_line: 256 * 1024 * 1024 })
+        Ok(Self { rules: Some(rules), max_line: MAX_LINE })
     }
 
-    /// Says how long a line may be, in bytes; 256 MiB if not said. What is longer is a problem, and is not read.
+    /// Says how long a line, or a session of JSON, may be, in bytes; 256 MiB if not said. What is longer is a problem, and is not read.
     #[must_use]
     pub fn with_max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes;
@@ -89,6 +95,7 @@ impl Check {
         reader: impl BufRead,
         mut found: impl FnMut(Problem),
     ) -> io::Result<Checked> {
+        let Some(rules) = self.rules else { return whole::read(reader, self.max_line, found) };
         let mut lines = Lines::new(reader, self.max_line);
         let mut checked = Checked::default();
         let mut problems = Problems::default();
@@ -96,7 +103,7 @@ impl Check {
             checked.lines += 1;
             match line {
                 Ok(line) => match value(line) {
-                    Ok(value) => (self.rules)(&value, &mut problems),
+                    Ok(value) => rules(&value, &mut problems),
                     Err(what) => problems.say("", what),
                 },
                 Err(length) => {
@@ -141,7 +148,7 @@ fn value(line: &[u8]) -> Result<Value, String> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Checked {
-    /// Lines of the file.
+    /// Lines of the file; sessions, where they do not have a line each.
     pub lines: u64,
     /// Lines with at least one problem.
     pub wrong: u64,
@@ -153,7 +160,7 @@ pub struct Checked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The line, from 1 on; 0 for what is wrong with the file.
+    /// The line, from 1 on, on which it is, or a session of JSON ends; 0 for what is wrong with the file.
     pub line: u64,
     /// The place in the line, such as `messages[2].tool_calls[0]`; empty for the line itself.
     pub place: String,

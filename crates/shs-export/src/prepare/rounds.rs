@@ -162,7 +162,7 @@ impl Round {
                 Speaker::Assistant => {
                     for at in 0..turn.calls.len() {
                         turn.calls[at].id = fresh_id(&turn.calls, at, calls);
-                        if turn.calls[at].name.is_empty() {
+                        if turn.calls[at].name.trim().is_empty() {
                             return Err(Reason::UnmatchedTool);
                         }
                     }

@@ -11,7 +11,8 @@ use shs_store::{Error, Result, Session, SessionId, Store, StoreExt};
 ///
 /// Which session goes where follows from its id alone, so that it stays there however many are added. A fork goes
 /// with the session that it came from, at whatever distance: nothing that a model was trained on is in
-/// the part for validation by way of a fork.
+/// the part for validation by way of a fork. That holds as long as the forks between are in the store: of a fork
+/// whose source was deleted, no more is known than the id of that source.
 ///
 /// # Examples
 /// ```
@@ -72,7 +73,7 @@ impl FromStr for Split {
 
 /// The session that this one came from by forks, the first of them; itself if it is no fork.
 ///
-/// One that was deleted meanwhile is still known by its id.
+/// One that was deleted is still known by its id; what it came from is not.
 pub(crate) async fn root(store: &dyn Store, session: &Session) -> Result<SessionId> {
     let mut path = vec![session.id.clone()];
     let mut forked_from = session.forked_from.clone();

@@ -9,7 +9,7 @@
 //! | `DELETE /api/conversations/{id}` | deletes it: 204 |
 //! | `GET /api/conversations/{id}/messages?limit=&before=` | lists messages as said, the last ones; with `before`, those before them |
 //! | `POST /api/conversations/{id}/messages` `{"id", "text"}` | says something: see [`talk`] |
-//! | `GET /api/conversations/{id}/export?format=` | downloads it as `markdown`, `json`, `jsonl`, `csv` or `text` |
+//! | `GET /api/conversations/{id}/export?format=` | downloads it as `markdown`, `json`, `jsonl`, `csv`, `text` or `html` |
 //! | `GET /api/search?q=&limit=&after=` | finds messages in all conversations, the last first |
 //!
 //! Lists are `{"items": […], "next": …}`. `next` is a cursor for the page that follows, to be sent as `after` or `before`; it is `null`
