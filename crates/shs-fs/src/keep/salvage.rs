@@ -72,7 +72,7 @@ struct Good {
 }
 
 impl Good {
-    fn as_bad(self, why: impl Into<String>) -> BadLine {
+    fn into_bad(self, why: impl Into<String>) -> BadLine {
         BadLine { line: self.number, at: self.at, why: why.into(), bytes: self.bytes }
     }
 }
@@ -96,7 +96,7 @@ pub(super) fn salvage(bytes: &[u8]) -> Salvaged {
         at += line.len() as u64;
     }
     while good.pop_if(|last| last.line.more).is_some_and(|last| {
-        salvaged.bad.push(last.as_bad("a change without an end"));
+        salvaged.bad.push(last.into_bad("a change without an end"));
         true
     }) {}
     let mut places = Places::default();
@@ -126,7 +126,7 @@ impl Salvaged {
         };
         match refused {
             None => self.at = Some(at),
-            Some(why) => self.bad.push(good.as_bad(why)),
+            Some(why) => self.bad.push(good.into_bad(why)),
         }
     }
 
