@@ -51,6 +51,14 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Copies all conversations to another store
     Copy(Copy),
+    /// Writes a copy of the store into a file, while others are at work on it
+    Backup(Backup),
+    /// Makes the store of a backup
+    Restore(Restore),
+    /// Checks everything that is stored; exit code 1 if something is not as it should be
+    Verify,
+    /// Puts right what verify finds, and keeps what it replaces
+    Repair,
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -316,4 +324,22 @@ pub(crate) struct Copy {
     /// Where to: sqlite:PATH or fs:FOLDER
     #[arg(long, value_name = "URL")]
     pub(crate) to: Location,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The file, which appears whole or not at all
+    pub(crate) file: PathBuf,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Replaces a store that is there, and keeps it beside the new one
+    #[arg(long)]
+    pub(crate) force: bool,
 }

@@ -37,7 +37,7 @@
 //! | sessions that end with the code in them | [`StartSession::scope`], [`Track`] |
 //! | choosing a store, the environment | [`Config`], [`Location`] |
 //! | files | [`export`], [`import`] |
-//! | erasing what was deleted | [`keeping`] |
+//! | erasing what was deleted, backups, checks, repairs | [`keeping`] |
 //! | recording what passes through a service | the feature `tower` |
 //! | what every store promises, and your own | [`Store`] |
 //! | coming from the Python package | [`coming_from_python`] |

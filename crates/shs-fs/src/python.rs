@@ -70,7 +70,11 @@ fn names(folder: &Folder) -> Result<Vec<String>> {
     Ok(folder.conversations()?.into_iter().filter_map(name).collect())
 }
 
-fn read(path: &Path) -> Result<Transcript> {
+/// Reads a session of the Python package.
+///
+/// # Errors
+/// `Corrupt` if it is none.
+pub(crate) fn read(path: &Path) -> Result<Transcript> {
     let text = std::fs::read(path)
         .map_err(|error| unavailable(&format!("{} cannot be read", path.display()), error))?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| {

@@ -1,5 +1,6 @@
 //! The commands, each in a file of its own.
 
+mod backup;
 mod check;
 mod copy;
 mod delete;
@@ -7,10 +8,13 @@ mod export;
 mod groups;
 mod import;
 mod list;
+mod repair;
+mod restore;
 mod search;
 mod show;
 mod stats;
 mod tail;
+mod verify;
 
 use clap::CommandFactory;
 
@@ -44,6 +48,13 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         _ => {}
     }
     let location = locate(store)?;
+    match command {
+        Command::Backup(backup) => return backup::run(&location, backup, output).await,
+        Command::Restore(restore) => return restore::run(&location, restore, output).await,
+        Command::Verify => return verify::run(&location, output).await,
+        Command::Repair => return repair::run(&location, output).await,
+        _ => {}
+    }
     let history = open(Some(location.clone()), missing).await?;
     if matches!(
         command,
@@ -62,7 +73,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Tail(tail) => tail::run(&history, tail, output).await,
         Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
         Command::Copy(copy) => copy::run(&history, copy, output).await,
-        Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Completions { .. }
+        | Command::Man
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Verify
+        | Command::Repair => Ok(()),
     };
     // A store that does not close well is told, unless something else went wrong before.
     let closed = history.close().await;

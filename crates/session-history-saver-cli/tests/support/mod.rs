@@ -40,15 +40,21 @@ pub(crate) fn store() -> TempDir {
     folder
 }
 
-pub(crate) fn shs(folder: &Path, arguments: &[&str]) -> Output {
+/// The command, in a folder, without settings from outside.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shs"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SHS_") {
             command.env_remove(name);
         }
     }
-    command.current_dir(folder).env("TZ", "UTC").stdin(Stdio::null());
-    command.args(arguments).output().unwrap()
+    command.current_dir(folder).env("TZ", "UTC").stdin(Stdio::null()).args(arguments);
+    command
+}
+
+/// What came of a command.
+pub(crate) fn shs(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
 }
 
 /// What a command printed that did what it was told.
