@@ -37,6 +37,16 @@ fn files() {
 }
 
 #[test]
+fn exports_of_other_tools() {
+    run("import", fuzz::import);
+}
+
+#[test]
+fn data_sets() {
+    run("check", fuzz::check);
+}
+
+#[test]
 fn json_forms() {
     run("json", fuzz::json);
 }

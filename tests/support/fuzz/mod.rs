@@ -4,12 +4,14 @@
 
 mod cursor;
 mod file;
+mod import;
 mod json;
 mod python;
 mod query;
 
 pub use cursor::cursor;
 pub use file::file;
+pub use import::{check, import};
 pub use json::json;
 pub use python::python;
 pub use query::query;
