@@ -64,8 +64,17 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
-    /// Prints the manual page
-    Man,
+    /// Prints the manual page, of one command or of all
+    Man(Man),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Of this command
+    pub(crate) command: Option<String>,
+    /// Writes the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// Which sessions.

@@ -173,3 +173,16 @@ fn wrong_usage_and_missing_stores_are_told_apart() {
     assert!(done(path, &["completions", "bash"]).contains("_shs"));
     assert!(done(path, &["man"]).contains(".TH shs"));
 }
+
+#[test]
+fn manual_pages_are_of_one_command_or_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    assert!(done(path, &["man"]).contains(".SH SUBCOMMANDS"));
+    let page = done(path, &["man", "import"]);
+    assert!(page.contains("shs\\-import") && page.contains("dry\\-run"), "{page}");
+    assert_eq!(failed(path, &["man", "nothing"]).0, 2);
+    assert_eq!(done(path, &["man", "--to", "pages"]), "");
+    assert!(path.join("pages/shs.1").exists() && path.join("pages/shs-export.1").exists());
+    assert!(done(path, &["completions", "bash"]).contains("_shs"));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -21,14 +22,29 @@ const AT_ONCE: usize = 16;
 const AHEAD: usize = 4;
 
 /// An import about to be made. See the [crate](crate).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "nothing is imported before `run`"]
 pub struct Import {
     format: Option<Format>,
     user_id: Option<String>,
     project_id: Option<String>,
-    overwrites: bool,
+    mode: ImportMode,
     is_dry: bool,
+    progress: Option<Progress>,
+}
+
+type Progress = Arc<dyn Fn(&Report) + Send + Sync>;
+
+impl fmt::Debug for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Import")
+            .field("format", &self.format)
+            .field("user_id", &self.user_id)
+            .field("project_id", &self.project_id)
+            .field("mode", &self.mode)
+            .field("is_dry", &self.is_dry)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Import {
@@ -38,32 +54,39 @@ impl Import {
     }
 
     /// Says what is read, where it cannot be told by itself.
-    pub fn from(mut self, format: Format) -> Self {
+    pub fn with_format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
     }
 
     /// Gives the conversations to this user, whoever had them.
-    pub fn user(mut self, user_id: impl Into<String>) -> Self {
+    pub fn with_user(mut self, user_id: impl Into<String>) -> Self {
         self.user_id = Some(user_id.into());
         self
     }
 
     /// Puts the conversations into this project.
-    pub fn project(mut self, project_id: impl Into<String>) -> Self {
+    pub fn with_project(mut self, project_id: impl Into<String>) -> Self {
         self.project_id = Some(project_id.into());
         self
     }
 
-    /// Puts an import in the place of a conversation with its id that differs.
-    pub fn overwrite(mut self) -> Self {
-        self.overwrites = true;
+    /// Says what to do with a conversation that differs from what is stored under its id: with
+    /// [`CreateOnly`](ImportMode::CreateOnly), the default, it is skipped, unless what is stored is an older state of it.
+    pub fn with_mode(mut self, mode: ImportMode) -> Self {
+        self.mode = mode;
         self
     }
 
     /// Finds out what would be done, and stores nothing.
-    pub fn dry_run(mut self) -> Self {
+    pub fn with_dry_run(mut self) -> Self {
         self.is_dry = true;
+        self
+    }
+
+    /// Calls this after each conversation, with what was done so far.
+    pub fn with_progress(mut self, progress: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
         self
     }
 
@@ -170,6 +193,9 @@ impl Import {
             }
             Err(error) => return Err(error),
         }
+        if let Some(progress) = &self.progress {
+            progress(report);
+        }
         Ok(())
     }
 
@@ -202,7 +228,7 @@ impl Import {
         if is_same(&there, &transcript) {
             return Ok(Outcome::AlreadyThere);
         }
-        if !self.overwrites {
+        if self.mode != ImportMode::Overwrite {
             if !is_untouched(&there, format) && !is_beginning(&there, &transcript) {
                 return Ok(Outcome::Skipped(id, Skipped::Differs));
             }

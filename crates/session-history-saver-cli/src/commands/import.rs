@@ -1,10 +1,11 @@
 //! `shs import`.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use session_history_saver::SessionTracker;
+use indicatif::{ProgressBar, ProgressStyle};
 use session_history_saver::import::{Import, Input, Problem, Report};
+use session_history_saver::{ImportMode, SessionTracker};
 
 use crate::arguments::Import as Arguments;
 use crate::failure::{Failure, Result};
@@ -16,8 +17,12 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<()> {
     let mut report = Report::default();
-    let import = import(&arguments);
-    let tell = |problem: &Problem| eprintln!("{}", one_line(&problem.to_string()));
+    let bar = if io::stderr().is_terminal() { spinner() } else { ProgressBar::hidden() };
+    let moving = bar.clone();
+    let import = import(&arguments).with_progress(move |_| moving.inc(1));
+    let tell = |problem: &Problem| {
+        bar.suspend(|| eprintln!("{}", one_line(&problem.to_string())));
+    };
     for file in arguments.files {
         let input = if file == Path::new("-") {
             Input::Reader("standard input".to_owned(), Box::new(io::stdin()))
@@ -26,6 +31,7 @@ pub(super) async fn run(
         };
         report.add(history.import(&import, input, tell).await?);
     }
+    bar.finish_and_clear();
     print(&report, arguments.dry_run, output)?;
     match report.failed {
         0 => Ok(()),
@@ -39,19 +45,27 @@ pub(super) async fn run(
 fn import(arguments: &Arguments) -> Import {
     let mut import = Import::new();
     if let Some(format) = arguments.from.0 {
-        import = import.from(format);
+        import = import.with_format(format);
     }
     if let Some(user) = &arguments.user {
-        import = import.user(user);
+        import = import.with_user(user);
     }
     if let Some(project) = &arguments.project {
-        import = import.project(project);
+        import = import.with_project(project);
     }
     if arguments.overwrite {
-        import = import.overwrite();
+        import = import.with_mode(ImportMode::Overwrite);
     }
-    if arguments.dry_run { import.dry_run() } else { import }
+    if arguments.dry_run { import.with_dry_run() } else { import }
 }
+
+fn spinner() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(SPINNER).expect("the template is constant, and tested");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+const SPINNER: &str = "{spinner} {pos} conversations, {per_sec}";
 
 fn print(report: &Report, is_dry_run: bool, output: &mut Output) -> Result<()> {
     if output.is_json() {
@@ -62,4 +76,14 @@ fn print(report: &Report, is_dry_run: bool, output: &mut Output) -> Result<()> {
     Ok(output.line(&format!(
         "{would}: {imported}, already there: {already_there}, updated: {updated}, skipped: {skipped}, failed: {failed}"
     ))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spinner_can_be_drawn() {
+        assert_eq!(spinner().position(), 0);
+    }
 }

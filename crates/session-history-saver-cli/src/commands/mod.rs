@@ -8,6 +8,7 @@ mod export;
 mod groups;
 mod import;
 mod list;
+mod man;
 mod repair;
 mod restore;
 mod search;
@@ -36,11 +37,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
             clap_complete::generate(*shell, &mut Arguments::command(), "shs", &mut script);
             return Ok(output.line(String::from_utf8_lossy(&script).trim_end())?);
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            return Ok(output.line(String::from_utf8_lossy(&page).trim_end())?);
-        }
+        Command::Man(man) => return man::run(man, output),
         // A file is checked without a store.
         Command::Export(Export { check: Some(file), format, .. }) => {
             return check::run(file, *format, output);
@@ -74,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
         Command::Copy(copy) => copy::run(&history, copy, output).await,
         Command::Completions { .. }
-        | Command::Man
+        | Command::Man(_)
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Verify

@@ -99,7 +99,7 @@ fn twice(bytes: &[u8], format: Option<Format>) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = MemoryStore::new();
-        let import = format.map_or_else(Import::new, |format| Import::new().from(format));
+        let import = format.map_or_else(Import::new, |format| Import::new().with_format(format));
         let first = import.run(&store, text(bytes), |_| {}).await.unwrap();
         let second = import.run(&store, text(bytes), |_| {}).await.unwrap();
         assert_eq!((second.imported, second.failed), (0, first.failed));

@@ -140,7 +140,7 @@ async fn what_is_none_of_it_is_told() {
             "{bytes:?}: {problems:?}"
         );
     }
-    let told = Import::new().from(Format::Llm);
+    let told = Import::new().with_format(Format::Llm);
     let report = told
         .run(&store, text("[{}]"), |problem| assert!(problem.what.contains("llm")))
         .await

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shs_import::{Import, ORIGIN_KEY};
 use shs_memory::MemoryStore;
-use shs_store::{NewMessage, SessionId, StoreExt};
+use shs_store::{ImportMode, NewMessage, SessionId, StoreExt};
 
 use crate::branches::{chatgpt, claude, open_webui};
 use crate::{import, sessions, text, transcript};
@@ -52,7 +52,7 @@ async fn a_newer_export_updates_and_an_older_one_does_not() {
     assert_eq!((report.updated, report.skipped), (1, 1), "{problems:?}");
     let there = transcript(&store, "c1").await;
     assert_eq!(there.messages.last().unwrap().content, "Something new.");
-    let overwrite = Import::new().overwrite();
+    let overwrite = Import::new().with_mode(ImportMode::Overwrite);
     let report = overwrite.run(&store, text(newer.to_string()), |_| {}).await.unwrap();
     assert_eq!((report.updated, report.already_there), (1, 1));
 }
@@ -77,9 +77,13 @@ async fn our_own_export_updates_what_is_its_beginning() {
 #[tokio::test]
 async fn users_projects_and_dry_runs() {
     let store = MemoryStore::new();
-    let import = Import::new().user("alice").project("archive");
-    let dry =
-        import.clone().dry_run().run(&store, text(claude().to_string()), |_| {}).await.unwrap();
+    let import = Import::new().with_user("alice").with_project("archive");
+    let dry = import
+        .clone()
+        .with_dry_run()
+        .run(&store, text(claude().to_string()), |_| {})
+        .await
+        .unwrap();
     assert_eq!((dry.imported, sessions(&store).await.len()), (2, 0));
     import.run(&store, text(claude().to_string()), |_| {}).await.unwrap();
     for session in sessions(&store).await {
@@ -88,8 +92,11 @@ async fn users_projects_and_dry_runs() {
             (Some("alice"), Some("archive"))
         );
     }
-    let bad =
-        Import::new().user("").run(&store, text(open_webui_of_nobody()), |_| {}).await.unwrap();
+    let bad = Import::new()
+        .with_user("")
+        .run(&store, text(open_webui_of_nobody()), |_| {})
+        .await
+        .unwrap();
     assert_eq!((bad.imported, bad.failed), (0, 2));
 }
 
