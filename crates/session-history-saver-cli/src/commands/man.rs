@@ -9,6 +9,7 @@ use crate::output::Output;
 
 pub(super) fn run(arguments: &arguments::Man, output: &mut Output) -> Result<()> {
     let mut shs = Arguments::command();
+    shs = shs.disable_help_subcommand(true);
     // Options of every command stand in the page of each.
     shs.build();
     if let Some(folder) = &arguments.to {
