@@ -11,10 +11,10 @@ use shs_store::keeping::{Existing, Restored};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
 use super::backup::{counts, in_background};
-use super::copies::{Copy, folder_of, sync_folder_of};
+use super::copies::{Copy, draft, sync_folder_of};
 use super::{reader, verify};
 use crate::error::translate;
 use crate::open::{Presence, check_path};
@@ -112,7 +112,7 @@ fn check_backup(backup: &Path) -> Result<()> {
 
 /// A copy of the backup in the database's folder, on disk.
 fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
-    let mut draft = Builder::new().prefix(".").suffix(".draft").tempfile_in(folder_of(database))?;
+    let mut draft = draft(database)?;
     io::copy(&mut File::open(backup)?, draft.as_file_mut())?;
     let like = if database.exists() { database } else { backup };
     draft.as_file().set_permissions(fs::metadata(like)?.permissions())?;
