@@ -377,17 +377,26 @@ impl Folder {
     }
 }
 
+/// How the name of a draft ends, and how it begins: it tells for what it is, should a killed process leave it.
+pub(crate) const DRAFT: &str = ".draft";
+pub(crate) fn draft_prefix(target: &Path) -> String {
+    format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
 /// Stores beside a folder that were there before a backup was restored in its place.
 fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let folder = std::path::absolute(folder)?;
     let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else {
         return Ok(Vec::new());
     };
-    let own = format!("{}{BEFORE_RESTORE}", own.to_string_lossy());
+    let (kept, draft) =
+        (format!("{}{BEFORE_RESTORE}", own.to_string_lossy()), draft_prefix(&folder));
     let mut found = Vec::new();
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&own) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&kept) || (name.starts_with(&draft) && name.ends_with(DRAFT)) {
             found.push(entry.path());
         }
     }

@@ -31,6 +31,10 @@
 //! A folder of the Python package `session-history-saver` opens as it is: each `NAME.json` becomes a file of
 //! ours, and stays beside it as `NAME.json.python-backup`.
 //!
+//! What is done with the folder as a whole: [`backup`](fn@backup) and [`restore`], [`verify`] and [`repair`], and
+//! [`FsStore::erase`], after which nothing of what was deleted remains in it. Copies that these make are `NAME.before-repair`, and
+//! `FOLDER.before-restore` beside the folder; lines that cannot be read are moved into `NAME.quarantine`.
+//!
 //! # Examples
 //! ```
 //! use shs_fs::FsStore;

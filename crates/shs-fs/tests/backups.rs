@@ -49,7 +49,7 @@ async fn write(
         acknowledged[number].store(at + 1, Ordering::SeqCst);
         let patch = MessagePatch::new().with_content(text.repeat(10));
         store.update_message(&notes, &note, patch).await.unwrap();
-        if at % 5 == 0 {
+        if at.is_multiple_of(5) {
             let other: SessionId = other.parse().unwrap();
             store.create_session(NewSession::with_id(other.clone())).await.unwrap();
             store.append(&other, NewMessage::user("soon gone")).await.unwrap();

@@ -34,6 +34,10 @@
 //! schema here, and the old database stays beside it as `history.db.python-backup`. The Python package
 //! cannot open the new one.
 //!
+//! What is done with the file as a whole: [`backup`](fn@backup) and [`restore`], [`verify`] and [`repair`], and
+//! [`SqliteStore::erase`], after which nothing of what was deleted remains in it. Copies that these make are
+//! `history.db.before-repair` and `history.db.before-restore`; what cannot be read is moved into `history.db.quarantine`.
+//!
 //! # Examples
 //! ```
 //! use shs_sqlite::SqliteStore;

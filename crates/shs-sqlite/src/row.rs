@@ -3,8 +3,8 @@
 use serde::Serialize;
 use shs_store::model::ContentDigest;
 use shs_store::{
-    ForkPoint, Map, Message, NewMessage, NewSession, Part, Role, Seq, Session, SessionId, Status,
-    Timestamp,
+    ForkPoint, Map, Message, MessageId, NewMessage, NewSession, Part, Role, Seq, Session,
+    SessionId, Status, Timestamp,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite};
@@ -141,6 +141,17 @@ pub(crate) fn id_of_session(row: &SqliteRow) -> Option<SessionId> {
     let mut fields = Fields::new(row, 1).ok()?;
     fields.integer().ok()?;
     SessionId::new(fields.text().ok()?).ok()
+}
+
+/// The id of a message of which something else may be unreadable, from the columns of [`message_columns`].
+pub(crate) fn id_of_message(row: &SqliteRow, at: usize) -> Option<MessageId> {
+    let mut fields = Fields::new(row, at).ok()?;
+    fields.integer().ok()?;
+    fields.integer().ok()?;
+    match fields.integer().ok()? {
+        0 => unpack_text(fields.text().ok()?).ok(),
+        _ => unpack_bytes(fields.take(UUID_BYTES).ok()?).ok(),
+    }
 }
 
 pub(crate) fn time(micros: i64) -> Decoded<Timestamp> {

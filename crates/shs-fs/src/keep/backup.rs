@@ -18,7 +18,7 @@ use crate::{FsStore, blocking, context};
 
 /// Writes a copy of a folder into a file, which appears whole or not at all.
 ///
-/// It is a tar archive, which [`restore`](super::restore()) makes a folder of, and any `tar` too. Of each conversation it has everything that was
+/// It is a tar archive that its owner alone can read, which [`restore`](super::restore()) makes a folder of, and any `tar` too. Of each conversation it has everything that was
 /// acknowledged when this was called, and perhaps some of what came since: a beginning of it, without gaps. A folder that nobody
 /// has open is opened for it; one that another process has open is read beside it, which takes memory for its longest
 /// conversation. A program that has the folder open itself calls [`FsStore::backup`].

@@ -8,7 +8,7 @@ use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use crate::folder::{sync_folder, unavailable};
+use crate::folder::{DRAFT, draft_prefix, sync_folder, unavailable};
 
 /// The folder that a file or a folder is in.
 pub(super) fn parent_of(path: &Path) -> &Path {
@@ -21,8 +21,8 @@ pub(super) fn parent_of(path: &Path) -> &Path {
 /// A file that is being written beside the place that it is for. Dropping it removes it.
 pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
     Builder::new()
-        .prefix(".")
-        .suffix(".draft")
+        .prefix(&draft_prefix(target))
+        .suffix(DRAFT)
         .tempfile_in(parent_of(target))
         .map_err(|error| cannot_write(target, error))
 }
@@ -31,7 +31,8 @@ pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
 pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
     let made = || {
         fs::create_dir_all(parent_of(target))?;
-        Builder::new().prefix(".").suffix(".draft").tempdir_in(parent_of(target))
+        let prefix = draft_prefix(target);
+        Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(parent_of(target))
     };
     made().map_err(|error| cannot_write(target, error))
 }

@@ -16,7 +16,8 @@ use crate::{blocking, context};
 ///
 /// The backup is unpacked beside the place and [verified](super::verify()) there first; then it takes the place at once. So whenever this is
 /// interrupted, there is the folder that was there, or the restored one, whole. (Where the system cannot have two folders change
-/// places, as on Windows, there may be both beside the place.) A folder that was there is kept, with all that is in it, as
+/// places, as on Windows, there may be both beside the place.) A process that is killed may leave `.FOLDER.….draft`, in which there is one of
+/// the two. A folder that was there is kept, with all that is in it, as
 /// `FOLDER.before-restore`, or that with a number.
 ///
 /// # Errors
@@ -45,6 +46,9 @@ fn put(backup: &Path, folder: &Path, existing: Existing) -> Result<Restored> {
     if folder.as_os_str().is_empty() {
         return Err(Error::invalid("a store in files needs the path of a folder"));
     }
+    // So that it has a name, also if it is the current one.
+    let folder = &std::path::absolute(folder)
+        .map_err(|error| unavailable("the current folder is not known", error))?;
     if head(backup).is_ok_and(|head| !is_archive(&head)) {
         let detail = format!("{} is not a backup of a folder", backup.display());
         return Err(Error::corrupt(detail));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use shs_store::keeping::{BackedUp, Existing};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, Row, SqliteConnection};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
-use super::copies::{folder_of, sync_folder_of};
+use super::copies::{draft, sync_folder_of};
 use super::reader;
 use crate::error::translate;
 use crate::row::unsigned;
@@ -50,8 +50,7 @@ async fn make(database: &Path, target: &Path, existing: Existing) -> Result<Back
     let draft = in_background(target, {
         let (database, target) = (database.to_owned(), target.to_owned());
         move || {
-            let draft =
-                Builder::new().prefix(".").suffix(".draft").tempfile_in(folder_of(&target))?;
+            let draft = draft(&target)?;
             draft.as_file().set_permissions(std::fs::metadata(database)?.permissions())?;
             Ok(draft)
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shs_store::{Error, ErrorKind, Result};
+use tempfile::{Builder, NamedTempFile};
 
 /// What the name of a copy has behind that of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl Copy {
     }
 }
 
-/// All copies beside a database, by name.
+/// All copies beside a database, by name, and drafts that a killed process left.
 pub(crate) fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(own) = database.file_name().and_then(|name| name.to_str()) else {
         return Ok(Vec::new());
@@ -68,7 +69,10 @@ pub(crate) fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
         let entry = entry?;
         let name = entry.file_name();
         let rest = name.to_str().and_then(|name| name.strip_prefix(own));
-        if rest.is_some_and(|rest| Copy::ALL.iter().any(|copy| rest.starts_with(copy.suffix()))) {
+        let is_copy = |rest: &str| Copy::ALL.iter().any(|copy| rest.starts_with(copy.suffix()));
+        let is_left =
+            |name: &str| name.starts_with(&draft_prefix(database)) && name.ends_with(DRAFT);
+        if rest.is_some_and(is_copy) || name.to_str().is_some_and(is_left) {
             found.push(database.with_file_name(name));
         }
     }
@@ -76,8 +80,19 @@ pub(crate) fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// How the name of a draft ends, and how it begins: it tells for which file it is, should a killed process leave it.
+const DRAFT: &str = ".draft";
+fn draft_prefix(target: &Path) -> String {
+    format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// An empty file beside the place that it is for. Dropping it removes it.
+pub(super) fn draft(target: &Path) -> io::Result<NamedTempFile> {
+    Builder::new().prefix(&draft_prefix(target)).suffix(DRAFT).tempfile_in(folder_of(target))
+}
+
 /// The folder that a file is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

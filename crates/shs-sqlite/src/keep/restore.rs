@@ -10,14 +10,15 @@ use std::time::Duration;
 use shs_store::keeping::{Existing, Restored};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Row};
-use tempfile::{Builder, NamedTempFile};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use tempfile::NamedTempFile;
 
 use super::backup::{counts, in_background};
-use super::copies::{Copy, folder_of, sync_folder_of};
+use super::copies::{Copy, draft, sync_folder_of};
 use super::{reader, verify};
 use crate::error::translate;
 use crate::open::{Presence, check_path};
+use crate::write::execute;
 
 /// How every SQLite database begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -111,7 +112,7 @@ fn check_backup(backup: &Path) -> Result<()> {
 
 /// A copy of the backup in the database's folder, on disk.
 fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
-    let mut draft = Builder::new().prefix(".").suffix(".draft").tempfile_in(folder_of(database))?;
+    let mut draft = draft(database)?;
     io::copy(&mut File::open(backup)?, draft.as_file_mut())?;
     let like = if database.exists() { database } else { backup };
     draft.as_file().set_permissions(fs::metadata(like)?.permissions())?;
@@ -161,23 +162,29 @@ async fn look_at(database: &Path, existing: Existing) -> Result<bool> {
         );
         return Err(Error::new(ErrorKind::AlreadyExists, detail));
     }
-    let connect = SqliteConnectOptions::new()
-        .filename(database)
-        .busy_timeout(Duration::from_secs(10))
-        .disable_statement_logging();
-    let fold = async {
-        let mut connection = connect.connect().await?;
-        // This fails while any other connection is open.
-        let row = sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await?;
-        let mode: String = row.try_get(0)?;
-        connection.close().await?;
-        Ok(mode.eq_ignore_ascii_case("delete"))
-    };
-    match fold.await.map_err(|error: sqlx::Error| translate(&Arc::new(error))) {
+    match fold(database).await.map_err(|error| translate(&Arc::new(error))) {
         Ok(is_folded) => Ok(is_folded),
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Brings the log into the database, and does without one. This fails while any other connection is open.
+async fn fold(database: &Path) -> Result<bool, sqlx::Error> {
+    let connect = SqliteConnectOptions::new()
+        .filename(database)
+        .busy_timeout(Duration::from_secs(10))
+        .disable_statement_logging();
+    let mut connection = connect.connect().await?;
+    execute(&mut connection, "PRAGMA journal_mode = DELETE").await?;
+    let has_log = has_log(&mut connection).await?;
+    connection.close().await?;
+    Ok(!has_log)
+}
+
+async fn has_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("PRAGMA journal_mode").fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)?.eq_ignore_ascii_case("wal"))
 }
 
 /// Gives what is there another name beside its own, and leaves it under its own. Of a damaged database the log is kept too.

@@ -56,6 +56,10 @@ pub(super) async fn compact(connection: &mut SqliteConnection) -> (Result<()>, b
 /// Returns whether the log was emptied, which readers can hinder.
 async fn try_compact(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     execute(connection, "VACUUM").await?;
+    empty_log(connection).await
+}
+
+async fn empty_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
     Ok(row.try_get::<i64, _>(0)? == 0)
 }

@@ -21,7 +21,7 @@ pub enum Existing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Erased {
-    /// Copies beside the store, made when it was migrated, repaired or replaced. They are not looked into, and may hold what was
+    /// Copies beside the store, made when it was migrated, repaired or replaced, and drafts that a killed process left. They are not looked into, and may hold what was
     /// deleted: remove them where that matters.
     pub copies: Vec<PathBuf>,
 }

@@ -48,7 +48,6 @@ pub(super) async fn empty_search(
 
 /// Takes the text index away, also if it is so damaged that SQLite cannot do it by itself, and makes an empty one.
 async fn make_search_anew(connection: &mut SqliteConnection) -> Result<(), Failure> {
-    const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'search\\_%' ESCAPE '\\'";
     for sql in [
         "PRAGMA writable_schema = ON",
         "DELETE FROM sqlite_schema WHERE type = 'table' AND name = 'search'",
@@ -56,7 +55,7 @@ async fn make_search_anew(connection: &mut SqliteConnection) -> Result<(), Failu
     ] {
         execute(connection, sql).await?;
     }
-    for table in names(connection, TABLES).await? {
+    for table in parts_of_search(connection).await? {
         let drop = format!("DROP TABLE {table}");
         sqlx::query(AssertSqlSafe(drop)).execute(&mut *connection).await?;
     }
@@ -68,10 +67,9 @@ async fn make_search_anew(connection: &mut SqliteConnection) -> Result<(), Failu
     Ok(())
 }
 
-async fn names(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-) -> Result<Vec<String>, sqlx::Error> {
-    let rows = sqlx::query(sql).fetch_all(connection).await?;
+/// The tables that the text index is made of.
+async fn parts_of_search(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+    const SQL: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'search\\_%' ESCAPE '\\'";
+    let rows = sqlx::query(SQL).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }

@@ -49,8 +49,8 @@ pub(super) async fn check(
             if let Ok(id) = row::id(row, 1) {
                 finding = finding.of_session(&id);
             }
-            if let Ok((_, message)) = row::message(row, 3) {
-                finding = finding.of_message(&message.id);
+            if let Some(id) = row::id_of_message(row, 3) {
+                finding = finding.of_message(&id);
             }
             found.push(finding);
         }
