@@ -11,7 +11,7 @@ use crate::plain::{Encoder, Heading};
 #[cfg(feature = "tokens")]
 use crate::prepare::Tokens;
 use crate::prepare::{self, Conversation, Pair, Seen};
-use crate::report::{Reason, Report, Tally, count};
+use crate::report::{Reason, Report, count};
 use crate::source::Source;
 use crate::training::{self, Abilities, Rows};
 
@@ -135,12 +135,11 @@ impl<'a> Run<'a> {
 
     /// Writes a session as one line.
     async fn conversation(&mut self, session: &Session, part: usize) -> Result<()> {
-        let messages = self.source.messages(session).await?;
-        let mut tally = Tally::new(messages.len());
         let format = self.export.format;
         let can = Abilities::of(format);
         let preparation = &self.export.preparation;
-        let made = prepare::conversation(session, &messages, can, preparation, &mut tally);
+        let reading = self.source.turns(session, can).await?;
+        let (made, tally) = prepare::conversation(session, reading, can, preparation);
         let made = made.and_then(|conversation| self.is_short_enough(conversation));
         let conversation = match made {
             Ok(conversation) => conversation,
@@ -149,7 +148,13 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         };
-        let line = training::line(format, &conversation)?;
+        // Of rows, the line tells whether they are the same.
+        let is_line = format != Format::Parquet;
+        let line = if is_line || preparation.dedupe {
+            training::line(format, &conversation)?
+        } else {
+            Vec::new()
+        };
         if preparation.dedupe && !self.seen.is_new(&line) {
             tally.dropped(&mut self.report, Reason::Duplicate);
             return Ok(());
@@ -166,11 +171,11 @@ impl<'a> Run<'a> {
 
     /// Writes the pairs of a session, a line each.
     async fn pairs(&mut self, session: &Session, part: usize) -> Result<()> {
-        let messages = self.source.messages(session).await?;
         let fork = self.source.fork(session).await?;
         let can = Abilities::of(self.export.format);
         let preparation = &self.export.preparation;
-        let (pairs, tally) = prepare::pairs(session, &messages, fork.as_ref(), can, preparation);
+        let reading = self.source.turns(session, can).await?;
+        let (pairs, tally) = prepare::pairs(session, reading, fork, can, preparation);
         let dropped = &mut self.report.dropped_conversations;
         if pairs.is_empty() {
             count(dropped, Reason::NoPair, 1);

@@ -3,12 +3,11 @@
 use std::future::ready;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use shs_store::{
-    ErrorKind, Message, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt,
-};
+use shs_store::{ErrorKind, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt};
 
 use crate::export::{Export, Selection};
-use crate::prepare::{self, Fork};
+use crate::prepare::{self, Fork, Reading};
+use crate::training::Abilities;
 
 /// Messages that are read at once.
 const PAGE: u32 = 500;
@@ -76,12 +75,16 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// All messages of a session, free of what is redacted.
-    pub(crate) async fn messages(self, session: &Session) -> Result<Vec<Message>> {
-        let mut messages: Vec<Message> =
-            self.store.message_stream(&session.id, Self::whole(session)).try_collect().await?;
-        messages.iter_mut().for_each(|message| self.export.preparation.redaction.message(message));
-        Ok(messages)
+    /// The turns of a session, free of what is redacted. Of its messages, a page is in memory.
+    pub(crate) async fn turns(self, session: &Session, can: Abilities) -> Result<Reading<'a>> {
+        let preparation = &self.export.preparation;
+        let mut reading = Reading::new(session, can, preparation);
+        let mut messages = self.store.message_stream(&session.id, Self::whole(session));
+        while let Some(mut message) = messages.try_next().await? {
+            preparation.redaction.message(&mut message);
+            reading.push(message);
+        }
+        Ok(reading)
     }
 
     /// What the source of a fork has where the fork goes its own way.

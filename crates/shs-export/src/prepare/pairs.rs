@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use shs_store::{Message, Session};
 
 use super::turn::{Speaker, Turn};
-use super::{Conversation, Preparation, alternatives, finish, read, rounds};
+use super::{Conversation, Preparation, Reading, alternatives, finish, rounds};
 use crate::report::{Reason, Tally};
 use crate::training::Abilities;
 
@@ -56,28 +56,21 @@ struct Candidate {
 /// All pairs of a session, or why one was not made; and what was left out of its messages.
 pub(crate) fn pairs(
     session: &Session,
-    messages: &[Message],
-    fork: Option<&Fork>,
+    reading: Reading<'_>,
+    fork: Option<Fork>,
     can: Abilities,
     preparation: &Preparation,
 ) -> (Vec<Result<Pair, Reason>>, Tally) {
-    // The source's answer is counted as one message more.
-    let mut tally = Tally::new(messages.len() + 1);
-    let turns = read::turns(messages, can, preparation, &mut tally);
     // What was copied from the source is the source's.
-    let copied_to = session.forked_from.as_ref().map(|point| point.seq);
-    let own = messages
-        .iter()
-        .position(|message| copied_to.is_none_or(|seq| message.seq > seq))
-        .unwrap_or(messages.len());
-    let mut candidates = of_choices(&turns, own);
+    let mut candidates = of_choices(&reading.turns, reading.copied);
     if let Some(fork) = fork {
-        candidates.extend(of_fork(&turns, own, fork, can, preparation, &mut tally));
+        candidates.extend(of_fork(&reading, fork));
     }
+    let Reading { turns, tally, .. } = reading;
     let pair = |candidate: Result<Candidate, Reason>| {
         let candidate = candidate?;
         let question = turns[..candidate.before].to_vec();
-        let mut ignored = Tally::new(messages.len() + 1);
+        let mut ignored = Tally::new(tally.messages());
         let question = self::question(session, question, can, preparation, &mut ignored)?;
         let Candidate { preferred, rejected, .. } = candidate;
         check(&preferred, &rejected, preparation)?;
@@ -108,17 +101,11 @@ fn of_choices(turns: &[Turn], own: usize) -> Vec<Result<Candidate, Reason>> {
     candidates
 }
 
-fn of_fork(
-    turns: &[Turn],
-    own: usize,
-    fork: &Fork,
-    can: Abilities,
-    preparation: &Preparation,
-    tally: &mut Tally,
-) -> Option<Result<Candidate, Reason>> {
-    let at = turns.iter().position(|turn| turn.messages[0] >= own)?;
+fn of_fork(reading: &Reading<'_>, fork: Fork) -> Option<Result<Candidate, Reason>> {
+    let turns = &reading.turns;
+    let at = turns.iter().position(|turn| turn.messages[0] >= reading.copied)?;
     let answer = &turns[at];
-    let theirs = read::turns(std::slice::from_ref(&fork.answer), can, preparation, tally);
+    let theirs = reading.alone(fork.answer);
     let [theirs] = &theirs[..] else { return None };
     let both = [answer, theirs];
     if both.iter().any(|turn| turn.speaker != Speaker::Assistant) {
