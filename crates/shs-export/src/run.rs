@@ -21,6 +21,8 @@ pub(crate) struct Run<'a> {
     sinks: Vec<Sink<'a>>,
     report: Report,
     seen: Seen,
+    /// Whether something of a session was written that goes on.
+    has_begun: bool,
     #[cfg(feature = "tokens")]
     tokens: Option<(Tokens, u64)>,
 }
@@ -50,6 +52,7 @@ impl<'a> Run<'a> {
             sinks: writers.into_iter().map(sink).collect::<Result<_>>()?,
             report: Report::default(),
             seen: Seen::default(),
+            has_begun: false,
             #[cfg(feature = "tokens")]
             tokens: export.preparation.max_tokens.map(|limit| (Tokens::new(), limit)),
         })
@@ -63,10 +66,16 @@ impl<'a> Run<'a> {
         while let Some(mut session) = sessions.try_next().await? {
             let part = self.source.part_of(&session).await?;
             self.export.preparation.redaction.session(&mut session);
-            match self.export.format {
-                format if !format.is_for_training() => self.plain(&session, part).await?,
-                Format::OpenAiDpo => self.pairs(&session, part).await?,
-                _ => self.conversation(&session, part).await?,
+            self.has_begun = false;
+            let written = match self.export.format {
+                format if !format.is_for_training() => self.plain(&session, part).await,
+                Format::OpenAiDpo => self.pairs(&session, part).await,
+                _ => self.conversation(&session, part).await,
+            };
+            match written {
+                // It was deleted since it was found, and nobody named it.
+                Err(error) if !self.has_begun && self.source.is_gone(&error) => continue,
+                written => written?,
             }
             done += 1;
             if let Some(progress) = &self.export.progress {
@@ -91,8 +100,11 @@ impl<'a> Run<'a> {
         }
         let mut sessions = self.source.selected();
         while let Some(mut session) = sessions.try_next().await? {
-            if self.source.has_too_few_turns(&session).await? {
-                continue;
+            match self.source.has_too_few_turns(&session).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) if self.source.is_gone(&error) => continue,
+                Err(error) => return Err(error),
             }
             let part = self.source.part_of(&session).await?;
             self.export.preparation.redaction.session(&mut session);
@@ -119,13 +131,16 @@ impl<'a> Run<'a> {
         } else {
             None
         };
-        encoder.begin_session(&mut output.buffer, &Heading { session, duration_seconds })?;
         let mut messages = self.source.store.message_stream(&session.id, Source::whole(session));
-        while let Some(mut message) = messages.try_next().await? {
+        let mut next = messages.try_next().await?;
+        self.has_begun = true;
+        encoder.begin_session(&mut output.buffer, &Heading { session, duration_seconds })?;
+        while let Some(mut message) = next {
             self.export.preparation.redaction.message(&mut message);
             encoder.message(&mut output.buffer, session, &message)?;
             output.write_if_full().await?;
             self.report.messages += 1;
+            next = messages.try_next().await?;
         }
         encoder.end_session(&mut output.buffer);
         self.report.conversations += 1;

@@ -3,7 +3,9 @@
 use std::future::ready;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use shs_store::{ErrorKind, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt};
+use shs_store::{
+    Error, ErrorKind, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt,
+};
 
 use crate::export::{Export, Selection};
 use crate::prepare::{self, Fork, Reading};
@@ -40,6 +42,11 @@ impl<'a> Source<'a> {
         }
         let is_asked = move |session: &Session| ready(range.in_range(range.time_of(session)));
         store.session_stream(asked).try_filter(is_asked).boxed()
+    }
+
+    /// Whether a session was deleted since it was found; one that was named has to be there.
+    pub(crate) fn is_gone(self, error: &Error) -> bool {
+        error.kind() == ErrorKind::NotFound && matches!(self.export.selection, Selection::Asked(_))
     }
 
     /// Which of the files a session goes to.

@@ -88,8 +88,6 @@ fn rounds(
         }
         let is_question = turn.speaker == Speaker::User;
         if before.is_none() || (is_question && before != Some(Speaker::User)) {
-            // Most rounds have two turns, and a long conversation many rounds.
-            rounds.last_mut().into_iter().for_each(|round| round.turns.shrink_to_fit());
             rounds.push(Round::default());
         }
         before = Some(turn.speaker);
