@@ -45,3 +45,8 @@ fn json_forms() {
 fn sessions_of_the_python_package() {
     run("python", fuzz::python);
 }
+
+#[test]
+fn data_sets() {
+    run("dataset", fuzz::dataset);
+}

@@ -3,12 +3,14 @@
 //! The test `fuzz_seeds` runs them on the seeds.
 
 mod cursor;
+mod dataset;
 mod file;
 mod json;
 mod python;
 mod query;
 
 pub use cursor::cursor;
+pub use dataset::dataset;
 pub use file::file;
 pub use json::json;
 pub use python::python;
