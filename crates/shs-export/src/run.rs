@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::plain::{Encoder, Heading};
 #[cfg(feature = "tokens")]
 use crate::prepare::Tokens;
-use crate::prepare::{self, Conversation, Pair, Seen};
+use crate::prepare::{self, Conversation, Pair, Pairs, Seen};
 use crate::report::{Reason, Report, count};
 use crate::source::Source;
 use crate::training::{self, Abilities, Rows};
@@ -190,13 +190,10 @@ impl<'a> Run<'a> {
         let can = Abilities::of(self.export.format);
         let preparation = &self.export.preparation;
         let reading = self.source.turns(session, can).await?;
-        let (pairs, tally) = prepare::pairs(session, reading, fork, can, preparation);
-        let dropped = &mut self.report.dropped_conversations;
-        if pairs.is_empty() {
-            count(dropped, Reason::NoPair, 1);
-        }
-        let mut written = 0;
-        for pair in pairs {
+        let mut pairs = Pairs::of(session, reading, fork, can, preparation);
+        let (mut tried, mut written) = (0_u64, 0);
+        for pair in &mut pairs {
+            tried += 1;
             let line = match pair.and_then(|pair| self.is_short_enough_pair(pair)) {
                 Ok(pair) => {
                     let line = training::pair(&pair)?;
@@ -215,10 +212,11 @@ impl<'a> Run<'a> {
                 Err(reason) => count(&mut self.report.dropped_conversations, reason, 1),
             }
         }
+        count(&mut self.report.dropped_conversations, Reason::NoPair, u64::from(tried == 0));
         self.report.conversations += written;
         self.report.validation += written * part as u64;
         if written > 0 {
-            tally.left_out(&mut self.report);
+            pairs.tally.left_out(&mut self.report);
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub use self::split::Split;
 
 pub(crate) use self::dedupe::Seen;
 pub(crate) use self::options::Preparation;
-pub(crate) use self::pairs::{Fork, Pair, pairs};
+pub(crate) use self::pairs::{Fork, Pair, Pairs};
 pub(crate) use self::read::Reading;
 pub(crate) use self::redact::Redaction;
 pub(crate) use self::split::root;

@@ -53,30 +53,53 @@ struct Candidate {
     rejected: Turn,
 }
 
-/// All pairs of a session, or why one was not made; and what was left out of its messages.
-pub(crate) fn pairs(
-    session: &Session,
-    reading: Reading<'_>,
-    fork: Option<Fork>,
+/// The pairs of a session, or why one was not made. One is in memory at a time.
+pub(crate) struct Pairs<'a> {
+    session: &'a Session,
+    turns: Vec<Turn>,
+    candidates: std::vec::IntoIter<Result<Candidate, Reason>>,
     can: Abilities,
-    preparation: &Preparation,
-) -> (Vec<Result<Pair, Reason>>, Tally) {
-    // What was copied from the source is the source's.
-    let mut candidates = of_choices(&reading.turns, reading.copied);
-    if let Some(fork) = fork {
-        candidates.extend(of_fork(&reading, fork));
+    preparation: &'a Preparation,
+    /// What was left out of the session's messages.
+    pub(crate) tally: Tally,
+}
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn of(
+        session: &'a Session,
+        reading: Reading<'a>,
+        fork: Option<Fork>,
+        can: Abilities,
+        preparation: &'a Preparation,
+    ) -> Self {
+        // What was copied from the source is the source's.
+        let mut candidates = of_choices(&reading.turns, reading.copied);
+        if let Some(fork) = fork {
+            candidates.extend(of_fork(&reading, fork));
+        }
+        let candidates = candidates.into_iter();
+        let Reading { turns, tally, .. } = reading;
+        Self { session, turns, candidates, can, preparation, tally }
     }
-    let Reading { turns, tally, .. } = reading;
-    let pair = |candidate: Result<Candidate, Reason>| {
-        let candidate = candidate?;
-        let question = turns[..candidate.before].to_vec();
-        let mut ignored = Tally::new(tally.messages());
-        let question = self::question(session, question, can, preparation, &mut ignored)?;
-        let Candidate { preferred, rejected, .. } = candidate;
-        check(&preferred, &rejected, preparation)?;
+
+    fn pair(&self, candidate: Candidate) -> Result<Pair, Reason> {
+        let Candidate { before, preferred, rejected } = candidate;
+        check(&preferred, &rejected, self.preparation)?;
+        let question = self.turns[..before].to_vec();
+        let mut ignored = Tally::new(self.tally.messages());
+        let question =
+            question_of(self.session, question, self.can, self.preparation, &mut ignored)?;
         Ok(Pair { question, preferred, rejected })
-    };
-    (candidates.into_iter().map(pair).collect(), tally)
+    }
+}
+
+impl Iterator for Pairs<'_> {
+    type Item = Result<Pair, Reason>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let candidate = self.candidates.next()?;
+        Some(candidate.and_then(|candidate| self.pair(candidate)))
+    }
 }
 
 fn of_choices(turns: &[Turn], own: usize) -> Vec<Result<Candidate, Reason>> {
@@ -123,7 +146,7 @@ fn of_fork(reading: &Reading<'_>, fork: Fork) -> Option<Result<Candidate, Reason
 }
 
 /// What the answers are to: rounds that are sound, and a question.
-fn question(
+fn question_of(
     session: &Session,
     mut turns: Vec<Turn>,
     can: Abilities,
