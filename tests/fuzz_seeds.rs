@@ -37,6 +37,16 @@ fn files() {
 }
 
 #[test]
+fn exports_of_other_tools() {
+    run("import", fuzz::import);
+}
+
+#[test]
+fn data_sets() {
+    run("check", fuzz::check);
+}
+
+#[test]
 fn json_forms() {
     run("json", fuzz::json);
 }
@@ -47,6 +57,6 @@ fn sessions_of_the_python_package() {
 }
 
 #[test]
-fn data_sets() {
+fn conversations_as_data_sets() {
     run("dataset", fuzz::dataset);
 }

@@ -13,6 +13,8 @@
 //! - `answer URL SESSION`: streams an answer without end, and prints after each word how many bytes of it are stored.
 //! - `export URL FORMAT`: exports everything to nowhere, and prints how many KiB of memory it took at the most,
 //!   beyond what the open store takes.
+//! - `import URL FILE`: imports a file, and prints how many conversations came, and how many were there.
+//! - `import-made URL MIB`: imports an array of so many MiB of conversations, and prints how many KiB of memory it took at the most.
 //! - `hold PATH`: locks a SQLite database against writers until its standard input ends.
 //!
 //! The first three work with relaxed durability as `write-relaxed …`, and with files whose journal is full after a few
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use session_history_saver::export::Format;
+use session_history_saver::import::{Import, Input};
 use session_history_saver::{
     Durability, Error, ErrorKind, Location, NewMessage, NewSession, SessionId, SessionTracker,
     Store, StoreExt, open_store,
@@ -58,12 +61,14 @@ async fn main() -> Result<()> {
         }
         ("answer", [url, session]) => answer(url, session).await,
         ("export", [url, format]) => export(url, format.parse()?).await,
+        ("import", [url, size]) if how == "made" => import_made(url, size.parse()?).await,
+        ("import", [url, file]) => import(url, Path::new(file)).await,
         ("hold", [path]) => hold(path).await,
         _ => Err(USAGE.into()),
     }
 }
 
-const USAGE: &str = "usage: shs-child write|mix|faulty|history|answer|export|hold …";
+const USAGE: &str = "usage: shs-child write|mix|faulty|history|answer|export|import|hold …";
 
 /// One line at once, or the tests would take a piece of one for an acknowledgement.
 fn say(line: &str) {
@@ -364,6 +369,55 @@ async fn export(url: &str, format: Format) -> Result<()> {
     history.export(format).to_writer(&mut tokio::io::sink()).await?;
     say(&memory("VmHWM:")?.saturating_sub(before).to_string());
     Ok(())
+}
+
+async fn import(url: &str, file: &Path) -> Result<()> {
+    let history = SessionTracker::with_store(open_store(&url.parse::<Location>()?).await?);
+    let report = history.import(&Import::new(), file, |problem| eprintln!("{problem}")).await?;
+    say(&format!("{} {}", report.imported, report.already_there));
+    Ok(history.close().await?)
+}
+
+async fn import_made(url: &str, mebibytes: usize) -> Result<()> {
+    let history = SessionTracker::with_store(open_store(&url.parse::<Location>()?).await?);
+    forget_peak()?;
+    let before = memory("VmRSS:")?;
+    let made = Made { left: mebibytes * 1024 * 1024, number: 0, ready: b"[".to_vec(), at: 0 };
+    let input = Input::Reader("made".to_owned(), Box::new(made));
+    let report = history.import(&Import::new(), input, |problem| eprintln!("{problem}")).await?;
+    if report.imported == 0 || report.failed > 0 {
+        return Err(format!("{report:?}").into());
+    }
+    say(&memory("VmHWM:")?.saturating_sub(before).to_string());
+    Ok(history.close().await?)
+}
+
+/// An array of conversations of 1 MiB each, made while it is read.
+struct Made {
+    left: usize,
+    number: u64,
+    ready: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Made {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.ready.len() && self.left > 0 {
+            let content = ".".repeat(8 * 1024);
+            let messages: Vec<_> = (0..128)
+                .map(|_| serde_json::json!({ "role": "user", "content": content }))
+                .collect();
+            let session = serde_json::json!({ "session_id": format!("s{}", self.number), "messages": messages });
+            self.ready = session.to_string().into_bytes();
+            self.at = 0;
+            self.left = self.left.saturating_sub(self.ready.len());
+            self.number += 1;
+            self.ready.push(if self.left > 0 { b',' } else { b']' });
+        }
+        let read = (&self.ready[self.at..]).read(buffer)?;
+        self.at += read;
+        Ok(read)
+    }
 }
 
 /// Begins to measure `VmHWM` anew (<https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>).

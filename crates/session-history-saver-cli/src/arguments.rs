@@ -6,20 +6,27 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use session_history_saver::export::{Format, Split};
+use session_history_saver::import;
 use session_history_saver::{Location, Role, Timestamp};
 
 use crate::when;
+
+/// Above the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Reads, searches, exports, imports and deletes the conversations that session-history-saver keeps.
 #[derive(Debug, Parser)]
 #[command(name = "shs", version, propagate_version = true)]
 pub(crate) struct Arguments {
     /// Where the conversations are: sqlite:PATH or fs:FOLDER [default: $SHS_STORE, the other SHS_* variables, or sqlite:./session_history.db]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = EVERYWHERE)]
     pub(crate) store: Option<Location>,
     /// Prints one JSON object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
+    /// Prints at once what is longer than the screen [default: a pager, $SHS_PAGER, $PAGER or less]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) no_pager: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -36,21 +43,38 @@ pub(crate) enum Command {
     Stats(StatsArguments),
     /// Writes conversations to a file or to the standard output, or checks a data set
     Export(Export),
-    /// Reads conversations from JSON or JSON Lines, of this library and of the Python package
+    /// Reads conversations of other tools: exports, databases, data sets
     Import(Import),
     /// Follows new messages as they arrive
     Tail(Tail),
-    /// Deletes conversations
+    /// Deletes conversations, so that nothing of their text remains in the store's files
     Delete(Delete),
     /// Copies all conversations to another store
     Copy(Copy),
+    /// Writes a copy of the store into a file, while others are at work on it
+    Backup(Backup),
+    /// Makes the store of a backup
+    Restore(Restore),
+    /// Checks everything that is stored; exit code 1 if something is not as it should be
+    Verify,
+    /// Puts right what verify finds, and keeps what it replaces
+    Repair,
     /// Prints completions for a shell
     Completions {
         /// Which shell
         shell: Shell,
     },
-    /// Prints the manual page
-    Man,
+    /// Prints the manual page, of one command or of all
+    Man(Man),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Of this command
+    pub(crate) command: Option<String>,
+    /// Writes the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// Which sessions.
@@ -140,15 +164,32 @@ pub(crate) struct StatsArguments {
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) filter: Filter,
-    /// A table
-    #[arg(long, value_enum, conflicts_with = "id")]
+    /// A table of these, with latencies at the 50th, 95th and 99th percentile for models
+    #[arg(long, value_enum)]
     pub(crate) by: Option<By>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     Model,
+    User,
+    Project,
     Role,
+    Day,
+    Hour,
+}
+
+impl By {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Role => "role",
+            Self::Day => "day",
+            Self::Hour => "hour",
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -228,15 +269,33 @@ pub(crate) enum System {
 
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// Files of JSON (an object or an array) or JSON Lines; - for the standard input
+    /// Files, folders or ZIP archives; - for a text on the standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// What they are: auto (by their content), or
+    /// transcripts, csv, python, openai, sharegpt, alpaca, chatgpt, claude, open-webui, llm, langchain, openai-agents
+    #[arg(long, default_value = "auto", value_name = "SOURCE", value_parser = source)]
+    pub(crate) from: Source,
+    /// Gives the conversations to this user
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Puts the conversations into this project
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
     /// Says what would be imported, and imports nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Puts an import in the place of a conversation with its id that differs
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+/// What is imported; `None` to find out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(pub(crate) Option<import::Format>);
+
+fn source(name: &str) -> Result<Source, session_history_saver::Error> {
+    if name == "auto" { Ok(Source(None)) } else { Ok(Source(Some(name.parse()?))) }
 }
 
 #[derive(Args, Debug)]
@@ -253,7 +312,7 @@ pub(crate) struct Tail {
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     /// The conversations' ids, or their beginnings
-    #[arg(required_unless_present_any = ["user", "older_than"])]
+    #[arg(required_unless_present_any = ["user", "older_than", "erase"])]
     pub(crate) ids: Vec<String>,
     /// All conversations of this user
     #[arg(long, conflicts_with_all = ["ids", "older_than"])]
@@ -261,6 +320,9 @@ pub(crate) struct Delete {
     /// All that were changed last before then: 2026-01-31, 90d
     #[arg(long, value_name = "DATE", value_parser = when::parse, conflicts_with = "ids")]
     pub(crate) older_than: Option<Timestamp>,
+    /// Deletes nothing more, but makes sure that nothing of what was deleted before remains in the files
+    #[arg(long, conflicts_with_all = ["ids", "user", "older_than"])]
+    pub(crate) erase: bool,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,
@@ -271,4 +333,22 @@ pub(crate) struct Copy {
     /// Where to: sqlite:PATH or fs:FOLDER
     #[arg(long, value_name = "URL")]
     pub(crate) to: Location,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The file, which appears whole or not at all
+    pub(crate) file: PathBuf,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Replaces a store that is there, and keeps it beside the new one
+    #[arg(long)]
+    pub(crate) force: bool,
 }

@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod find;
 mod output;
+mod pager;
 mod place;
 mod when;
 
@@ -27,9 +28,10 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(commands::run(arguments, &mut output)))
-        .and_then(|()| output.finish().map_err(Failure::from));
-    match done {
+        .and_then(|runtime| runtime.block_on(commands::run(arguments, &mut output)));
+    // Whatever happened: what was printed is shown, and read to its end.
+    let shown = output.finish().map_err(Failure::from);
+    match done.and(shown) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough, as `head` does.
         Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -1,14 +1,19 @@
 //! What is printed: for people on a terminal, plain in a pipe, or JSON.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-/// The standard output.
-#[derive(Debug)]
+use crate::pager::Pager;
+
+/// Narrower than this, a table is not fitted into the terminal.
+const NARROWEST: u16 = 40;
+
+/// The standard output, or a pager in front of it.
 pub(crate) struct Output {
-    to: BufWriter<Stdout>,
+    to: BufWriter<To>,
+    hints: Vec<String>,
     is_json: bool,
     is_terminal: bool,
     has_colour: bool,
@@ -20,11 +25,27 @@ impl Output {
         // https://no-color.org: set and not empty.
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            to: BufWriter::new(io::stdout()),
+            to: BufWriter::new(To::Stdout(io::stdout())),
+            hints: Vec::new(),
             is_json,
             is_terminal,
             has_colour: is_terminal && !is_plain,
         }
+    }
+
+    /// Shows what will be printed in a pager, if people look at it.
+    pub(crate) fn page(&mut self) {
+        if self.is_terminal
+            && !self.is_json
+            && let Some(pager) = Pager::start()
+        {
+            self.to = BufWriter::new(To::Pager(pager));
+        }
+    }
+
+    /// Something to know besides, which is no part of what is printed.
+    pub(crate) fn hint(&mut self, hint: String) {
+        self.hints.push(hint);
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -56,6 +77,14 @@ impl Output {
         for row in rows {
             table.add_row(row.iter().map(|cell| one_line(cell)));
         }
+        // What is copied, as ids are, stays on one line.
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        // A terminal that does not know its width says zero.
+        if table.width().is_none_or(|width| width < NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         self.line(&table.to_string())
     }
 
@@ -79,12 +108,46 @@ impl Output {
         self.to.flush()
     }
 
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.flush()
+    /// Shows the rest, and waits until it was read.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let (to, rest) = self.to.into_parts();
+        let rest = rest.unwrap_or_default();
+        let shown = match to {
+            To::Stdout(mut stdout) => stdout.write_all(&rest).and_then(|()| stdout.flush()),
+            To::Pager(mut pager) => {
+                let written = pager.write_all(&rest);
+                pager.finish().and(written)
+            }
+        };
+        for hint in &self.hints {
+            eprintln!("{hint}");
+        }
+        shown
     }
 
     fn in_colour(&self, code: &str, text: &str) -> String {
         if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+enum To {
+    Stdout(io::Stdout),
+    Pager(Pager),
+}
+
+impl Write for To {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::Pager(pager) => pager.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::Pager(pager) => pager.flush(),
+        }
     }
 }
 

@@ -11,6 +11,14 @@ pub(crate) enum Missing {
     IsMade,
 }
 
+/// Where the store is that was named, by the command line or by the environment.
+pub(crate) fn locate(named: Option<Location>) -> Result<Location> {
+    match named {
+        Some(location) => Ok(location),
+        None => Ok(Config::from_env()?.location().clone()),
+    }
+}
+
 /// Opens the store that was named, by the command line or by the environment.
 pub(crate) async fn open(named: Option<Location>, missing: Missing) -> Result<SessionTracker> {
     let mut config = Config::from_env()?;

@@ -25,8 +25,22 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
 
 /// A moment in local time, to the minute.
 pub(crate) fn local(moment: Timestamp) -> String {
+    formatted(moment, "%Y-%m-%d %H:%M")
+}
+
+/// The day of a moment in local time.
+pub(crate) fn local_day(moment: Timestamp) -> String {
+    formatted(moment, "%Y-%m-%d")
+}
+
+/// The hour of a moment in local time.
+pub(crate) fn local_hour(moment: Timestamp) -> String {
+    formatted(moment, "%Y-%m-%d %H:00")
+}
+
+fn formatted(moment: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_microsecond(moment.as_micros()) {
-        Ok(moment) => moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Ok(moment) => moment.to_zoned(TimeZone::system()).strftime(format).to_string(),
         // The years before -9999 and after 9999 have no local time.
         Err(_) => moment.to_string(),
     }

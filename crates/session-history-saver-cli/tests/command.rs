@@ -1,70 +1,10 @@
 //! Runs the command as a person or a script would.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
-/// Conversations of two users.
-fn conversations() -> Vec<Value> {
-    let message = |number: u32, role: &str, content: &str| {
-        json!({
-            "message_id": format!("m{number}"), "seq": number, "role": role, "content": content,
-            "timestamp": format!("2026-01-0{number}T10:00:00+00:00"), "tokens": 5, "model": "m-1",
-        })
-    };
-    vec![
-        json!({
-            "session_id": "billing-1", "user_id": "alice", "project_id": "shop", "title": "Charged twice",
-            "tags": ["billing"], "created_at": "2026-01-01T10:00:00+00:00", "updated_at": "2026-01-02T10:00:00+00:00",
-            "messages": [message(1, "user", "I was charged twice."), message(2, "assistant", "I can see it.\u{1b}[2J Fixed.")],
-        }),
-        json!({
-            "session_id": "billing-2", "user_id": "bob", "title": "Refund",
-            "created_at": "2026-01-03T10:00:00+00:00", "updated_at": "2026-01-03T10:00:00+00:00",
-            "messages": [message(3, "user", "A refund, please.")],
-        }),
-    ]
-}
-
-/// A folder with a store of them.
-fn store() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("in.json"), json!(conversations()).to_string()).unwrap();
-    let said = done(folder.path(), &["import", "in.json"]);
-    assert_eq!(said, "imported: 2, already there: 0, updated: 0, skipped: 0, failed: 0\n");
-    folder
-}
-
-fn shs(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shs"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SHS_") {
-            command.env_remove(name);
-        }
-    }
-    command.current_dir(folder).env("TZ", "UTC").stdin(Stdio::null());
-    command.args(arguments).output().unwrap()
-}
-
-/// What a command printed that did what it was told.
-fn done(folder: &Path, arguments: &[&str]) -> String {
-    let output = shs(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The exit code of a command that did not, and what it said.
-fn failed(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = shs(folder, arguments);
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-fn objects(lines: &str) -> Vec<Value> {
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
+use crate::support::{conversations, done, failed, objects, shs, store};
 
 #[test]
 fn lists_with_filters_and_pages() {
@@ -117,7 +57,25 @@ fn searches_and_counts() {
     assert_eq!(done(folder.path(), &["search", "charged", "--user", "bob"]), "");
     let stats = done(folder.path(), &["stats"]);
     assert!(stats.contains("sessions\t2\n") && stats.contains("tokens\t15\n"), "{stats}");
-    assert!(done(folder.path(), &["stats", "--by", "model"]).contains("m-1\t3\t15\t"));
+    let by = |by: &str| done(folder.path(), &["stats", "--by", by]);
+    let rows = |by: &str, rows: &str| format!("{by}\tsessions\tmessages\ttokens\t\n{rows}");
+    let bars = ["█".repeat(20), "█".repeat(10)];
+    let users = format!("alice\t1\t2\t10\t{}\nbob\t1\t1\t5\t{}\n", bars[0], bars[1]);
+    assert_eq!(by("user"), rows("user", &users));
+    let projects = users.replace("alice", "shop").replace("bob", "-");
+    assert_eq!(by("project"), rows("project", &projects));
+    let roles = format!("user\t2\t2\t10\t{}\nassistant\t1\t1\t5\t{}\n", bars[0], bars[1]);
+    assert_eq!(by("role"), rows("role", &roles));
+    let days = by("day");
+    assert!(days.contains("2026-01-01\t1\t1\t5") && days.contains("2026-01-03\t"), "{days}");
+    assert!(by("hour").contains("2026-01-02 10:00\t1\t1\t5\t"));
+    assert!(by("model").contains("m-1\t2\t3\t15\t20 ms\t30 ms\t30 ms\t█"), "{}", by("model"));
+    let of_one = done(folder.path(), &["stats", "billing-1", "--by", "model", "--json"]);
+    let wanted = json!({"model": "m-1", "sessions": 1, "messages": 2, "tokens": 10, "latency_ms": {"p50": 10.0, "p95": 20.0, "p99": 20.0}});
+    assert_eq!(objects(&of_one), [wanted]);
+    let since = done(folder.path(), &["stats", "--by", "user", "--since", "2026-01-02", "--json"]);
+    assert_eq!(objects(&since).len(), 2);
+    assert_eq!(objects(&since)[0]["messages"], 1);
     assert_eq!(objects(&done(folder.path(), &["stats", "--json"]))[0]["messages"], 3);
     assert!(done(folder.path(), &["stats", "billing-1"]).contains("messages\t2\n"));
 }
@@ -150,29 +108,34 @@ fn an_import_says_what_it_could_not_do() {
     let path = folder.path();
     let mut changed = conversations();
     changed[0]["messages"][0]["content"] = "Something else.".into();
-    changed.push(json!({"session_id": "x", "messages": [{"role": "robot", "content": ""}]}));
+    changed.push(json!({"session_id": "x", "messages": 5}));
+    changed.push(json!({"session_id": "y", "messages": [{"role": "robot", "content": ""}]}));
     let whole = json!(changed).to_string();
     std::fs::write(path.join("changed.json"), &whole).unwrap();
     let output = shs(path, &["import", "changed.json"]);
     let (said, report) =
         (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(report, "imported: 0, already there: 1, updated: 0, skipped: 1, failed: 1\n");
-    assert!(said.contains("conversation 1: billing-1 is there already and differs"), "{said}");
-    assert!(
-        said.contains("conversation 3: this is not a conversation") && said.contains("robot"),
-        "{said}"
-    );
+    assert_eq!(report, "imported: 1, already there: 1, updated: 0, skipped: 1, failed: 1\n");
+    let place = "changed.json: $[0] (byte 1): billing-1 is there already and differs";
+    assert!(said.contains(place), "{said}");
+    let third = whole.find(r#"{"messages":5"#).unwrap();
+    let place = format!("$[2] (byte {third}): this is not a conversation");
+    assert!(said.contains(&place), "{said}");
+    assert!(said.contains("$[3]") && said.contains("kept under keys with python_"), "{said}");
     let output = shs(path, &["import", "changed.json", "--overwrite"]);
     let report = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(report, "imported: 0, already there: 1, updated: 1, skipped: 0, failed: 1\n");
+    assert_eq!(report, "imported: 0, already there: 2, updated: 1, skipped: 0, failed: 1\n");
 
     // What is whole before a cut is imported.
     let cut = &whole[..whole.find("billing-2").unwrap()];
     std::fs::write(path.join("cut.json"), cut).unwrap();
     let (code, said) = failed(path, &["--store", "fs:cut", "import", "cut.json"]);
     assert_eq!(code, 1);
-    assert!(said.contains(&format!("line 1 column {}", cut.len())), "{said}");
+    assert!(
+        said.contains(&format!("cut.json (byte {}): the text is cut off", cut.len())),
+        "{said}"
+    );
     assert!(done(path, &["--store", "fs:cut", "list"]).contains("billing-1"));
     for (name, bytes) in [("empty", &b""[..]), ("binary", b"\xff\xfe\0")] {
         std::fs::write(path.join(name), bytes).unwrap();
@@ -209,4 +172,17 @@ fn wrong_usage_and_missing_stores_are_told_apart() {
     assert_eq!(failed(path, &["--store", "sqlite:odd.db", "list"]).0, 1);
     assert!(done(path, &["completions", "bash"]).contains("_shs"));
     assert!(done(path, &["man"]).contains(".TH shs"));
+}
+
+#[test]
+fn manual_pages_are_of_one_command_or_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    assert!(done(path, &["man"]).contains(".SH SUBCOMMANDS"));
+    let page = done(path, &["man", "import"]);
+    assert!(page.contains("shs\\-import") && page.contains("dry\\-run"), "{page}");
+    assert_eq!(failed(path, &["man", "nothing"]).0, 2);
+    assert_eq!(done(path, &["man", "--to", "pages"]), "");
+    assert!(path.join("pages/shs.1").exists() && path.join("pages/shs-export.1").exists());
+    assert!(done(path, &["completions", "bash"]).contains("_shs"));
 }

@@ -1,4 +1,5 @@
-//! Conversations from JSON: from exports of this library, of the Python package, or made by hand.
+//! Conversations from JSON: from exports of this library, of the Python package, or made by hand; and, with the feature
+//! `import`, from the exports, databases and data sets of other tools.
 //!
 //! A conversation is imported whole or not at all, with its ids, numbers and times.
 //! [`ImportMode`] says what to do if there is a session with its id.
@@ -22,6 +23,9 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(feature = "import")]
+pub use shs_import::{Format, Import, Input, ORIGIN_KEY, Place, Problem, Report, Severity};
+
 use serde_json::Value;
 use serde_json::error::Category;
 use shs_store::{Error, ErrorKind, ImportMode, Result, Session, Transcript};
@@ -40,6 +44,24 @@ pub struct Imported {
 }
 
 impl SessionTracker {
+    /// Imports all conversations of a file, an archive, a folder or a stream, in whichever known form they are; `tell` hears of every
+    /// problem as it comes. See [`shs_import`](https://docs.rs/shs-import) for the forms.
+    ///
+    /// # Errors
+    /// As [`Import::run`].
+    ///
+    /// # Cancel safety
+    /// As [`Import::run`].
+    #[cfg(feature = "import")]
+    pub async fn import(
+        &self,
+        import: &Import,
+        input: impl Into<Input>,
+        tell: impl FnMut(&Problem),
+    ) -> Result<Report> {
+        import.run(&**self.store(), input, tell).await
+    }
+
     /// Stores a whole conversation as it is.
     ///
     /// # Errors

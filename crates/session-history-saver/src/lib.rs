@@ -37,6 +37,7 @@
 //! | sessions that end with the code in them | [`StartSession::scope`], [`Track`] |
 //! | choosing a store, the environment | [`Config`], [`Location`] |
 //! | files | [`export`], [`import`] |
+//! | erasing what was deleted, backups, checks, repairs | [`keeping`] |
 //! | recording what passes through a service | the feature `tower` |
 //! | what every store promises, and your own | [`Store`] |
 //! | coming from the Python package | [`coming_from_python`] |
@@ -57,6 +58,7 @@
 pub mod coming_from_python;
 mod config;
 pub mod import;
+pub mod keeping;
 mod location;
 mod retry;
 mod scope;

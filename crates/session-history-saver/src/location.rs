@@ -72,7 +72,7 @@ impl Location {
     }
 
     /// Checks that a path is there where one is needed.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let Some(path) = self.path() else { return Ok(()) };
         if path.as_os_str().is_empty() {
             return Err(Error::invalid(format!(
@@ -149,15 +149,20 @@ pub async fn open_store(location: &Location) -> Result<Arc<dyn Store>> {
         #[cfg(feature = "sqlite")]
         Location::Sqlite(path) => Ok(Arc::new(shs_sqlite::SqliteStore::open(path).await?)),
         #[allow(unreachable_patterns, reason = "with all backends none is left")]
-        absent => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "the store {absent} needs the cargo feature \"{}\" of session-history-saver, which is not \
-                 in this build",
-                absent.backend()
-            ),
-        )),
+        absent => Err(not_in_this_build(absent)),
     }
+}
+
+/// That a backend was not compiled in.
+pub(crate) fn not_in_this_build(location: &Location) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the store {location} needs the cargo feature \"{}\" of session-history-saver, which is not \
+             in this build",
+            location.backend()
+        ),
+    )
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::folder::{Folder, unavailable};
 use crate::line::{checked, write_checked};
 
 /// The file's name.
-const ARRIVALS: &str = ".arrivals";
+pub(crate) const ARRIVALS: &str = ".arrivals";
 /// How many numbers are noted as given before they are.
 const AHEAD: i64 = 1_000;
 /// The highest number that a file may have; no store comes so far.

@@ -96,8 +96,13 @@ impl Conversation {
     pub(crate) fn read_up_to(folder: &Folder, name: &str, end: u64) -> Result<Self> {
         let file = File::open(folder.path_of(name))
             .map_err(|error| unavailable(&format!("{name} cannot be opened"), error))?;
+        Self::read_from(name, BufReader::with_capacity(BUFFER, file.take(end)))
+    }
+
+    /// As [`read`](Self::read), from the content of a file.
+    pub(crate) fn read_from(name: &str, content: impl BufRead) -> Result<Self> {
         let reading = Reading { name, found: None, waiting: Vec::new(), at: 0, line: 0, since: 0 };
-        reading.run(BufReader::with_capacity(BUFFER, file.take(end)))
+        reading.run(content)
     }
 
     pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
@@ -148,6 +153,11 @@ impl Conversation {
         entry.place = place;
         entry.head = head;
         true
+    }
+
+    /// Whether anything in the file is not needed any more.
+    pub(crate) fn has_waste(&self) -> bool {
+        self.length != self.live || self.lacks_end
     }
 
     /// Whether most of the file is not needed any more.

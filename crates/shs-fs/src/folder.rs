@@ -14,11 +14,19 @@ use uuid::Uuid;
 use crate::name::EXTENSION;
 
 /// The file that says what the folder is; its lock says that a process has it open.
-const MARKER: &str = "shs-fs.format";
+pub(crate) const MARKER: &str = "shs-fs.format";
 /// The version of the files.
 const VERSION: u64 = 1;
 /// How files begin that are not published yet.
 const STAGED: &str = ".staged-";
+
+/// What the names of copies have behind those of their originals.
+const COPIES: [&str; 3] = [PYTHON_BACKUP, BEFORE_REPAIR, QUARANTINE];
+pub(crate) const PYTHON_BACKUP: &str = ".python-backup";
+pub(crate) const BEFORE_REPAIR: &str = ".before-repair";
+pub(crate) const QUARANTINE: &str = ".quarantine";
+/// What the name of a folder that was replaced has behind its own.
+pub(crate) const BEFORE_RESTORE: &str = ".before-restore";
 
 /// The folder of a store, locked for this process.
 #[derive(Debug)]
@@ -26,6 +34,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     durability: Durability,
     marker: File,
+    /// Whether another process or store has it open, beside which this one only looks.
+    is_in_use: bool,
     /// Whether names were changed that are not on disk yet.
     names_changed: AtomicBool,
 }
@@ -42,37 +52,95 @@ impl Folder {
         let marker = lock(path)?;
         // The last process may have ended between a change of names and its sync.
         let names_changed = AtomicBool::new(true);
-        let folder = Self { path: path.to_owned(), durability, marker, names_changed };
+        let is_in_use = false;
+        let folder = Self { path: path.to_owned(), durability, marker, is_in_use, names_changed };
         folder.check_format()?;
         folder.remove_staged()?;
         folder.sync_names().map_err(|error| unavailable("the folder cannot be synced", error))?;
         Ok(folder)
     }
 
+    /// Looks at a folder that is there, to read only. If nobody has it open, nobody can open it meanwhile.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no store.
+    pub(crate) fn look_at(path: &Path) -> Result<Self> {
+        let marker = File::open(path.join(MARKER)).map_err(|error| no_store(path, error))?;
+        let is_in_use = match marker.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(error)) => {
+                let what = format!("the folder {} cannot be locked", path.display());
+                return Err(unavailable(&what, error));
+            }
+        };
+        Ok(Self::with(path, marker, is_in_use))
+    }
+
+    /// Opens a folder that is there, as it is.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no store, `Unavailable` if another process or store has it open.
+    pub(crate) fn locked(path: &Path) -> Result<Self> {
+        fs::metadata(path.join(MARKER)).map_err(|error| no_store(path, error))?;
+        Ok(Self::with(path, lock(path)?, false))
+    }
+
+    fn with(path: &Path, marker: File, is_in_use: bool) -> Self {
+        let (durability, names_changed) = (Durability::Full, AtomicBool::new(true));
+        Self { path: path.to_owned(), durability, marker, is_in_use, names_changed }
+    }
+
+    /// Whether another process or store has it open.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.is_in_use
+    }
+
+    /// That the format file is this version's, or as an opening that was cut short leaves it.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not; `Unsupported` if a newer version wrote it.
+    pub(crate) fn check_written_format(&self) -> Result<()> {
+        let text = fs::read(self.path.join(MARKER))
+            .map_err(|error| unavailable("the format file cannot be read", error))?;
+        let text = String::from_utf8_lossy(&text);
+        let written = text.trim_end_matches(['\0', ' ', '\n']);
+        if format().starts_with(written) { Ok(()) } else { self.check_version(&text) }
+    }
+
+    /// Writes the format file anew.
+    pub(crate) fn write_format(&self) -> Result<()> {
+        let mut marker = &self.marker;
+        let mut write = || -> io::Result<()> {
+            marker.set_len(0)?;
+            marker.seek(SeekFrom::Start(0))?;
+            marker.write_all(format().as_bytes())?;
+            marker.sync_all()?;
+            sync_folder(&self.path)
+        };
+        write().map_err(|error| unavailable("the format file cannot be written", error))
+    }
+
     /// Reads and writes through the one handle: where locks are mandatory, another could not.
     fn check_format(&self) -> Result<()> {
-        let path = self.path.join(MARKER);
         let mut marker = &self.marker;
         let mut text = String::new();
         marker
             .read_to_string(&mut text)
             .map_err(|error| unavailable("the format file cannot be read", error))?;
-        let format = format!("{}\n", json!({ "format": "shs-fs", "version": VERSION }));
         // After a power cut there may be zeros in place of what was written.
         let written = text.trim_end_matches(['\0', ' ', '\n']);
+        let format = format();
         if text != format && format.starts_with(written) {
             // A new folder, or one of the Python package, or one whose first opening was cut short.
-            let mut write = || -> io::Result<()> {
-                marker.set_len(0)?;
-                marker.seek(SeekFrom::Start(0))?;
-                marker.write_all(format.as_bytes())?;
-                marker.sync_all()?;
-                sync_folder(&self.path)
-            };
-            return write()
-                .map_err(|error| unavailable("the format file cannot be written", error));
+            return self.write_format();
         }
-        let format: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        self.check_version(&text)
+    }
+
+    fn check_version(&self, text: &str) -> Result<()> {
+        let path = self.path.join(MARKER);
+        let format: serde_json::Value = serde_json::from_str(text).map_err(|error| {
             Error::corrupt(format!("{} is not this library's", path.display())).with_source(error)
         })?;
         match format["version"].as_u64() {
@@ -93,7 +161,26 @@ impl Folder {
         self.marker.unlock()
     }
 
-    fn remove_staged(&self) -> Result<()> {
+    /// The names of what was never published.
+    pub(crate) fn staged(&self) -> Result<Vec<String>> {
+        let paths = self.files(|name| name.starts_with(STAGED))?;
+        Ok(paths.iter().map(|path| name_of(path)).collect())
+    }
+
+    /// The names of all conversations' files.
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        let paths = self.with_extension(EXTENSION)?;
+        Ok(paths.iter().map(|path| name_of(path)).collect())
+    }
+
+    /// What has the name of a conversation's file and is no file.
+    pub(crate) fn odd_names(&self) -> Result<Vec<String>> {
+        let odd = self.entries(|name, kind| has_extension(name, EXTENSION) && !kind.is_file())?;
+        Ok(odd.iter().map(|path| name_of(path)).collect())
+    }
+
+    /// Removes what was never published.
+    pub(crate) fn remove_staged(&self) -> Result<()> {
         for path in self.files(|name| name.starts_with(STAGED))? {
             fs::remove_file(&path)
                 .map_err(|error| unavailable("a leftover cannot be removed", error))?;
@@ -141,6 +228,23 @@ impl Folder {
     /// All files with this extension.
     pub(crate) fn with_extension(&self, extension: &str) -> Result<Vec<PathBuf>> {
         self.files(|name| has_extension(name, extension))
+    }
+
+    /// All files that are copies of others, made when those were migrated or repaired, and what was beside the folder when a
+    /// backup was restored in its place.
+    pub(crate) fn copies(&self) -> Result<Vec<PathBuf>> {
+        let is_copy = |name: &str| COPIES.iter().any(|suffix| name.contains(suffix));
+        let mut found = self.files(is_copy)?;
+        found
+            .extend(beside(&self.path).map_err(|error| {
+                unavailable("copies beside the folder cannot be listed", error)
+            })?);
+        Ok(found)
+    }
+
+    /// How long a file is.
+    pub(crate) fn length_of(&self, name: &str) -> io::Result<u64> {
+        fs::symlink_metadata(self.path.join(name)).map(|about| about.len())
     }
 
     /// The path of a file in the folder.
@@ -273,7 +377,29 @@ impl Folder {
     }
 }
 
-fn lock(folder: &Path) -> Result<File> {
+/// Stores beside a folder that were there before a backup was restored in its place.
+fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = std::path::absolute(folder)?;
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let own = format!("{}{BEFORE_RESTORE}", own.to_string_lossy());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&own) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Locks a folder, which is made a store's if it is none.
+///
+/// # Errors
+/// `Unavailable` if another process or store has it open.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(MARKER);
     let marker = OpenOptions::new()
         .create(true)
@@ -302,7 +428,7 @@ fn lock(folder: &Path) -> Result<File> {
 
 /// Waits until names that were made, renamed or removed in a folder are on disk. Windows does that by
 /// itself, and cannot open folders.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
@@ -316,6 +442,24 @@ fn has_name(about: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn has_name(_: &fs::Metadata) -> bool {
     false
+}
+
+/// The name of a file that was listed, which is UTF-8.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What the format file of this version says.
+pub(crate) fn format() -> String {
+    format!("{}\n", json!({ "format": "shs-fs", "version": VERSION }))
+}
+
+fn no_store(path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory {
+        let detail = format!("there is no store in {}", path.display());
+        return Error::new(ErrorKind::NotFound, detail).with_source(error);
+    }
+    unavailable(&format!("the folder {} cannot be read", path.display()), error)
 }
 
 fn has_extension(name: &str, extension: &str) -> bool {

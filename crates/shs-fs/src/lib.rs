@@ -56,6 +56,7 @@ mod conversation;
 mod disk;
 mod folder;
 mod journal;
+mod keep;
 mod line;
 mod name;
 mod open;
@@ -73,6 +74,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
+use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
     AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
@@ -82,6 +84,7 @@ use shs_store::{
 use tokio::sync::mpsc;
 
 use crate::disk::Disk;
+pub use crate::keep::{backup, repair, restore, verify};
 use crate::line::Draft;
 pub use crate::options::FsOptions;
 use crate::state::State;
@@ -167,6 +170,46 @@ impl FsStore {
             tracing::info!(interrupted, "marked streamed answers whose writer died");
         }
         Ok(store)
+    }
+
+    /// Makes sure that nothing of what was deleted remains in the files: sessions, messages, and what messages and sessions said
+    /// before they were updated.
+    ///
+    /// Conversations' files that hold more than what is stored are written anew, and the journal is removed; readers and writers
+    /// wait meanwhile. What is kept of a replaced content is a digest, by which a repeated append is known. Nothing is said
+    /// about what the file system or the disk keep of blocks that are free, nor about copies: the answer names those
+    /// that are known.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if a file cannot be written, or a conversation not be read: what was deleted is
+    /// deleted then, but its text may remain in the files until this is repeated.
+    ///
+    /// # Cancel safety
+    /// Once it was taken up it is done whether the future is dropped or not.
+    pub async fn erase(&self) -> Result<Erased> {
+        self.write("erase", None, |work| work.erase().map(Erased::with_copies)).await
+    }
+
+    /// Writes a copy of the folder into a file while it is being worked with: see [`backup`](fn@backup).
+    ///
+    /// Readers and writers wait for no more than the opening of one file at a time.
+    ///
+    /// # Errors
+    /// As [`backup`](fn@backup), and [`Closed`](ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    /// Once begun it is done whether the future is dropped or not.
+    pub async fn backup(
+        &self,
+        target: impl AsRef<Path> + Send,
+        existing: Existing,
+    ) -> Result<BackedUp> {
+        let target = target.as_ref().to_owned();
+        let go = async {
+            let shared = self.shared()?;
+            blocking(move || keep::back_up(&shared, &target, existing)).await
+        };
+        go.await.map_err(|error| context(error, "backup"))
     }
 
     fn shared(&self) -> Result<Arc<Shared>> {

@@ -39,6 +39,26 @@ pub(crate) fn file_name(id: &SessionId) -> String {
     name
 }
 
+/// The id whose conversation has this file name, if the name says all of it.
+pub(crate) fn id_of(name: &str) -> Option<SessionId> {
+    let stem = name.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+    let mut bytes = Vec::with_capacity(stem.len());
+    let mut rest = stem.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        if *first == b'%' {
+            let (digits, after) = after.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    let id = SessionId::new(String::from_utf8(bytes).ok()?).ok()?;
+    // Which is not so for a name that was cut, or is none of ours.
+    (file_name(&id) == name).then_some(id)
+}
+
 /// Whether this may be the name of a conversation's file in the folder, and nowhere else.
 pub(crate) fn is_conversation(name: &str) -> bool {
     !name.contains(['/', '\\', ':'])
@@ -96,6 +116,12 @@ mod tests {
             assert_eq!(name.matches('.').count(), 1, "{name}");
             assert!(names.insert(name.to_lowercase()), "{id} shares its name");
         }
+        for id in ["a", "A", "../escape", "con", "ä~b"] {
+            let id = SessionId::new(id).unwrap();
+            assert_eq!(id_of(&file_name(&id)), Some(id));
+        }
+        assert_eq!(id_of(&file_name(&SessionId::new(long.as_str()).unwrap())), None);
+        assert_eq!(id_of("A.jsonl"), None);
         let uuid = "0199a3b4-0000-7000-8000-000000000000";
         assert_eq!(file_name(&SessionId::new(uuid).unwrap()), format!("{uuid}.jsonl"));
         assert_eq!(file_name(&SessionId::new("con").unwrap()), "%63on.jsonl");

@@ -79,7 +79,7 @@ fn read(folder: &Folder, path: &Path) -> Result<Conversation> {
 }
 
 /// Goes on with a deletion of several conversations that was begun.
-fn finish_deletion(folder: &Folder) -> Result<()> {
+pub(crate) fn finish_deletion(folder: &Folder) -> Result<()> {
     let path = folder.path_of(INTENT);
     if !path.exists() {
         return Ok(());

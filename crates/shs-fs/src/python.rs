@@ -12,7 +12,7 @@ use shs_store::{Error, Result, Session, SessionId, Transcript, python};
 use uuid::Uuid;
 
 use crate::conversation::{Conversation, WholeFile};
-use crate::folder::{Folder, unavailable};
+use crate::folder::{Folder, PYTHON_BACKUP, unavailable};
 use crate::name::file_name;
 
 /// Brings all files of the Python package into ours, last written session last; returns how many.
@@ -70,7 +70,11 @@ fn names(folder: &Folder) -> Result<Vec<String>> {
     Ok(folder.conversations()?.into_iter().filter_map(name).collect())
 }
 
-fn read(path: &Path) -> Result<Transcript> {
+/// Reads a session of the Python package.
+///
+/// # Errors
+/// `Corrupt` if it is none.
+pub(crate) fn read(path: &Path) -> Result<Transcript> {
     let text = std::fs::read(path)
         .map_err(|error| unavailable(&format!("{} cannot be read", path.display()), error))?;
     let value: Value = serde_json::from_slice(&text).map_err(|error| {
@@ -154,6 +158,6 @@ fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> 
 
 fn backup_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".python-backup");
+    name.push(PYTHON_BACKUP);
     name.into()
 }

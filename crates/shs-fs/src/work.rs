@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use shs_store::document::{fork_session, plan_append};
 use shs_store::model::ContentDigest;
 use shs_store::{
-    AppendOptions, Appended, Clock, Deleted, Error, ImportMode, Message, MessageId, MessagePatch,
-    NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch, Transcript,
+    AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, ImportMode, Message, MessageId,
+    MessagePatch, NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch,
+    Transcript,
 };
 
 use crate::arrivals;
@@ -475,6 +477,42 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Makes sure that the files hold nothing but what is stored.
+    pub(crate) fn erase(&mut self) -> Result<Vec<PathBuf>> {
+        let erase = |work: &mut Self| -> Result<Vec<PathBuf>> {
+            work.flush()?;
+            work.state.all_readable()?;
+            let mut wasteful = Vec::new();
+            for session in work.state.sessions() {
+                let conversation = work.state.conversation(&session.id)?;
+                let length = work.folder.length_of(&conversation.name).map_err(|error| {
+                    unavailable(&format!("{} cannot be looked at", conversation.name), error)
+                })?;
+                if conversation.has_waste() || length != conversation.length {
+                    wasteful.push(session.clone());
+                }
+            }
+            for session in wasteful {
+                work.rewrite(&session.id.clone(), session, |_| true)?;
+            }
+            let error = |error| unavailable("the folder cannot be written", error);
+            work.disk.remove_journal(work.folder).map_err(error)?;
+            work.folder.remove_staged()?;
+            work.folder.sync_names_now().map_err(error)?;
+            work.folder.copies()
+        };
+        erase(self).map_err(|error| {
+            if error.kind() == ErrorKind::Corrupt {
+                return error;
+            }
+            let detail = format!(
+                "what was deleted is deleted, but its text may remain in the files: {}; erase again",
+                error.detail()
+            );
+            Error::new(ErrorKind::Unavailable, detail).with_source(error)
+        })
     }
 
     pub(crate) fn fork(&mut self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {

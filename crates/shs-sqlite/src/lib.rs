@@ -55,6 +55,7 @@
 
 mod error;
 mod fields;
+mod keep;
 mod open;
 mod options;
 mod packed;
@@ -64,11 +65,12 @@ mod read;
 mod row;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
+use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
     AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
@@ -79,6 +81,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::translate;
+pub use crate::keep::{backup, repair, restore, verify};
 use crate::open::{Presence, Reader, Readers};
 pub use crate::options::SqliteOptions;
 use crate::read::{Cache, Searched};
@@ -92,6 +95,7 @@ pub struct SqliteStore {
 
 #[derive(Debug)]
 struct Inner {
+    path: PathBuf,
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     readers: Readers,
     cache: Cache,
@@ -123,6 +127,46 @@ impl SqliteStore {
         SqliteOptions::new(path).open().await
     }
 
+    /// Makes sure that nothing of what was deleted remains in the files: sessions, messages, what messages and sessions said before
+    /// they were updated, their words in the text index, and names of users, projects and models that nothing has any more.
+    ///
+    /// The text index is merged, the database is written anew as a whole, and its log is emptied. So it takes the time and, for as
+    /// long, the place of a copy of the database; writes wait meanwhile, those of other processes up to their busy
+    /// timeout. What was deleted before it is called is erased, whoever deleted it. Nothing is said about what the file system or
+    /// the disk keep of blocks that are free, nor about copies: the answer names those that are known.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if another process writes or reads in one transaction for longer than the busy
+    /// timeout, or the disk is full: what was deleted is deleted then, but its text may remain in the files until this is repeated.
+    ///
+    /// # Cancel safety
+    /// Once it was taken up it is done whether the future is dropped or not.
+    pub async fn erase(&self) -> Result<Erased> {
+        self.write("erase", write::Erase).await?;
+        let path = self.inner.path.clone();
+        let listed = tokio::task::spawn_blocking(move || keep::copies(&path)).await;
+        let listed = listed.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        listed.map(Erased::with_copies).map_err(|error| {
+            let detail = "everything is erased, but copies beside the database cannot be listed";
+            context(Error::new(ErrorKind::Unavailable, detail).with_source(error), "erase")
+        })
+    }
+
+    /// Writes a copy of the database into a file while it is being worked with: see [`backup`](fn@backup).
+    ///
+    /// It has everything that was acknowledged when this was called, by whichever process.
+    ///
+    /// # Errors
+    /// As [`backup`](fn@backup), and [`Closed`](ErrorKind::Closed).
+    pub async fn backup(
+        &self,
+        target: impl AsRef<Path> + Send,
+        existing: Existing,
+    ) -> Result<BackedUp> {
+        self.queue().map_err(|error| context(error, "backup"))?;
+        backup(&self.inner.path, target.as_ref(), existing).await
+    }
+
     async fn open_with(options: SqliteOptions) -> Result<Self> {
         Self::try_open(options).await.map_err(|error| context(error, "open"))
     }
@@ -130,18 +174,20 @@ impl SqliteStore {
     async fn try_open(options: SqliteOptions) -> Result<Self> {
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
-        let connection = open::first_writer(&options).await?;
+        // Before the file is opened: whoever replaces it keeps others out meanwhile.
         let arrival =
             tokio::task::spawn_blocking(move || Presence::arrive(lock)).await.map_err(|error| {
                 Error::new(ErrorKind::Internal, "opening was ended").with_source(error)
             })?;
+        let connection = open::first_writer(&options).await?;
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
         let readers = open::readers(&options);
         let (queue, receiver) = mpsc::channel(options.queue);
         let cache = Cache::new(options.cache);
+        let path = options.path.clone();
         let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
-        let inner = Inner { queue: Mutex::new(Some(queue)), readers, cache, running };
+        let inner = Inner { path, queue: Mutex::new(Some(queue)), readers, cache, running };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.

@@ -136,6 +136,13 @@ pub(crate) fn id(row: &SqliteRow, at: usize) -> Decoded<SessionId> {
     SessionId::new(row.try_get::<&str, _>(at)?).map_err(|e| corrupt("id", e))
 }
 
+/// The id of a session of which something else may be unreadable, from the column of [`session_columns`] at 1.
+pub(crate) fn id_of_session(row: &SqliteRow) -> Option<SessionId> {
+    let mut fields = Fields::new(row, 1).ok()?;
+    fields.integer().ok()?;
+    SessionId::new(fields.text().ok()?).ok()
+}
+
 pub(crate) fn time(micros: i64) -> Decoded<Timestamp> {
     Timestamp::from_micros(micros).map_err(|e| corrupt("time", e))
 }

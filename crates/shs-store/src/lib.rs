@@ -20,11 +20,13 @@
 //! # Modules
 //!
 //! [`model`] holds what is stored, [`query`] what can be asked, [`store`] the trait and what is built on
-//! it, [`text`] the analyzer and the query language that make search mean the same on every backend.
+//! it, [`text`] the analyzer and the query language that make search mean the same on every backend,
+//! [`keeping`] what backends with files say of backups, checks and repairs.
 
 pub mod clock;
 pub mod document;
 pub mod error;
+pub mod keeping;
 pub mod limits;
 pub mod model;
 pub mod python;

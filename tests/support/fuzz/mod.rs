@@ -5,6 +5,7 @@
 mod cursor;
 mod dataset;
 mod file;
+mod import;
 mod json;
 mod python;
 mod query;
@@ -12,6 +13,7 @@ mod query;
 pub use cursor::cursor;
 pub use dataset::dataset;
 pub use file::file;
+pub use import::{check, import};
 pub use json::json;
 pub use python::python;
 pub use query::query;

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use serde_json::json;
-use session_history_saver::{Session, SessionOrder, SessionTracker, StoreExt};
+use session_history_saver::{Location, Session, SessionOrder, SessionTracker, StoreExt, keeping};
 
 use crate::arguments::{Delete, Filter};
 use crate::ask::confirm;
@@ -12,10 +12,34 @@ use crate::output::Output;
 
 pub(super) async fn run(
     history: &SessionTracker,
+    location: &Location,
     arguments: Delete,
     output: &mut Output,
 ) -> Result<()> {
-    let sessions = chosen(history, &arguments).await?;
+    if !arguments.erase {
+        delete(history, &arguments, output).await?;
+    }
+    // Erasing opens the store by itself.
+    history.close().await?;
+    let erased = keeping::erase(location).await?;
+    if output.is_json() {
+        output.json(&json!({ "erased": location.to_string(), "copies": erased.copies }))?;
+        return Ok(());
+    }
+    if arguments.erase {
+        output.line(&format!("nothing of what was deleted remains in {location}"))?;
+    }
+    for copy in &erased.copies {
+        output.line(&format!(
+            "{} was left as it is, and may hold what was deleted; remove it if it should not",
+            copy.display()
+        ))?;
+    }
+    Ok(())
+}
+
+async fn delete(history: &SessionTracker, arguments: &Delete, output: &mut Output) -> Result<()> {
+    let sessions = chosen(history, arguments).await?;
     if sessions.is_empty() {
         return Err(Failure::NotFound("no conversation is to be deleted".to_owned()));
     }

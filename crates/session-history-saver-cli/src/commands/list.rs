@@ -32,9 +32,7 @@ pub(super) async fn run(history: &SessionTracker, list: List, output: &mut Outpu
         output.table(&header, rows.collect())?;
     }
     if let Some(next) = page.next {
-        output.flush()?;
-        // Beside the list, so that whoever reads the list need not tell it apart.
-        eprintln!("there are more: --after {}", next.as_str());
+        output.hint(format!("there are more: --after {}", next.as_str()));
     }
     Ok(())
 }

@@ -1,26 +1,32 @@
 //! The commands, each in a file of its own.
 
+mod backup;
 mod check;
 mod copy;
 mod delete;
 mod export;
+mod groups;
 mod import;
 mod list;
+mod man;
+mod repair;
+mod restore;
 mod search;
 mod show;
 mod stats;
 mod tail;
+mod verify;
 
 use clap::CommandFactory;
 
 use crate::arguments::{Arguments, Command, Export};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::place::{Missing, open};
+use crate::place::{Missing, locate, open};
 
 /// Does what the command line says.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
-    let Arguments { store, command, .. } = arguments;
+    let Arguments { store, command, no_pager, .. } = arguments;
     let missing = match &command {
         Command::Import(import) if !import.dry_run => Missing::IsMade,
         _ => Missing::IsAnError,
@@ -31,18 +37,29 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
             clap_complete::generate(*shell, &mut Arguments::command(), "shs", &mut script);
             return Ok(output.line(String::from_utf8_lossy(&script).trim_end())?);
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            return Ok(output.line(String::from_utf8_lossy(&page).trim_end())?);
-        }
+        Command::Man(man) => return man::run(man, output),
         // A file is checked without a store.
         Command::Export(Export { check: Some(file), format, .. }) => {
             return check::run(file, *format, output);
         }
         _ => {}
     }
-    let history = open(store, missing).await?;
+    let location = locate(store)?;
+    match command {
+        Command::Backup(backup) => return backup::run(&location, backup, output).await,
+        Command::Restore(restore) => return restore::run(&location, restore, output).await,
+        Command::Verify => return verify::run(&location, output).await,
+        Command::Repair => return repair::run(&location, output).await,
+        _ => {}
+    }
+    let history = open(Some(location.clone()), missing).await?;
+    if matches!(
+        command,
+        Command::List(_) | Command::Show(_) | Command::Search(_) | Command::Stats(_)
+    ) && !no_pager
+    {
+        output.page();
+    }
     let done = match command {
         Command::List(list) => list::run(&history, list, output).await,
         Command::Show(show) => show::run(&history, show, output).await,
@@ -51,9 +68,14 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Export(export) => export::run(&history, export, output).await,
         Command::Import(import) => import::run(&history, import, output).await,
         Command::Tail(tail) => tail::run(&history, tail, output).await,
-        Command::Delete(delete) => delete::run(&history, delete, output).await,
+        Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
         Command::Copy(copy) => copy::run(&history, copy, output).await,
-        Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Completions { .. }
+        | Command::Man(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Verify
+        | Command::Repair => Ok(()),
     };
     // A store that does not close well is told, unless something else went wrong before.
     let closed = history.close().await;

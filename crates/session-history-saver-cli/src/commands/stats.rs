@@ -1,9 +1,9 @@
 //! `shs stats`.
 
-use std::collections::BTreeMap;
+use serde_json::json;
+use session_history_saver::{Session, SessionTracker, StatsQuery};
 
-use session_history_saver::{SessionTracker, StatsQuery, Usage};
-
+use super::groups::{self, Group};
 use crate::arguments::{By, StatsArguments};
 use crate::failure::Result;
 use crate::find;
@@ -17,21 +17,40 @@ pub(super) async fn run(
     arguments: StatsArguments,
     output: &mut Output,
 ) -> Result<()> {
-    if let Some(id) = &arguments.id {
-        let session = find::session(history, id).await?;
-        let stats = history.session_stats(&session.id).await?;
-        if output.is_json() {
-            return Ok(output.json(&stats)?);
-        }
-        let duration = stats.duration_seconds.map_or_else(String::new, |s| format!("{s:.1} s"));
-        let rows = [
-            ("session", stats.session_id.to_string()),
-            ("messages", stats.message_count.to_string()),
-            ("tokens", stats.total_tokens.to_string()),
-            ("duration", duration),
-        ];
-        return print(rows.into_iter().map(|(name, value)| (name.to_owned(), value)), output);
+    let session = match &arguments.id {
+        Some(id) => Some(find::session(history, id).await?),
+        None => None,
+    };
+    if let Some(by) = arguments.by {
+        let groups = groups::of(history, session.as_ref(), &arguments.filter, by).await?;
+        return table(by, groups, output);
     }
+    match session {
+        Some(session) => of_one(history, &session, output).await,
+        None => of_all(history, &arguments, output).await,
+    }
+}
+
+async fn of_one(history: &SessionTracker, session: &Session, output: &mut Output) -> Result<()> {
+    let stats = history.session_stats(&session.id).await?;
+    if output.is_json() {
+        return Ok(output.json(&stats)?);
+    }
+    let duration = stats.duration_seconds.map_or_else(String::new, |s| format!("{s:.1} s"));
+    let rows = [
+        ("session", stats.session_id.to_string()),
+        ("messages", stats.message_count.to_string()),
+        ("tokens", stats.total_tokens.to_string()),
+        ("duration", duration),
+    ];
+    print(rows, output)
+}
+
+async fn of_all(
+    history: &SessionTracker,
+    arguments: &StatsArguments,
+    output: &mut Output,
+) -> Result<()> {
     let mut query = StatsQuery::new().with_scope(find::query(&arguments.filter).scope);
     query.since = arguments.filter.since;
     query.until = arguments.filter.until;
@@ -39,39 +58,55 @@ pub(super) async fn run(
     if output.is_json() {
         return Ok(output.json(&stats)?);
     }
-    match arguments.by {
-        Some(By::Model) => table("model", &stats.by_model, output),
-        Some(By::Role) => {
-            let by_role = stats.by_role.iter().map(|(role, usage)| (role.to_string(), *usage));
-            table("role", &by_role.collect(), output)
-        }
-        None => {
-            let rows = [
-                ("sessions", stats.sessions),
-                ("not ended", stats.active_sessions),
-                ("messages", stats.messages),
-                ("tokens", stats.tokens),
-            ];
-            print(
-                rows.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())),
-                output,
-            )
-        }
-    }
+    let rows = [
+        ("sessions", stats.sessions),
+        ("not ended", stats.active_sessions),
+        ("messages", stats.messages),
+        ("tokens", stats.tokens),
+    ];
+    print(rows.map(|(name, value)| (name, value.to_string())), output)
 }
 
-fn print(rows: impl Iterator<Item = (String, String)>, output: &mut Output) -> Result<()> {
-    let rows = rows.map(|(name, value)| vec![name, value]).collect();
+fn print<const N: usize>(rows: [(&str, String); N], output: &mut Output) -> Result<()> {
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     Ok(output.table(&["", "value"], rows)?)
 }
 
-fn table(by: &str, usages: &BTreeMap<String, Usage>, output: &mut Output) -> Result<()> {
-    let most = usages.values().map(|usage| usage.messages).max().unwrap_or(0).max(1);
-    let mut usages: Vec<_> = usages.iter().collect();
-    usages.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.messages));
-    let rows = usages.into_iter().map(|(name, usage)| {
-        let bar = "█".repeat((usage.messages * BAR).div_ceil(most) as usize);
-        vec![name.clone(), usage.messages.to_string(), usage.tokens.to_string(), bar]
+fn table(by: By, groups: Vec<Group>, output: &mut Output) -> Result<()> {
+    let name = by.as_str();
+    if output.is_json() {
+        for group in groups {
+            let mut object = json!({
+                name: group.name, "sessions": group.sessions, "messages": group.messages, "tokens": group.tokens,
+            });
+            if by == By::Model {
+                let [p50, p95, p99] = group.latencies;
+                object["latency_ms"] = json!({ "p50": p50, "p95": p95, "p99": p99 });
+            }
+            output.json(&object)?;
+        }
+        return Ok(());
+    }
+    let most = groups.iter().map(|group| group.messages).max().unwrap_or(0).max(1);
+    let rows = groups.into_iter().map(|group| {
+        let bar = "█".repeat((group.messages * BAR).div_ceil(most) as usize);
+        let mut row = vec![
+            group.name.unwrap_or_else(|| "-".to_owned()),
+            group.sessions.to_string(),
+            group.messages.to_string(),
+            group.tokens.to_string(),
+        ];
+        if by == By::Model {
+            let latency = |ms: Option<f64>| ms.map(|ms| format!("{ms:.0} ms")).unwrap_or_default();
+            row.extend(group.latencies.map(latency));
+        }
+        row.push(bar);
+        row
     });
-    Ok(output.table(&[by, "messages", "tokens", ""], rows.collect())?)
+    let mut header = vec![name, "sessions", "messages", "tokens"];
+    if by == By::Model {
+        header.extend(["p50", "p95", "p99"]);
+    }
+    header.push("");
+    Ok(output.table(&header, rows.collect())?)
 }

@@ -16,7 +16,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::folder::Folder;
 use crate::journal::record::Record;
-pub(crate) use crate::journal::replay::{recover, replay};
+pub(crate) use crate::journal::replay::{Waiting, apply, recover, replay, waiting};
 
 /// The journal's name.
 pub(crate) const JOURNAL: &str = ".journal";

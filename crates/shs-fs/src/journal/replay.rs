@@ -1,6 +1,6 @@
 //! Bringing what a journal holds into the conversations' files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 
@@ -32,6 +32,48 @@ pub(crate) fn recover(folder: &Folder) -> Result<()> {
         tracing::info!(files, "brought the journal of the last process into the files");
     }
     Ok(())
+}
+
+/// What the journal has for a file, for who only reads.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    incarnation: Uuid,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+/// What a journal that the last process left has for each file, by name; nothing if there is none.
+///
+/// # Errors
+/// `Corrupt` if it is damaged.
+pub(crate) fn waiting(folder: &Folder) -> Result<HashMap<String, Vec<Waiting>>> {
+    let content = match fs::read(folder.path_of(JOURNAL)) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(unavailable("the journal cannot be read", error)),
+    };
+    let mut files: HashMap<String, Vec<Waiting>> = HashMap::new();
+    for Record { name, incarnation, at, bytes } in records(folder, &content)? {
+        let waiting = Waiting { incarnation, at, bytes: bytes.to_vec() };
+        files.entry(name.to_owned()).or_default().push(waiting);
+    }
+    Ok(files)
+}
+
+/// Brings what waits for a file into its content, as [`recover`] would.
+pub(crate) fn apply(waiting: &[Waiting], content: &mut Vec<u8>) {
+    let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let Ok(line) = Line::read(first) else { return };
+    let incarnation = line.incarnation.unwrap_or_default();
+    for Waiting { at, bytes, .. } in waiting.iter().filter(|w| w.incarnation == incarnation) {
+        let at = usize::try_from(*at).unwrap_or(usize::MAX);
+        if at > content.len() {
+            return;
+        }
+        let end = (at + bytes.len()).max(content.len());
+        content.resize(end, 0);
+        content[at..at + bytes.len()].copy_from_slice(bytes);
+    }
 }
 
 /// Writes what the journal holds up to a place into the files, and syncs them; returns how many.

@@ -35,6 +35,17 @@ pub(crate) async fn check(connection: &mut SqliteConnection) -> Result<(), Failu
     find_now(connection).await.map(|_| ())
 }
 
+/// The version of a database of this library's that needs no migration; `None` for what has to be opened first.
+///
+/// # Errors
+/// `Unsupported` if it is newer than this code, `Corrupt` if it is something else.
+pub(crate) async fn schema_version(connection: &mut SqliteConnection) -> Result<Option<usize>> {
+    match find_now(connection).await? {
+        Found::Ours(version) if version == MIGRATIONS.len() => Ok(Some(version)),
+        Found::Ours(_) | Found::Python | Found::Empty => Ok(None),
+    }
+}
+
 /// Brings a database to the newest schema: a new one, an older one, the Python package's.
 ///
 /// # Errors

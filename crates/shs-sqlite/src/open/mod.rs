@@ -13,9 +13,8 @@ use shs_store::{Durability, Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
-#[cfg(test)]
-pub(crate) use self::migrate::MIGRATIONS;
 use self::migrate::migrate;
+pub(crate) use self::migrate::{MIGRATIONS, schema_version};
 pub(crate) use self::presence::Presence;
 pub(crate) use self::readers::{Reader, Readers};
 use crate::error::{Failure, is_busy, translate};
@@ -114,7 +113,7 @@ async fn switch_to_wal(connection: &mut SqliteConnection, timeout: Duration) -> 
 const OLDEST_SQLITE: i64 = 3_051_003;
 
 /// Refuses a SQLite that may damage the database; the one that is compiled in by default is newer.
-async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
+pub(crate) async fn check_sqlite(connection: &mut SqliteConnection) -> Result<()> {
     let row = sqlx::query("SELECT sqlite_version()").fetch_one(connection).await;
     let version: String =
         row.and_then(|row| row.try_get(0)).map_err(|error| translate(&Arc::new(error)))?;

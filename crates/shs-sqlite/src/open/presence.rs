@@ -45,6 +45,22 @@ impl Presence {
         })
     }
 
+    /// The lock file, locked so that nobody else comes in for as long as it is held.
+    ///
+    /// # Errors
+    /// `Unavailable` if somebody has the database open, or the lock file cannot be made.
+    pub(crate) fn alone(database: &Path) -> Result<File> {
+        let file = Self::prepare(database)?;
+        file.try_lock().map_err(|error| {
+            let detail = format!(
+                "{} is open in another process or store; close that first",
+                database.display()
+            );
+            Error::new(ErrorKind::Unavailable, detail).with_source(error)
+        })?;
+        Ok(file)
+    }
+
     /// Comes in. Blocks while another store that came in alone looks around.
     ///
     /// Where the file system has no locks, nobody is ever known to be alone.

@@ -4,9 +4,7 @@
 //! schema inside one transaction, and recounted: its `message_count` and `total_tokens` can be wrong, and its
 //! `sort_order` can repeat, in which case the order of the rows decides.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +14,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef};
 
 use crate::error::{Failure, translate};
+use crate::keep::{Copy, sync_folder_of};
 use crate::write::{Import, Operation, Transaction};
 
 /// What was migrated.
@@ -37,7 +36,7 @@ pub(super) async fn is_python(connection: &mut SqliteConnection) -> Result<bool,
 ///
 /// Returns where it is.
 pub(super) async fn back_up(connection: &mut SqliteConnection, path: &Path) -> Result<PathBuf> {
-    let backup = reserve_name(path)?;
+    let backup = Copy::Python.reserve(path)?;
     let copied = copy(connection, &backup).await;
     if copied.is_err() {
         remove(&backup);
@@ -64,12 +63,8 @@ async fn copy(connection: &mut SqliteConnection, backup: &Path) -> Result<()> {
         .map_err(|error| translate(&Arc::new(error)))?;
     let sync = || {
         File::open(backup)?.sync_all()?;
-        // Its name too; Windows does that by itself, and cannot open folders.
-        match backup.parent().filter(|_| cfg!(unix)) {
-            Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        // Its name too.
+        sync_folder_of(backup)
     };
     sync().map_err(|error| {
         Error::new(ErrorKind::Unavailable, "the copy of the old database could not be written")
@@ -77,29 +72,6 @@ async fn copy(connection: &mut SqliteConnection, backup: &Path) -> Result<()> {
     })?;
     tracing::info!(backup = %backup.display(), "copied a database of the Python package");
     Ok(())
-}
-
-/// Makes an empty file `history.db.python-backup`, or that with a number, which nobody else takes then.
-fn reserve_name(path: &Path) -> Result<PathBuf> {
-    let name = |suffix: &str| {
-        let mut name = OsString::from(path);
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let names = std::iter::once(name(".python-backup"))
-        .chain((2..1_000).map(|number| name(&format!(".python-backup-{number}"))));
-    for name in names {
-        match OpenOptions::new().write(true).create_new(true).open(&name) {
-            Ok(_) => return Ok(name),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                let detail = "the copy of the old database could not be written";
-                return Err(Error::new(ErrorKind::Unavailable, detail).with_source(error));
-            }
-        }
-    }
-    let detail = "too many copies of the old database; remove some";
-    Err(Error::new(ErrorKind::Unavailable, detail))
 }
 
 /// Moves the old tables out of the way of the new ones.

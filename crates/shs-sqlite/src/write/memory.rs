@@ -14,7 +14,7 @@ const MAX_TOKENS: usize = 4 * 1024 * 1024;
 /// What is known without asking.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// The keys of models' names: no model is ever removed.
+    /// The keys of models' names. They stand for as long as nobody else writes, who may erase a name.
     models: HashMap<String, i64>,
     /// Names whose keys are gone if the transaction is rolled back.
     uncommitted: Vec<String>,
@@ -63,6 +63,14 @@ impl Memory {
     /// Something else than an append is written, or by another connection.
     pub(super) fn forget(&mut self) {
         self.known = None;
+        self.models.clear();
+    }
+
+    /// The last number of arrival is this, as was read inside a transaction.
+    pub(super) fn look(&mut self, arrival: i64) {
+        if self.known.as_ref().is_none_or(|known| known.arrival != arrival) {
+            self.forget();
+        }
     }
 
     pub(super) fn model(&self, name: &str) -> Option<i64> {

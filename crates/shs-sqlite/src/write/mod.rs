@@ -16,6 +16,7 @@
 
 mod append;
 mod copy;
+mod erase;
 mod index;
 mod memory;
 mod message;
@@ -31,11 +32,12 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::append::Append;
 pub(crate) use self::copy::{Fork, Import};
+pub(crate) use self::erase::Erase;
 pub(crate) use self::index::CatchUp;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{DeleteMessage, UpdateMessage};
 pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateSession};
-pub(crate) use self::transaction::Transaction;
+pub(crate) use self::transaction::{SessionScope, Transaction, content_tokens, scope_tokens};
 pub(crate) use self::writer::Writer;
 use crate::error::Failure;
 
@@ -47,6 +49,8 @@ pub(crate) trait Operation: Send + Sync + 'static {
     const SYNC: bool = false;
     /// Whether it only brings up to date what follows from the messages.
     const FOLLOWS: bool = false;
+    /// Whether the database is written anew after its commit.
+    const ERASES: bool = false;
 
     /// Does it. A refusal must come before the first write.
     fn run(
@@ -80,6 +84,10 @@ trait AnyJob: Send {
     fn needs_sync(&self) -> bool;
     /// Whether it may change what the writer remembers.
     fn changes(&self) -> bool;
+    /// Whether the database is to be written anew after its commit.
+    fn erases(&self) -> bool;
+    /// What came of that is its outcome.
+    fn set_erased(&mut self, erased: Result<()>);
 }
 
 #[async_trait]
@@ -116,6 +124,16 @@ impl<O: Operation> AnyJob for Job<O> {
     fn changes(&self) -> bool {
         !O::FOLLOWS
     }
+
+    fn erases(&self) -> bool {
+        O::ERASES
+    }
+
+    fn set_erased(&mut self, erased: Result<()>) {
+        if let (Some(Ok(_)), Err(error)) = (&self.outcome, erased) {
+            self.outcome = Some(Err(error));
+        }
+    }
 }
 
 /// What waits in the queue. Appends are apart because neighbours are stored together.
@@ -147,6 +165,21 @@ impl Queued {
         match self {
             Self::Append(_) => false,
             Self::Other(OtherJob(job)) => job.changes(),
+        }
+    }
+
+    fn erases(&self) -> bool {
+        match self {
+            Self::Append(_) => false,
+            Self::Other(OtherJob(job)) => job.erases(),
+        }
+    }
+
+    fn set_erased(&mut self, erased: Result<()>) {
+        if let Self::Other(OtherJob(job)) = self
+            && job.erases()
+        {
+            job.set_erased(erased);
         }
     }
 }

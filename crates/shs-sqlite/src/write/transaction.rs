@@ -342,7 +342,7 @@ pub(super) fn insert_sql((insert, columns): Insert, rows: usize) -> String {
 
 /// The tokens by which the index filters, for a message of this session, and its role, status and model: see
 /// `schema/1.sql`.
-pub(super) fn scope_tokens(
+pub(crate) fn scope_tokens(
     session: i64,
     scope: SessionScope,
     (role, status, model): (i64, i64, Option<i64>),
@@ -363,7 +363,7 @@ pub(super) fn kind_of(message: &Message, model: Option<i64>) -> (i64, i64, Optio
     (role_code(message.role), status_code(message.status), model)
 }
 
-pub(super) fn content_tokens(content: &str) -> String {
+pub(crate) fn content_tokens(content: &str) -> String {
     let mut indexed = String::with_capacity(content.len() + 8);
     tokens(content, |token| {
         if !indexed.is_empty() {

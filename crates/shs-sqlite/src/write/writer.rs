@@ -7,6 +7,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
 use super::append::{self, AppendJob, Frame};
+use super::erase::compact;
 use super::queue::{self, Broken, Engine, Rest};
 use super::{CatchUp, Memory, OtherJob, Queued, Transaction, execute};
 use crate::error::{is_busy, spoils_connection, translate};
@@ -101,6 +102,14 @@ impl Engine for Writer {
             return Err(broken.into());
         }
         self.memory.commit();
+        if batch.iter().any(Queued::erases) {
+            let (erased, is_usable) = compact(&mut connection).await;
+            batch.iter_mut().for_each(|queued| queued.set_erased(erased.clone()));
+            if !is_usable {
+                let _ = connection.close().await;
+                return Ok(());
+            }
+        }
         // A new connection has the usual mode again.
         if !sync || execute(&mut connection, "PRAGMA synchronous = NORMAL").await.is_ok() {
             self.connection = Some(connection);

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use http::{Method, Uri, response};
 use serde::Deserialize;
 use serde_json::Value;
-use shs_store::{NewMessage, Role};
+use shs_wire::chat::message;
+use shs_wire::str_at;
 
-use super::content::{Draft, role, str_at};
 use super::gather::{FIRST_CALL, REASONING, REFUSAL, TEXT};
 use super::json::{failure, parse};
 use super::{
@@ -46,81 +46,6 @@ impl Decoder for OpenAiChat {
     fn response(&self, head: &response::Parts, limits: &Limits) -> Box<dyn ReplyDecoder> {
         reply_decoder(head, limits, Chunks::new(limits), completion)
     }
-}
-
-/// A message of a request, and of a plain response.
-fn message(message: &Value) -> NewMessage {
-    let role = role(str_at(message, "/role").unwrap_or("user"));
-    let mut draft = Draft::default();
-    if let Some(reasoning) = reasoning(message) {
-        draft.reasoning(reasoning);
-    }
-    let content = message.get("content").unwrap_or(&Value::Null);
-    if role == Role::Tool {
-        let id = str_at(message, "/tool_call_id").or_else(|| str_at(message, "/name"));
-        draft.tool_response(id, content);
-        return draft.message(role);
-    }
-    match content {
-        Value::String(text) => draft.text(text),
-        Value::Array(blocks) => blocks.iter().for_each(|part| block(&mut draft, part)),
-        _ => {}
-    }
-    if let Some(refusal) = str_at(message, "/refusal") {
-        draft.text(refusal);
-    }
-    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    for call in calls {
-        let id = str_at(call, "/id");
-        let text = |function, custom| str_at(call, function).or_else(|| str_at(call, custom));
-        let name = text("/function/name", "/custom/name").unwrap_or_default();
-        let arguments = text("/function/arguments", "/custom/input").unwrap_or_default();
-        draft.tool_call(id, name, arguments);
-    }
-    if let Some(name) = str_at(message, "/function_call/name") {
-        draft.tool_call(
-            None,
-            name,
-            str_at(message, "/function_call/arguments").unwrap_or_default(),
-        );
-    }
-    let mut said = draft.message(role);
-    if let Some(name) = str_at(message, "/name") {
-        said.metadata.insert("name".to_owned(), name.into());
-    }
-    said
-}
-
-fn block(draft: &mut Draft, block: &Value) {
-    let text = |pointer| str_at(block, pointer);
-    match text("/type") {
-        Some("text" | "input_text" | "output_text") => {
-            draft.text(text("/text").unwrap_or_default())
-        }
-        Some("refusal") => draft.text(text("/refusal").unwrap_or_default()),
-        Some("image_url") => match text("/image_url/url").or_else(|| text("/image_url")) {
-            Some(url) => draft.uri("image", url),
-            None => draft.other(block),
-        },
-        Some("input_audio") => match text("/input_audio/data") {
-            Some(data) => {
-                let mime_type = text("/input_audio/format").map(|format| format!("audio/{format}"));
-                draft.part(shs_store::Part::blob("audio", data, mime_type), None);
-            }
-            None => draft.other(block),
-        },
-        Some("file") => match (text("/file/file_id"), text("/file/file_data")) {
-            (Some(id), _) => draft.part(shs_store::Part::file("document", id), None),
-            (None, Some(data)) => draft.uri("document", data),
-            (None, None) => draft.other(block),
-        },
-        _ => draft.other(block),
-    }
-}
-
-fn reasoning(message: &Value) -> Option<&str> {
-    let text = str_at(message, "/reasoning_content").or_else(|| str_at(message, "/reasoning"));
-    text.filter(|text| !text.is_empty())
 }
 
 /// A response that came whole.

@@ -56,7 +56,7 @@ impl Custom {
         Self {
             path: path.into(),
             request: Arc::new(request),
-            reply: Arc::new(|body| Reply::text(super::content::text_of(body))),
+            reply: Arc::new(|body| Reply::text(shs_wire::text_of(body))),
             event: Arc::new(|_, data, answer| answer.push_str(data)),
         }
     }

@@ -1,6 +1,5 @@
 //! Text that arrives in fragments, kept up to a limit.
 
-use serde_json::Value;
 use shs_store::Part;
 
 use super::Choice;
@@ -239,7 +238,9 @@ impl Gathered {
                     Part::text(text)
                 }
                 Block::Reasoning(text) => Part::reasoning(text),
-                Block::ToolCall { id, name, arguments } => tool_call(id, name, &arguments),
+                Block::ToolCall { id, name, arguments } => {
+                    shs_wire::tool_call(id, name, shs_wire::arguments(&arguments))
+                }
                 Block::Other(part) => part,
             };
             if !is_plain {
@@ -248,20 +249,6 @@ impl Gathered {
         }
         choice
     }
-}
-
-/// A tool call as a part. Arguments that are no JSON, as of a call that was cut off, are kept as a string.
-pub(super) fn tool_call(id: Option<String>, name: String, arguments: &str) -> Part {
-    let arguments = match arguments.trim() {
-        "" => Value::Null,
-        json => serde_json::from_str(json).unwrap_or_else(|_| Value::from(arguments)),
-    };
-    let mut call = Part::tool_call(String::new(), name, arguments).as_object().clone();
-    match id {
-        Some(id) => call.insert("id".to_owned(), id.into()),
-        None => call.remove("id"),
-    };
-    Part::from_object(call).expect("a tool call has a type")
 }
 
 #[cfg(test)]
@@ -280,7 +267,7 @@ mod tests {
         let choices = gather.take_choices();
         assert_eq!(choices[0].content, "a");
         let call = Part::tool_call("c1", "f", serde_json::json!({"x": 1}));
-        let cut = Part::tool_call("c2", "g", Value::from("{"));
+        let cut = Part::tool_call("c2", "g", "{".into());
         assert_eq!(choices[0].parts, [Part::text("a"), call, cut]);
         assert_eq!((choices[1].content.as_str(), choices[1].parts.len()), ("bB", 0));
     }

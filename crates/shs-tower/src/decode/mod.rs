@@ -9,7 +9,6 @@
 
 mod anthropic;
 mod chat;
-mod content;
 mod custom;
 mod gather;
 mod json;

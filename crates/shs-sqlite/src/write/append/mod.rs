@@ -103,6 +103,7 @@ pub(super) async fn run(
     }
     let now = transaction.now();
     let found = statements::find(transaction, jobs, frame).await?;
+    transaction.memory.look(found.arrival);
     let plan = Plan::make(jobs, found, now);
     let repeated = statements::repeated(transaction, &plan).await?;
     statements::write(transaction, jobs, &plan, frame, Begin::Done).await?;

@@ -1,45 +1,49 @@
-//! Messages put together from the content blocks of the APIs.
+//! Messages put together from content blocks.
 
 use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
-use super::gather::tool_call;
-
 /// A message while its blocks are read.
-#[derive(Debug, Default)]
-pub(super) struct Draft {
+///
+/// Its content is the texts, a line each; it has parts if there is more than text.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
     texts: Vec<String>,
     parts: Vec<Part>,
     has_more_than_text: bool,
 }
 
 impl Draft {
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing was read yet.
+    pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    /// A text.
+    pub fn text(&mut self, text: &str) {
         self.texts.push(text.to_owned());
         self.parts.push(Part::text(text));
     }
 
     /// A part that is no text; `content` is what people read and search of it, if it has that.
-    pub(super) fn part(&mut self, part: Part, content: Option<String>) {
+    pub fn part(&mut self, part: Part, content: Option<String>) {
         self.has_more_than_text = true;
         self.texts.extend(content);
         self.parts.push(part);
     }
 
-    pub(super) fn reasoning(&mut self, text: &str) {
+    /// What the model thought.
+    pub fn reasoning(&mut self, text: &str) {
         self.part(Part::reasoning(text), None);
     }
 
-    pub(super) fn tool_call(&mut self, id: Option<&str>, name: &str, arguments: &str) {
+    /// A call of a tool, with arguments as [`arguments`] reads them.
+    pub fn tool_call(&mut self, id: Option<&str>, name: &str, arguments: Value) {
         self.part(tool_call(id.map(str::to_owned), name.to_owned(), arguments), None);
     }
 
     /// What a tool answered: a text, or content blocks with texts.
-    pub(super) fn tool_response(&mut self, id: Option<&str>, response: &Value) {
+    pub fn tool_response(&mut self, id: Option<&str>, response: &Value) {
         let mut part = Part::tool_call_response("", response.clone()).as_object().clone();
         match id {
             Some(id) => part.insert("id".to_owned(), id.into()),
@@ -50,7 +54,7 @@ impl Draft {
     }
 
     /// Something at a URL; a `data:` URL becomes a blob.
-    pub(super) fn uri(&mut self, modality: &str, uri: &str) {
+    pub fn uri(&mut self, modality: &str, uri: &str) {
         let part = match data_url(uri) {
             Some((mime_type, data)) => Part::blob(modality, data, Some(mime_type.to_owned())),
             None => Part::uri(modality, uri),
@@ -59,7 +63,7 @@ impl Draft {
     }
 
     /// A block that has no form of its own here, whole.
-    pub(super) fn other(&mut self, block: &Value) {
+    pub fn other(&mut self, block: &Value) {
         let Value::Object(object) = block else { return };
         match Part::from_object(object.clone()) {
             Ok(part) => self.part(part, None),
@@ -71,7 +75,8 @@ impl Draft {
         }
     }
 
-    pub(super) fn message(mut self, role: Role) -> NewMessage {
+    /// The message of this role.
+    pub fn message(mut self, role: Role) -> NewMessage {
         self.texts.retain(|text| !text.is_empty());
         let message = NewMessage::new(role, self.texts.join("\n"));
         if self.has_more_than_text { message.with_parts(self.parts) } else { message }
@@ -79,7 +84,7 @@ impl Draft {
 }
 
 /// The role of this name. One that is not known is a tool's if it was the old name of it, and a user's otherwise.
-pub(super) fn role(name: &str) -> Role {
+pub fn role(name: &str) -> Role {
     match name {
         "function" => Role::Tool,
         "model" => Role::Assistant,
@@ -88,7 +93,7 @@ pub(super) fn role(name: &str) -> Role {
 }
 
 /// The text of content that is a string, or a list of blocks with texts.
-pub(super) fn text_of(content: &Value) -> String {
+pub fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
@@ -103,11 +108,37 @@ pub(super) fn text_of(content: &Value) -> String {
     }
 }
 
-pub(super) fn str_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+/// What a file of this media type is for people: `image`, `audio`, `video`, or else `document`.
+pub fn modality(mime_type: Option<&str>) -> &'static str {
+    let kind = mime_type.and_then(|mime_type| mime_type.split('/').next());
+    let known = ["image", "audio", "video"].into_iter().find(|known| Some(*known) == kind);
+    known.unwrap_or("document")
+}
+
+/// The string at a JSON pointer.
+pub fn str_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
 fn data_url(url: &str) -> Option<(&str, &str)> {
     let (mime_type, data) = url.strip_prefix("data:")?.split_once(',')?;
     Some((mime_type.strip_suffix(";base64")?, data))
+}
+
+/// The arguments of a call given as the text of JSON. What is no JSON, as of a call that was cut off, is kept as a string.
+pub fn arguments(text: &str) -> Value {
+    match text.trim() {
+        "" => Value::Null,
+        json => serde_json::from_str(json).unwrap_or_else(|_| Value::from(text)),
+    }
+}
+
+/// A call of a tool as a part.
+pub fn tool_call(id: Option<String>, name: String, arguments: Value) -> Part {
+    let mut call = Part::tool_call(String::new(), name, arguments).as_object().clone();
+    match id {
+        Some(id) => call.insert("id".to_owned(), id.into()),
+        None => call.remove("id"),
+    };
+    Part::from_object(call).expect("a tool call has a type")
 }

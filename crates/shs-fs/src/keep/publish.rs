@@ -1,0 +1,131 @@
+//! Files and folders that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shs_store::keeping::Existing;
+use shs_store::{Error, ErrorKind, Result};
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+use crate::folder::{sync_folder, unavailable};
+
+/// The folder that a file or a folder is in.
+pub(super) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that is being written beside the place that it is for. Dropping it removes it.
+pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
+    Builder::new()
+        .prefix(".")
+        .suffix(".draft")
+        .tempfile_in(parent_of(target))
+        .map_err(|error| cannot_write(target, error))
+}
+
+/// As [`draft_file`], a folder.
+pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
+    let made = || {
+        fs::create_dir_all(parent_of(target))?;
+        Builder::new().prefix(".").suffix(".draft").tempdir_in(parent_of(target))
+    };
+    made().map_err(|error| cannot_write(target, error))
+}
+
+/// Gives a draft its name, for good, and says how long it is.
+pub(super) fn publish_file(draft: NamedTempFile, target: &Path, existing: Existing) -> Result<u64> {
+    let publish = || {
+        draft.as_file().sync_all()?;
+        let bytes = draft.as_file().metadata()?.len();
+        if existing == Existing::Replace {
+            draft.persist(target).map_err(|error| error.error)?;
+        } else {
+            draft.persist_noclobber(target).map_err(|error| error.error)?;
+        }
+        sync_folder(parent_of(target))?;
+        Ok(bytes)
+    };
+    publish().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => is_there(target),
+        _ => cannot_write(target, error),
+    })
+}
+
+/// Puts a folder where nothing is, or an empty one, for good.
+pub(super) fn publish_folder(draft: TempDir, target: &Path) -> Result<()> {
+    let publish = || {
+        if cfg!(not(unix)) && target.exists() {
+            fs::remove_dir(target)?;
+        }
+        fs::rename(draft.path(), target)?;
+        let _ = draft.keep();
+        sync_folder(parent_of(target))
+    };
+    publish().map_err(|error| cannot_write(target, error))
+}
+
+/// Puts a folder where another one is, which then has another name, for good; returns that.
+pub(super) fn replace_folder(draft: TempDir, target: &Path, suffix: &str) -> Result<PathBuf> {
+    let replace = || {
+        let kept = free_name(target, suffix);
+        if exchange(draft.path(), target).is_ok() {
+            fs::rename(draft.path(), &kept)?;
+        } else {
+            // Where the system cannot do it at once: whoever is interrupted between the two finds both.
+            fs::rename(target, &kept)?;
+            fs::rename(draft.path(), target)?;
+        }
+        let _ = draft.keep();
+        sync_folder(parent_of(target))?;
+        Ok(kept)
+    };
+    replace().map_err(|error| cannot_write(target, error))
+}
+
+/// Has two names change places, at once.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A path with something behind its name, or that and a number, where nothing is.
+pub(super) fn free_name(path: &Path, suffix: &str) -> PathBuf {
+    let name = |suffix: String| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let names = std::iter::once(name(suffix.to_owned()))
+        .chain((2_u64..).map(|number| name(format!("{suffix}-{number}"))));
+    let mut free = names.skip_while(|name| name.symlink_metadata().is_ok());
+    free.next().expect("there are more numbers than files")
+}
+
+/// Copies a file beside itself, for good; returns where to.
+pub(super) fn copy_beside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let copy = free_name(path, suffix);
+    fs::copy(path, &copy)?;
+    File::open(&copy)?.sync_all()?;
+    sync_folder(parent_of(path))?;
+    Ok(copy)
+}
+
+pub(super) fn is_there(target: &Path) -> Error {
+    let detail =
+        format!("{} is there already; choose another name, or have it replaced", target.display());
+    Error::new(ErrorKind::AlreadyExists, detail)
+}
+
+pub(super) fn cannot_write(target: &Path, error: io::Error) -> Error {
+    unavailable(&format!("{} cannot be written", target.display()), error)
+}

@@ -1,0 +1,247 @@
+//! A conversation while it is put together from a source.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use shs_store::limits::MAX_TITLE_BYTES;
+use shs_store::{
+    ForkPoint, Map, Message, MessageId, NewMessage, NewSession, Result, Seq, Session, SessionId,
+    Timestamp, Transcript,
+};
+
+use crate::Format;
+use crate::origin::name_of_text;
+
+/// Puts sessions and messages of a source together: ids that do not fit get others, times that are missing come from
+/// what is beside them, and the source's own fields go under its name into metadata.
+#[derive(Clone, Debug)]
+pub(crate) struct Conversation {
+    format: Format,
+    session: Session,
+    updated_at: Option<Timestamp>,
+    created_at: Option<Timestamp>,
+    messages: Vec<Said>,
+}
+
+/// A message of a source.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// What was said; its id and time are taken from below.
+    pub(crate) message: NewMessage,
+    /// The source's id.
+    pub(crate) id: Option<String>,
+    /// The source's time.
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl Said {
+    pub(crate) fn new(message: NewMessage) -> Self {
+        Self { message, id: None, at: None }
+    }
+
+    pub(crate) fn with_id(mut self, id: Option<&str>) -> Self {
+        self.id = id.filter(|id| !id.is_empty()).map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn with_time(mut self, at: Option<Timestamp>) -> Self {
+        self.at = at;
+        self
+    }
+
+    /// Notes what people think of it, where exports look for that: above zero it is good, below it is bad.
+    pub(crate) fn rated(mut self, feedback: i64) -> Self {
+        self.message.metadata.insert("feedback".to_owned(), feedback.into());
+        self
+    }
+
+    /// Keeps the source's own fields.
+    pub(crate) fn with_fields(mut self, format: Format, fields: Map) -> Self {
+        keep(&mut self.message.metadata, format, fields);
+        self
+    }
+}
+
+impl Conversation {
+    /// A conversation with the source's id.
+    pub(crate) fn new(format: Format, id: &str) -> Self {
+        let new = NewSession::with_id(session_id(format, id));
+        let mut session =
+            new.into_session(Timestamp::MIN).expect("a session with nothing but an id is valid");
+        if session.id.as_str() != id {
+            keep(&mut session.metadata, format, Map::from_iter([("id".to_owned(), id.into())]));
+        }
+        Self { format, session, updated_at: None, created_at: None, messages: Vec::new() }
+    }
+
+    pub(crate) fn set_times(&mut self, created: Option<Timestamp>, updated: Option<Timestamp>) {
+        self.created_at = created;
+        self.updated_at = updated;
+    }
+
+    /// A title that is too long is cut at a character.
+    pub(crate) fn set_title(&mut self, title: Option<&str>) {
+        let Some(title) = title.filter(|title| !title.is_empty()) else { return };
+        let mut end = title.len().min(MAX_TITLE_BYTES);
+        while !title.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.session.title = Some(title[..end].to_owned());
+        if end < title.len() {
+            self.keep(Map::from_iter([("title".to_owned(), title.into())]));
+        }
+    }
+
+    /// The tools that were offered, and whether several may be called at once, where exports look for them.
+    pub(crate) fn set_tools(&mut self, tools: Option<&Value>, parallel: Option<&Value>) {
+        for (key, value) in [("tools", tools), ("parallel_tool_calls", parallel)] {
+            if let Some(value) = value.filter(|value| !value.is_null()) {
+                self.session.metadata.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+
+    /// Tags that do not fit stay in metadata.
+    pub(crate) fn set_tags(&mut self, tags: Vec<String>) {
+        let mut tagged = self.session.clone();
+        tagged.tags.clone_from(&tags);
+        if tagged.validate().is_ok() {
+            self.session.tags = tags;
+        } else {
+            self.keep(Map::from_iter([("tags".to_owned(), tags.into())]));
+        }
+    }
+
+    /// Keeps the source's own fields of the conversation.
+    pub(crate) fn keep(&mut self, fields: Map) {
+        keep(&mut self.session.metadata, self.format, fields);
+    }
+
+    pub(crate) fn say(&mut self, said: Said) {
+        self.messages.push(said);
+    }
+
+    /// Says that its first messages are those of another conversation.
+    pub(crate) fn forked(&mut self, source: &str, shared: usize) {
+        let session_id = session_id(self.format, source);
+        self.session.forked_from = Some(ForkPoint { session_id, seq: number_of(shared) });
+    }
+
+    /// A branch of this conversation: its beginning, and then other messages.
+    pub(crate) fn branch(&self, name: &str, shared: usize, own: Vec<Said>) -> Self {
+        let mut branch = self.clone();
+        let trunk = &self.session.id;
+        branch.session.id = session_id(self.format, &format!("{trunk}/{name}"));
+        branch.session.forked_from =
+            Some(ForkPoint { session_id: trunk.clone(), seq: number_of(shared) });
+        branch.messages.truncate(shared);
+        branch.messages.extend(own);
+        branch
+    }
+
+    /// The whole conversation.
+    pub(crate) fn finish(self) -> Result<Transcript> {
+        let Self { format, mut session, updated_at, created_at, messages } = self;
+        let first_time = messages.iter().find_map(|said| said.at);
+        // What has no time anywhere is of the beginning of time as computers count it: the same in every run.
+        let epoch = Timestamp::from_micros(0).expect("1970 is a time");
+        session.created_at = created_at.or(first_time).or(updated_at).unwrap_or(epoch);
+        let mut at = session.created_at;
+        let mut ids = HashSet::new();
+        let mut read: Vec<Message> = Vec::with_capacity(messages.len());
+        for (number, said) in messages.into_iter().enumerate() {
+            let Said { message: mut new, id, at: time } = said;
+            at = time.unwrap_or(at);
+            new.timestamp = at;
+            new.id = message_id(id.as_deref(), number, &mut ids);
+            if let Some(id) = id.filter(|id| id != new.id.as_str()) {
+                keep(&mut new.metadata, format, Map::from_iter([("id".to_owned(), id.into())]));
+            }
+            if let Some(model) = new.model.take_if(|model| !is_name(model)) {
+                keep(
+                    &mut new.metadata,
+                    format,
+                    Map::from_iter([("model".to_owned(), model.into())]),
+                );
+            }
+            read.push(new.into_message(number_of(number + 1)));
+        }
+        let last_time = read.iter().map(|message| message.timestamp).max();
+        session.updated_at = updated_at.or(last_time).unwrap_or(session.created_at);
+        Transcript::new(session, read)
+    }
+}
+
+/// Adds fields under a source's name.
+fn keep(metadata: &mut Map, format: Format, fields: Map) {
+    if fields.is_empty() {
+        return;
+    }
+    let kept = metadata.entry(format.as_str()).or_insert_with(|| Value::Object(Map::new()));
+    match kept {
+        Value::Object(kept) => kept.extend(fields),
+        // Nothing else is put under a source's name.
+        other => *other = Value::Object(fields),
+    }
+}
+
+/// The id of a source, or one that is made of it if it does not fit.
+pub(crate) fn session_id(format: Format, id: &str) -> SessionId {
+    SessionId::new(id).unwrap_or_else(|_| {
+        let name = format!("{format}-{}", name_of_text(id));
+        SessionId::new(name).expect("a name of letters and digits is an id")
+    })
+}
+
+/// The source's id of a message if it fits and is not taken, else its place in the conversation.
+fn message_id(id: Option<&str>, number: usize, taken: &mut HashSet<MessageId>) -> MessageId {
+    let mut candidate = id.and_then(|id| MessageId::new(id).ok());
+    for attempt in 0.. {
+        if let Some(id) = candidate
+            && taken.insert(id.clone())
+        {
+            return id;
+        }
+        let name = match attempt {
+            0 => format!("m{}", number + 1),
+            attempt => format!("m{}-{attempt}", number + 1),
+        };
+        candidate = MessageId::new(name).ok();
+    }
+    unreachable!("there are more names than messages")
+}
+
+/// The number of a message that has so many before it, itself included.
+fn number_of(messages: usize) -> Seq {
+    Seq::new(messages as u64).expect("there are fewer messages than numbers")
+}
+
+fn is_name(text: &str) -> bool {
+    // Models are named as ids are.
+    MessageId::new(text).is_ok()
+}
+
+/// A time as sources write it: a text, or seconds, milliseconds, microseconds or nanoseconds since 1970.
+pub(crate) fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => {
+            let number = number.as_f64()?;
+            // The year 5138 in seconds is 1973 in milliseconds.
+            let micros = match number.abs() {
+                seconds if seconds < 1e11 => number * 1e6,
+                millis if millis < 1e14 => number * 1e3,
+                micros if micros < 1e17 => number,
+                _ => number / 1e3,
+            };
+            // Beyond the range of i64 it becomes the nearest, which is no time.
+            Timestamp::from_micros(micros.round() as i64).ok()
+        }
+        _ => None,
+    }
+}
+
+/// A key's time.
+pub(crate) fn time_at(object: &Value, key: &str) -> Option<Timestamp> {
+    time(object.get(key)?)
+}

@@ -1,0 +1,281 @@
+//! Stores what is read.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use shs_store::{Error, ErrorKind, ImportMode, Result, SessionId, Store, StoreExt, Transcript};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::found::{Found, Sink};
+use crate::input::{self, Input};
+use crate::origin::is_untouched;
+use crate::{Format, Place, Problem, Report, Severity};
+
+/// Conversations that are stored at once: a store shares one wait for the disk among them.
+const AT_ONCE: usize = 16;
+/// Conversations that are read ahead.
+const AHEAD: usize = 4;
+
+/// An import about to be made. See the [crate](crate).
+#[derive(Clone, Default)]
+#[must_use = "nothing is imported before `run`"]
+pub struct Import {
+    format: Option<Format>,
+    user_id: Option<String>,
+    project_id: Option<String>,
+    mode: ImportMode,
+    is_dry: bool,
+    progress: Option<Progress>,
+}
+
+type Progress = Arc<dyn Fn(&Report) + Send + Sync>;
+
+impl fmt::Debug for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Import")
+            .field("format", &self.format)
+            .field("user_id", &self.user_id)
+            .field("project_id", &self.project_id)
+            .field("mode", &self.mode)
+            .field("is_dry", &self.is_dry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Import {
+    /// An import that finds out what it reads, and leaves what differs as it is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says what is read, where it cannot be told by itself.
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Gives the conversations to this user, whoever had them.
+    pub fn with_user(mut self, user_id: impl Into<String>) -> Self {
+        self.user_id = Some(user_id.into());
+        self
+    }
+
+    /// Puts the conversations into this project.
+    pub fn with_project(mut self, project_id: impl Into<String>) -> Self {
+        self.project_id = Some(project_id.into());
+        self
+    }
+
+    /// Says what to do with a conversation that differs from what is stored under its id: with
+    /// [`CreateOnly`](ImportMode::CreateOnly), the default, it is skipped, unless what is stored is an older state of it.
+    pub fn with_mode(mut self, mode: ImportMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Finds out what would be done, and stores nothing.
+    pub fn with_dry_run(mut self) -> Self {
+        self.is_dry = true;
+        self
+    }
+
+    /// Calls this after each conversation, with what was done so far.
+    pub fn with_progress(mut self, progress: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Reads an input and stores its conversations; `tell` hears of every problem as it comes.
+    ///
+    /// Each conversation is stored whole or not at all. What cannot be read is told, and what stands behind it is read where
+    /// that can be done.
+    ///
+    /// # Errors
+    /// Those of the store that have nothing to do with the conversation, such as
+    /// [`Unavailable`](ErrorKind::Unavailable). What was stored by then stays; the import can be repeated.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the conversations that were stored by then are stored, and some that were about to be. A
+    /// repetition ends with the same store as a run in one go.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn run(
+        &self,
+        store: &dyn Store,
+        input: impl Into<Input>,
+        mut tell: impl FnMut(&Problem),
+    ) -> Result<Report> {
+        let input = input.into();
+        let (tx, mut rx) = mpsc::channel(AHEAD);
+        let (format, runtime) = (self.format, Handle::current());
+        // Ends when it has read all, or when nobody listens any more.
+        let reading = spawn_blocking(move || {
+            // Whoever went away needs no word of it.
+            let _ = input::read(input, format, &runtime, &Sink::new(tx));
+        });
+        let mut report = Report::default();
+        let mut storing = FuturesUnordered::new();
+        let mut being_stored: HashSet<SessionId> = HashSet::new();
+        loop {
+            let found = tokio::select! {
+                biased;
+                Some((id, done)) = storing.next(), if !storing.is_empty() => {
+                    being_stored.remove(&id);
+                    self.count(done, &mut report, &mut tell)?;
+                    continue;
+                }
+                found = rx.recv(), if storing.len() < AT_ONCE => found,
+            };
+            let Some(found) = found else { break };
+            match found {
+                Found::Problem(problem) => {
+                    report.failed += u64::from(problem.severity == Severity::Failed);
+                    tell(&problem);
+                }
+                Found::Conversation { place, format, transcript } => {
+                    let id = transcript.session.id.clone();
+                    // One that comes twice is compared with what the first one stored.
+                    while being_stored.contains(&id) {
+                        let Some((id, done)) = storing.next().await else { break };
+                        being_stored.remove(&id);
+                        self.count(done, &mut report, &mut tell)?;
+                    }
+                    being_stored.insert(id.clone());
+                    storing.push(async move {
+                        let done = self.store(store, *transcript, format).await;
+                        (id, (place, done))
+                    });
+                }
+            }
+        }
+        while let Some((_, done)) = storing.next().await {
+            self.count(done, &mut report, &mut tell)?;
+        }
+        drop(storing);
+        match reading.await {
+            Ok(()) => Ok(report),
+            Err(error) => Err(Error::new(ErrorKind::Internal, "reading ended unexpectedly")
+                .with_op("import")
+                .with_source(error)),
+        }
+    }
+
+    fn count(
+        &self,
+        (place, done): (Place, Result<Outcome>),
+        report: &mut Report,
+        tell: &mut impl FnMut(&Problem),
+    ) -> Result<()> {
+        let problem = |severity, what: String| tell(&Problem { place, severity, what });
+        match done {
+            Ok(Outcome::Imported(messages)) => {
+                report.imported += 1;
+                report.messages += messages;
+            }
+            Ok(Outcome::Updated(messages)) => {
+                report.updated += 1;
+                report.messages += messages;
+            }
+            Ok(Outcome::AlreadyThere) => report.already_there += 1,
+            Ok(Outcome::Skipped(id, why)) => {
+                report.skipped += 1;
+                problem(Severity::Skipped, format!("{id} {why}"));
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                report.failed += 1;
+                problem(Severity::Failed, error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(progress) = &self.progress {
+            progress(report);
+        }
+        Ok(())
+    }
+
+    async fn store(
+        &self,
+        store: &dyn Store,
+        mut transcript: Transcript,
+        format: Format,
+    ) -> Result<Outcome> {
+        let session = &mut transcript.session;
+        if let Some(user_id) = &self.user_id {
+            session.user_id = Some(user_id.clone());
+        }
+        if let Some(project_id) = &self.project_id {
+            session.project_id = Some(project_id.clone());
+        }
+        crate::origin::mark(&mut transcript, format);
+        let id = transcript.session.id.clone();
+        let messages = transcript.messages.len() as u64;
+        let there = match store.transcript(&id).await {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if !self.is_dry {
+                    store.import(transcript, ImportMode::CreateOnly).await?;
+                }
+                return Ok(Outcome::Imported(messages));
+            }
+            Err(error) => return Err(error),
+        };
+        if is_same(&there, &transcript) {
+            return Ok(Outcome::AlreadyThere);
+        }
+        if self.mode != ImportMode::Overwrite {
+            if !is_untouched(&there, format) && !is_beginning(&there, &transcript) {
+                return Ok(Outcome::Skipped(id, Skipped::Differs));
+            }
+            if there.session.updated_at > transcript.session.updated_at {
+                return Ok(Outcome::Skipped(id, Skipped::IsNewer));
+            }
+        }
+        if !self.is_dry {
+            store.import(transcript, ImportMode::Overwrite).await?;
+        }
+        Ok(Outcome::Updated(messages))
+    }
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Imported(u64),
+    Updated(u64),
+    AlreadyThere,
+    Skipped(SessionId, Skipped),
+}
+
+#[derive(Debug)]
+enum Skipped {
+    Differs,
+    IsNewer,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Differs => "is there already and differs; --overwrite replaces it",
+            Self::IsNewer => "is there already in a newer state; --overwrite replaces it",
+        })
+    }
+}
+
+/// Whether all that is stored is the beginning of a conversation. What was changed since has a later time.
+fn is_beginning(there: &Transcript, new: &Transcript) -> bool {
+    there.session.updated_at <= new.session.updated_at && new.messages.starts_with(&there.messages)
+}
+
+/// Whether a conversation is what is stored. Counts are the store's own.
+fn is_same(there: &Transcript, new: &Transcript) -> bool {
+    let mut session = new.session.clone();
+    session.message_count = there.session.message_count;
+    session.total_tokens = there.session.total_tokens;
+    session.last_seq = there.session.last_seq;
+    session == there.session && there.messages == new.messages
+}

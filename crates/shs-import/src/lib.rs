@@ -1,0 +1,69 @@
+//! Brings conversations from other tools into a store: exports, databases and data sets.
+//!
+//! | [`Format`] | what is read |
+//! |---|---|
+//! | [`Transcripts`](Format::Transcripts) | our own JSON and JSON Lines, which is the Python package's too; a folder of such files |
+//! | [`Csv`](Format::Csv) | the rows that we write, and the Python package writes |
+//! | [`PythonDatabase`](Format::PythonDatabase) | the Python package's SQLite file |
+//! | [`OpenAi`](Format::OpenAi) | lines of `messages` (OpenAI's fine-tuning, TRL, Claude on Bedrock), and preference pairs |
+//! | [`ShareGpt`](Format::ShareGpt), [`Alpaca`](Format::Alpaca) | lines of these data sets |
+//! | [`ChatGpt`](Format::ChatGpt) | ChatGPT's export: the ZIP, `conversations.json`, or its numbered shards |
+//! | [`ClaudeAi`](Format::ClaudeAi) | Claude.ai's export: the ZIP, or `conversations.json` |
+//! | [`OpenWebUi`](Format::OpenWebUi) | Open WebUI's export |
+//! | [`Llm`](Format::Llm) | `logs.db` of the command `llm`, with threads or with responses |
+//! | [`LangChain`](Format::LangChain) | the SQLite file of `SQLChatMessageHistory` |
+//! | [`OpenAiAgents`](Format::OpenAiAgents) | the SQLite file of openai-agents' `SQLiteSession` |
+//!
+//! What it is, is told by the content and not by the name. A text may be an array, a value on each line, or values one behind
+//! the other; a ZIP or a folder is read file by file. Everything is read piece by piece: a conversation at a time is in memory,
+//! [64 MiB](MAX_VALUE_BYTES) of text at the most.
+//!
+//! # What becomes of it
+//!
+//! - Ids and times are kept. A conversation without an id gets one that is made of its content, a message one of its place; so
+//!   that a second import is the same. What has no time anywhere is of 1970-01-01.
+//! - Answers that were made anew and questions that were changed are branches: the thread that is shown is the conversation, and each
+//!   other one a session of the id `conversation/leaf` that is [`forked_from`](shs_store::Session::forked_from) it.
+//! - A source's own fields are kept in the metadata of the session and of the message, under the [name](Format::as_str) of the source.
+//!   What is hidden from readers there has `hidden` in its metadata.
+//! - A conversation that is stored already, just so, stays. One that is stored in an older state is updated: if nothing but
+//!   the import wrote to it, by the mark under [`ORIGIN_KEY`], or if all that is stored is the beginning of what comes. Any other that
+//!   differs is left as it is, unless [another mode](Import::with_mode) is chosen.
+//! - Nothing is dropped in silence: each [`Problem`] has its [`Place`]. Behind a damaged line or value, reading goes on; where a
+//!   text is cut off, what stands before it is imported.
+//!
+//! # Examples
+//! ```
+//! use shs_import::{Import, Input};
+//! use shs_store::{SessionId, StoreExt};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let store = shs_memory::MemoryStore::new();
+//! let export = r#"[{"id": "c1", "title": "Bern", "create_time": 1700000000.5, "current_node": "b", "mapping": {
+//!     "a": {"parent": null, "message": {"id": "a", "author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Where is Bern?"]}}},
+//!     "b": {"parent": "a", "message": {"id": "b", "author": {"role": "assistant"}, "content": {"content_type": "text", "parts": ["In Switzerland."]}}}}}]"#;
+//! let input = Input::Reader("conversations.json".to_owned(), Box::new(export.as_bytes()));
+//! let report = Import::new().run(&store, input, |problem| eprintln!("{problem}")).await?;
+//! assert_eq!((report.imported, report.failed), (1, 0));
+//! let messages = store.last_messages(&SessionId::new("c1")?, 10).await?;
+//! assert_eq!(messages[1].content, "In Switzerland.");
+//! # Ok::<_, shs_store::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod conversation;
+mod database;
+mod format;
+mod found;
+mod import;
+mod input;
+mod origin;
+mod read;
+mod report;
+mod tree;
+
+pub use format::Format;
+pub use import::Import;
+pub use input::{Input, MAX_VALUE_BYTES};
+pub use origin::ORIGIN_KEY;
+pub use report::{Place, Problem, Report, Severity};

@@ -1,0 +1,182 @@
+//! The rows of CSV that we write, and the Python package writes.
+
+use std::io::{self, Read};
+
+use csv::{ReaderBuilder, StringRecord};
+use serde_json::{Map, Value, json};
+use shs_store::Timestamp;
+
+use crate::found::{Gone, Sink};
+use crate::{Format, MAX_VALUE_BYTES, Place};
+
+/// Reads rows, those of a session one behind the other.
+pub(crate) fn read(
+    text: impl Read,
+    place: &Place,
+    told: Option<Format>,
+    sink: &Sink,
+) -> Result<(), Gone> {
+    let mut rows =
+        ReaderBuilder::new().flexible(true).from_reader(Bounded { text, left: MAX_VALUE_BYTES });
+    let header = match rows.headers() {
+        Ok(header) => header.clone(),
+        Err(error) if told == Some(Format::Csv) || error.is_io_error() => {
+            return sink.failed(place.clone(), in_words(&error));
+        }
+        Err(_) => return sink.failed(place.clone(), super::UNKNOWN),
+    };
+    let names: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
+    let has = |name: &str| names.contains(&name);
+    if !(has("session_id") && has("role") && has("content")) {
+        let what = match told {
+            Some(Format::Csv) => {
+                "the first row has to name session_id, role and content".to_owned()
+            }
+            _ => super::UNKNOWN.to_owned(),
+        };
+        return sink.failed(place.clone(), what);
+    }
+    let mut session: Option<Rows> = None;
+    let mut row = StringRecord::new();
+    loop {
+        let at = rows.position().byte();
+        let line = rows.position().line();
+        let place = place.at(format!("line {line}"), Some(at));
+        rows.get_mut().left = MAX_VALUE_BYTES;
+        match rows.read_record(&mut row) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                // The rows behind it are read all the same, unless nothing can be read any more.
+                let is_over = error.is_io_error();
+                sink.failed(place, in_words(&error))?;
+                if is_over {
+                    break;
+                }
+                continue;
+            }
+        }
+        if row.len() != names.len() {
+            let (has, wanted) = (row.len(), names.len());
+            sink.failed(place, format!("a row of {has} cells, where the header has {wanted}"))?;
+            continue;
+        }
+        let cells: Map<String, Value> =
+            names.iter().zip(&row).map(|(name, cell)| ((*name).to_owned(), cell.into())).collect();
+        let id = cells["session_id"].as_str().unwrap_or_default();
+        if session.as_ref().is_none_or(|session| session.id != id)
+            && let Some(done) = session.replace(Rows::new(id, &cells, place))
+        {
+            done.finish(sink)?;
+        }
+        if let Some(session) = &mut session {
+            session.messages.push(message(cells));
+        }
+    }
+    match session {
+        Some(last) => last.finish(sink),
+        None => Ok(()),
+    }
+}
+
+/// A text that no row takes too much of, as one would whose quotes are not closed.
+struct Bounded<R> {
+    text: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let limit = MAX_VALUE_BYTES / (1024 * 1024);
+            return Err(io::Error::other(format!("a row is longer than {limit} MiB")));
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.text.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+/// The rows of one session.
+struct Rows {
+    id: String,
+    place: Place,
+    session: Map<String, Value>,
+    messages: Vec<Value>,
+}
+
+impl Rows {
+    fn new(id: &str, cells: &Map<String, Value>, place: Place) -> Self {
+        let mut session = Map::new();
+        session.insert("session_id".to_owned(), unharmed(id).into());
+        for key in ["user_id", "project_id", "title"] {
+            if let Some(text) =
+                cells.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+            {
+                session.insert(key.to_owned(), unharmed(text).into());
+            }
+        }
+        let tags = cells.get("tags").and_then(Value::as_str).map(unharmed).unwrap_or_default();
+        let tags: Vec<&str> =
+            tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect();
+        session.insert("tags".to_owned(), json!(tags));
+        Self { id: id.to_owned(), place, session, messages: Vec::new() }
+    }
+
+    /// The conversation. Its times are those of its messages, as rows have no others.
+    fn finish(mut self, sink: &Sink) -> Result<(), Gone> {
+        let time = |message: &Value| message["timestamp"].as_str()?.parse::<Timestamp>().ok();
+        let times: Vec<Timestamp> = self.messages.iter().filter_map(time).collect();
+        if let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) {
+            self.session.insert("created_at".to_owned(), first.to_string().into());
+            self.session.insert("updated_at".to_owned(), last.to_string().into());
+        }
+        self.session.insert("messages".to_owned(), self.messages.into());
+        super::transcripts::read(Value::Object(self.session), Format::Csv, self.place, sink)
+    }
+}
+
+/// A message's JSON of its cells.
+fn message(cells: Map<String, Value>) -> Value {
+    let mut message = Map::new();
+    for (name, cell) in cells {
+        let text = cell.as_str().unwrap_or_default();
+        match name.as_str() {
+            "session_id" | "user_id" | "project_id" | "title" | "tags" => continue,
+            "content" => message.insert(name, unharmed(text).into()),
+            _ if text.is_empty() => continue,
+            "tokens" | "latency_ms" => {
+                // What is no number stays as the text that it is, beside the message.
+                let number = serde_json::from_str::<serde_json::Number>(text).ok();
+                message.insert(name, number.map_or_else(|| text.into(), Value::Number))
+            }
+            _ => message.insert(name, unharmed(text).into()),
+        };
+    }
+    Value::Object(message)
+}
+
+/// A cell without the apostrophe that keeps spreadsheets from running it.
+fn unharmed(cell: &str) -> String {
+    let Some(rest) = cell.strip_prefix('\'') else { return cell.to_owned() };
+    let is_passed_over = |c: char| {
+        matches!(c, '"' | '\'') || (c.is_whitespace() && !matches!(c, '\t' | '\r' | '\n'))
+    };
+    match rest.chars().find(|c| !is_passed_over(*c)) {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
+            rest.to_owned()
+        }
+        _ => cell.to_owned(),
+    }
+}
+
+fn in_words(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => {
+            format!("cell {} is no text in UTF-8", err.field() + 1)
+        }
+        csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
+        _ => "this is not CSV".to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! An import that is run again.
+
+use serde_json::json;
+use shs_import::{Import, ORIGIN_KEY};
+use shs_memory::MemoryStore;
+use shs_store::{ImportMode, NewMessage, SessionId, StoreExt};
+
+use crate::branches::{chatgpt, claude, open_webui};
+use crate::{import, sessions, text, transcript};
+
+#[tokio::test]
+async fn a_second_import_changes_nothing() {
+    for export in [
+        json!([chatgpt()]),
+        json!([claude()]),
+        json!([open_webui()]),
+        json!([{"messages": [{"role": "user", "content": "x"}]}]),
+        json!([{"session_id": "s", "messages": [{"role": "user", "content": "x"}]}]),
+    ] {
+        let store = MemoryStore::new();
+        let (first, _) = import(&store, text(export.to_string())).await;
+        let before = sessions(&store).await;
+        let (second, problems) = import(&store, text(export.to_string())).await;
+        assert_eq!(
+            (second.imported, second.updated, second.already_there),
+            (0, 0, first.imported),
+            "{problems:?}"
+        );
+        assert_eq!(sessions(&store).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_export_updates_and_an_older_one_does_not() {
+    let store = MemoryStore::new();
+    import(&store, text(chatgpt().to_string())).await;
+    let mut newer = chatgpt();
+    newer["update_time"] = json!(1_800_000_000);
+    newer["title"] = "Renamed".into();
+    let (report, _) = import(&store, text(newer.to_string())).await;
+    assert_eq!((report.updated, report.skipped), (2, 0), "the branch has the title too");
+    assert_eq!(transcript(&store, "c1").await.session.title.as_deref(), Some("Renamed"));
+    let (report, problems) = import(&store, text(chatgpt().to_string())).await;
+    assert_eq!((report.updated, report.skipped), (0, 2));
+    assert!(problems[0].what.contains("newer"), "{}", problems[0]);
+
+    // What somebody said here since is not written over.
+    let id = SessionId::new("c1").unwrap();
+    store.append(&id, NewMessage::user("Something new.")).await.unwrap();
+    newer["update_time"] = json!(1_900_000_000);
+    let (report, problems) = import(&store, text(newer.to_string())).await;
+    assert_eq!((report.updated, report.skipped), (1, 1), "{problems:?}");
+    let there = transcript(&store, "c1").await;
+    assert_eq!(there.messages.last().unwrap().content, "Something new.");
+    let overwrite = Import::new().with_mode(ImportMode::Overwrite);
+    let report = overwrite.run(&store, text(newer.to_string()), |_| {}).await.unwrap();
+    assert_eq!((report.updated, report.already_there), (1, 1));
+}
+
+#[tokio::test]
+async fn our_own_export_updates_what_is_its_beginning() {
+    let message = |number: u32| json!({"message_id": format!("m{number}"), "seq": number, "role": "user", "content": "x", "timestamp": "2026-01-01T00:00:00Z"});
+    let session = |messages: u32| {
+        json!({"session_id": "s", "created_at": "2026-01-01T00:00:00Z", "updated_at": format!("2026-01-01T00:00:0{messages}Z"),
+        "messages": (1..=messages).map(message).collect::<Vec<_>>()}).to_string()
+    };
+    let store = MemoryStore::new();
+    for (messages, wanted) in [(2, (1, 0, 0)), (3, (0, 1, 0)), (2, (0, 0, 1))] {
+        let (report, _) = import(&store, text(session(messages))).await;
+        assert_eq!((report.imported, report.updated, report.skipped), wanted);
+    }
+    let read = transcript(&store, "s").await;
+    assert_eq!(read.messages.len(), 3);
+    assert!(!read.session.metadata.contains_key(ORIGIN_KEY), "our own form comes as it is");
+}
+
+#[tokio::test]
+async fn users_projects_and_dry_runs() {
+    let store = MemoryStore::new();
+    let import = Import::new().with_user("alice").with_project("archive");
+    let dry = import
+        .clone()
+        .with_dry_run()
+        .run(&store, text(claude().to_string()), |_| {})
+        .await
+        .unwrap();
+    assert_eq!((dry.imported, sessions(&store).await.len()), (2, 0));
+    import.run(&store, text(claude().to_string()), |_| {}).await.unwrap();
+    for session in sessions(&store).await {
+        assert_eq!(
+            (session.user_id.as_deref(), session.project_id.as_deref()),
+            (Some("alice"), Some("archive"))
+        );
+    }
+    let bad = Import::new()
+        .with_user("")
+        .run(&store, text(open_webui_of_nobody()), |_| {})
+        .await
+        .unwrap();
+    assert_eq!((bad.imported, bad.failed), (0, 2));
+}
+
+fn open_webui_of_nobody() -> String {
+    let mut chat = open_webui();
+    chat["id"] = "w2".into();
+    chat.to_string()
+}
+
+#[tokio::test]
+async fn an_import_that_is_dropped_anywhere_and_run_again_ends_as_one_in_one_go() {
+    let lines: String = (0..40)
+        .map(|number| format!("{}\n", json!({"session_id": format!("s{number}"), "messages": [{"role": "user", "content": "x"}]})))
+        .collect();
+    let whole = MemoryStore::new();
+    import(&whole, text(lines.clone())).await;
+    for polls in 0..60 {
+        let store = MemoryStore::new();
+        {
+            let import = Import::new();
+            let mut run = Box::pin(import.run(&store, text(lines.clone()), |_| {}));
+            for _ in 0..polls {
+                if futures::poll!(&mut run).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let (report, _) = import(&store, text(lines.clone())).await;
+        assert_eq!(report.imported + report.already_there, 40);
+        let (one, other) = (sessions(&store).await, sessions(&whole).await);
+        assert_eq!(one.len(), other.len());
+        for session in one {
+            assert_eq!(
+                transcript(&store, session.id.as_str()).await,
+                transcript(&whole, session.id.as_str()).await
+            );
+        }
+    }
+}

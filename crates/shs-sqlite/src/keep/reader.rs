@@ -1,0 +1,42 @@
+//! A connection that changes nothing, to a database that is there.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shs_store::{Error, ErrorKind, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+
+use crate::error::translate;
+use crate::open::{check_path, check_sqlite, schema_version};
+
+/// How long a connection waits for others.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens a database of this library to read it.
+///
+/// # Errors
+/// `NotFound` if there is none; `Corrupt` if the file is something else; `Unsupported` if a newer version wrote it, or none of this
+/// library's has opened it yet.
+pub(super) async fn open(path: &Path) -> Result<SqliteConnection> {
+    check_path(path)?;
+    if !path.exists() {
+        let detail = format!("there is no file {}", path.display());
+        return Err(Error::new(ErrorKind::NotFound, detail));
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(TIMEOUT)
+        .foreign_keys(false)
+        .pragma("trusted_schema", "OFF")
+        .disable_statement_logging();
+    let mut connection = connect.connect().await.map_err(|error| translate(&Arc::new(error)))?;
+    check_sqlite(&mut connection).await?;
+    if schema_version(&mut connection).await?.is_none() {
+        let detail = "the database is not of this version; open it once, which brings it there";
+        return Err(Error::new(ErrorKind::Unsupported, detail));
+    }
+    Ok(connection)
+}

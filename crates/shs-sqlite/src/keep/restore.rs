@@ -1,0 +1,221 @@
+//! A backup becomes the database.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shs_store::keeping::{Existing, Restored};
+use shs_store::{Error, ErrorKind, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row};
+use tempfile::{Builder, NamedTempFile};
+
+use super::backup::{counts, in_background};
+use super::copies::{Copy, folder_of, sync_folder_of};
+use super::{reader, verify};
+use crate::error::translate;
+use crate::open::{Presence, check_path};
+
+/// How every SQLite database begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Puts a [backup](super::backup()) where a database is to be.
+///
+/// The backup is copied beside the place and [verified](super::verify()) there first; then it takes the place at once. So whenever this
+/// is interrupted, there is the database that was there, or the restored one, whole. A database that was there is kept as
+/// `history.db.before-restore`, or that with a number.
+///
+/// # Errors
+/// - [`NotFound`](ErrorKind::NotFound) if there is no backup.
+/// - [`Corrupt`](ErrorKind::Corrupt) if the backup is damaged, cut off, or no database of this library.
+/// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a database with sessions, unless it is to be
+///   [replaced](Existing::Replace).
+/// - [`Unavailable`](ErrorKind::Unavailable) if the database is open anywhere, or the disk cannot be written.
+///
+/// # Cancel safety
+/// If the future is dropped, the database is the one that was there or the restored one.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn restore(
+    backup: impl AsRef<Path>,
+    database: impl AsRef<Path>,
+    existing: Existing,
+) -> Result<Restored> {
+    let (backup, database) = (backup.as_ref(), database.as_ref());
+    let restored = put(backup, database, existing).await;
+    restored.map_err(|error| error.with_store(crate::SqliteStore::NAME).with_op("restore"))
+}
+
+async fn put(backup: &Path, database: &Path, existing: Existing) -> Result<Restored> {
+    check_path(database)?;
+    check_backup(backup)?;
+    let draft = in_background(database, {
+        let (backup, database) = (backup.to_owned(), database.to_owned());
+        move || copy_beside(&backup, &database)
+    })
+    .await?;
+    let checked = check_draft(draft.path()).await;
+    for rest in ["-wal", "-shm"] {
+        let _ = fs::remove_file(with(draft.path(), rest));
+    }
+    let (sessions, messages) = checked?;
+    let alone = Presence::alone(database)?;
+    let is_whole = match is_there(database)? {
+        false => None,
+        true => Some(look_at(database, existing).await?),
+    };
+    let kept = in_background(database, {
+        let database = database.to_owned();
+        move || {
+            let kept = is_whole.map(|is_whole| keep(&database, is_whole)).transpose()?;
+            for rest in ["-wal", "-shm"] {
+                remove(&with(&database, rest))?;
+            }
+            draft.persist(&database).map_err(|error| error.error)?;
+            sync_folder_of(&database)?;
+            drop(alone);
+            Ok(kept)
+        }
+    })
+    .await?;
+    Ok(Restored::new(sessions, messages).with_kept(kept))
+}
+
+/// That a file looks like a backup, and is not a database in use.
+fn check_backup(backup: &Path) -> Result<()> {
+    let unreadable = |error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Unavailable,
+        };
+        let detail = format!("{} cannot be read", backup.display());
+        Error::new(kind, detail).with_source(error)
+    };
+    if is_there(&with(backup, "-wal"))? {
+        let detail =
+            format!("{} is a database in use; make a backup of it first", backup.display());
+        return Err(Error::invalid(detail));
+    }
+    let mut head = Vec::new();
+    let file = File::open(backup).map_err(unreadable)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(unreadable)?;
+    if head == MAGIC {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("{} is not a backup of a database", backup.display())))
+}
+
+/// A copy of the backup in the database's folder, on disk.
+fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
+    let mut draft = Builder::new().prefix(".").suffix(".draft").tempfile_in(folder_of(database))?;
+    io::copy(&mut File::open(backup)?, draft.as_file_mut())?;
+    let like = if database.exists() { database } else { backup };
+    draft.as_file().set_permissions(fs::metadata(like)?.permissions())?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
+}
+
+/// That the copy is as a database should be; returns how many sessions and messages it has.
+async fn check_draft(draft: &Path) -> Result<(u64, u64)> {
+    if let Some(finding) = verify(draft).await?.first() {
+        let detail = format!("the backup is damaged, and nothing was restored: {finding}");
+        return Err(Error::corrupt(detail));
+    }
+    let mut connection = reader::open(draft).await?;
+    let counts = counts(&mut connection).await;
+    let _ = connection.close().await;
+    counts
+}
+
+/// Whether there is a file that is not empty.
+fn is_there(path: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(about.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            let detail = format!("{} cannot be looked at", path.display());
+            Err(Error::new(ErrorKind::Unavailable, detail).with_source(error))
+        }
+    }
+}
+
+/// Refuses a database that is to stay, and brings everything of it into its one file. Returns whether that was possible, which it
+/// is not with a damaged one.
+async fn look_at(database: &Path, existing: Existing) -> Result<bool> {
+    let sessions = match reader::open(database).await {
+        Ok(mut connection) => {
+            let counts = counts(&mut connection).await;
+            let _ = connection.close().await;
+            counts.map(|(sessions, _)| sessions)
+        }
+        Err(error) => Err(error),
+    };
+    if existing == Existing::Refuse && sessions.as_ref().ok() != Some(&0) {
+        let detail = format!(
+            "there is a store at {} already; have it replaced, by which it is kept beside it",
+            database.display()
+        );
+        return Err(Error::new(ErrorKind::AlreadyExists, detail));
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(database)
+        .busy_timeout(Duration::from_secs(10))
+        .disable_statement_logging();
+    let fold = async {
+        let mut connection = connect.connect().await?;
+        // This fails while any other connection is open.
+        let row = sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await?;
+        let mode: String = row.try_get(0)?;
+        connection.close().await?;
+        Ok(mode.eq_ignore_ascii_case("delete"))
+    };
+    match fold.await.map_err(|error: sqlx::Error| translate(&Arc::new(error))) {
+        Ok(is_folded) => Ok(is_folded),
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives what is there another name beside its own, and leaves it under its own. Of a damaged database the log is kept too.
+fn keep(database: &Path, is_whole: bool) -> io::Result<PathBuf> {
+    let kept = Copy::BeforeRestore.reserve(database).map_err(io::Error::other)?;
+    let linked = with(&kept, "-link");
+    let is_linked = is_whole
+        && fs::hard_link(database, &linked).and_then(|()| fs::rename(&linked, &kept)).is_ok();
+    if !is_linked {
+        copy_raw(database, &kept)?;
+    }
+    sync_folder_of(database)?;
+    Ok(kept)
+}
+
+/// Copies a database's file, and its log if it has one, as they are.
+pub(super) fn copy_raw(database: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(database, to)?;
+    File::open(to)?.sync_all()?;
+    let log = with(database, "-wal");
+    if fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
+        let copy = with(to, "-wal");
+        fs::copy(&log, &copy)?;
+        File::open(&copy)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A path with something behind its name.
+pub(super) fn with(path: &Path, rest: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(rest);
+    name.into()
+}

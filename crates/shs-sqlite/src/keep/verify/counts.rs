@@ -1,0 +1,93 @@
+//! Counts that are kept are what the rows come to.
+
+use shs_store::keeping::Finding;
+use sqlx::{Row, SqliteConnection};
+
+use super::rows::session_id;
+use crate::error::Failure;
+
+/// Sessions whose counts are not those of their messages.
+const WRONG_SESSIONS: &str = "SELECT s.key, s.id, s.message_count IS NOT c.messages, \
+     s.total_tokens IS NOT c.tokens, s.last_seq < c.last FROM sessions s CROSS JOIN \
+     (SELECT key, (SELECT count(*) FROM messages m WHERE m.session = t.key) AS messages, \
+     (SELECT coalesce(sum(m.tokens), 0) FROM messages m WHERE m.session = t.key) AS tokens, \
+     (SELECT coalesce(max(m.seq), 0) FROM messages m WHERE m.session = t.key) AS last \
+     FROM sessions t) c ON c.key = s.key \
+     WHERE s.message_count IS NOT c.messages OR s.total_tokens IS NOT c.tokens OR s.last_seq < c.last";
+
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    check_sessions(connection, found).await?;
+    check_totals(connection, found).await?;
+    check_counters(connection, found).await
+}
+
+async fn check_sessions(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    for row in sqlx::query(WRONG_SESSIONS).fetch_all(connection).await? {
+        for (at, what) in [
+            (2, "message_count is not the number of its messages"),
+            (3, "total_tokens is not the sum of its messages' tokens"),
+            (4, "last_seq is lower than the number of a message"),
+        ] {
+            if row.try_get::<Option<bool>, _>(at)?.unwrap_or(true) {
+                let finding =
+                    Finding::repairable(what).in_table("sessions").at_row(row.try_get(0)?);
+                found.push(match session_id(&row, 1) {
+                    Some(id) => finding.of_session(&id),
+                    None => finding,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn check_totals(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    const SQL: &str = "WITH kept AS (SELECT role, model, messages, tokens FROM totals \
+         WHERE messages <> 0 OR tokens <> 0), \
+         counted AS (SELECT role, coalesce(model, 0), count(*), coalesce(sum(tokens), 0) \
+         FROM messages GROUP BY 1, 2) \
+         SELECT (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)) \
+         + (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))";
+    let different: i64 = sqlx::query(SQL).fetch_one(connection).await?.try_get(0)?;
+    if different > 0 {
+        let what = "messages or tokens by role and model are not what the messages come to";
+        found.push(Finding::repairable(what).in_table("totals"));
+    }
+    Ok(())
+}
+
+async fn check_counters(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    const SQL: &str = "SELECT (SELECT count(*) FROM counters), \
+         (SELECT sessions IS NOT (SELECT count(*) FROM sessions) FROM counters), \
+         (SELECT active IS NOT (SELECT count(*) FROM sessions WHERE ended_at IS NULL) FROM counters), \
+         (SELECT arrival < (SELECT coalesce(max(key), 0) FROM messages) FROM counters), \
+         (SELECT indexed > arrival OR indexed < 0 FROM counters)";
+    let row = sqlx::query(SQL).fetch_one(connection).await?;
+    if row.try_get::<i64, _>(0)? != 1 {
+        found.push(Finding::repairable("it has not one row").in_table("counters"));
+        return Ok(());
+    }
+    for (at, what) in [
+        (1, "sessions is not the number of sessions"),
+        (2, "active is not the number of sessions that have not ended"),
+        (3, "arrival is lower than the key of a message"),
+        (4, "indexed is beyond the last message"),
+    ] {
+        if row.try_get::<bool, _>(at)? {
+            found.push(Finding::repairable(what).in_table("counters").at_row(1));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Nothing is without what it belongs to.
+
+use shs_store::keeping::Finding;
+use sqlx::{Row, SqliteConnection};
+
+use crate::error::Failure;
+
+/// What to find, in which table, and the statement that gives the rows' keys.
+const LINKS: [(&str, &str, &str); 8] = [
+    (
+        "the message's session is missing",
+        "messages",
+        "SELECT key FROM messages WHERE session NOT IN (SELECT key FROM sessions)",
+    ),
+    (
+        "the name of the message's model is missing",
+        "messages",
+        "SELECT key FROM messages WHERE model IS NOT NULL AND model NOT IN (SELECT key FROM models)",
+    ),
+    (
+        "the name of the session's user is missing",
+        "sessions",
+        "SELECT key FROM sessions WHERE user IS NOT NULL AND user NOT IN (SELECT key FROM users)",
+    ),
+    (
+        "the name of the session's project is missing",
+        "sessions",
+        "SELECT key FROM sessions WHERE project IS NOT NULL AND project NOT IN (SELECT key FROM projects)",
+    ),
+    (
+        "no session has the user",
+        "users",
+        "SELECT key FROM users WHERE key NOT IN (SELECT user FROM sessions WHERE user IS NOT NULL)",
+    ),
+    (
+        "no session has the project",
+        "projects",
+        "SELECT key FROM projects WHERE key NOT IN (SELECT project FROM sessions WHERE project IS NOT NULL)",
+    ),
+    (
+        "a tag that its session does not have",
+        "session_tags",
+        "SELECT session FROM (SELECT tag, session FROM session_tags EXCEPT \
+         SELECT j.value, s.key FROM sessions s, \
+         json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) j)",
+    ),
+    (
+        "a tag of the session is missing",
+        "session_tags",
+        "SELECT key FROM (SELECT j.value, s.key FROM sessions s, \
+         json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) j \
+         EXCEPT SELECT tag, session FROM session_tags)",
+    ),
+];
+
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    for (what, table, sql) in LINKS {
+        for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+            found.push(Finding::repairable(what).in_table(table).at_row(row.try_get(0)?));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Exports of other tools, fuzzed.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| shs_tests::fuzz::import(bytes));
