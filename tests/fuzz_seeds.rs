@@ -55,3 +55,8 @@ fn json_forms() {
 fn sessions_of_the_python_package() {
     run("python", fuzz::python);
 }
+
+#[test]
+fn conversations_as_data_sets() {
+    run("dataset", fuzz::dataset);
+}

@@ -238,7 +238,7 @@ pub(crate) struct Preparation {
     /// Drops conversations with fewer answered questions
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) min_turns: u32,
-    /// Writes regular expressions' matches as [REDACTED]
+    /// Redacts whatever this regular expression matches
     #[arg(long, value_name = "REGEX")]
     pub(crate) redact: Vec<String>,
     /// Writes two files, FILE.train.EXT with this share of the conversations and FILE.validation.EXT with the others

@@ -127,7 +127,7 @@ on_every_store! {
         let path = folder.path().join("a/b/history.jsonl");
         for _ in 0..2 {
             let export = history.export(Format::JsonLines);
-            assert_eq!(export.to_file(&path).await.unwrap().files, [path.clone()]);
+            assert_eq!(export.to_file(&path).await.unwrap().files, std::slice::from_ref(&path));
             assert_eq!(std::fs::read_to_string(&path).unwrap(), export.to_string().await.unwrap());
         }
         let missing = "nobody".parse().unwrap();

@@ -35,8 +35,8 @@
 //! it is text and nothing else, with its line breaks. A content with line breaks takes several lines of text.
 //!
 //! # What is in an export
-//! What is in the store. Messages that are
-//! added to a session after its export began are not in it. Several sessions come in the order of their
+//! What is in the store. Messages that are added to a session after its export began are not in it, nor are sessions that are
+//! deleted before it is their turn. Several sessions come in the order of their
 //! start, the latest first, each once; those that are chosen by their ids, in the order of the ids.
 //!
 //! # What is in a data set

@@ -183,6 +183,15 @@ impl Tally {
         Self { fates: vec![Fate::Open; messages], left_out: Counts::new() }
     }
 
+    /// So many messages more.
+    pub(crate) fn expect(&mut self, messages: usize) {
+        self.fates.resize(self.fates.len() + messages, Fate::Open);
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.fates.len()
+    }
+
     /// Some of these messages is not written.
     pub(crate) fn drop(&mut self, messages: &[usize], reason: Reason) {
         for at in messages {

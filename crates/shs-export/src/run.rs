@@ -10,8 +10,8 @@ use crate::output::Output;
 use crate::plain::{Encoder, Heading};
 #[cfg(feature = "tokens")]
 use crate::prepare::Tokens;
-use crate::prepare::{self, Conversation, Pair, Seen};
-use crate::report::{Reason, Report, Tally, count};
+use crate::prepare::{self, Conversation, Pair, Pairs, Seen};
+use crate::report::{Reason, Report, count};
 use crate::source::Source;
 use crate::training::{self, Abilities, Rows};
 
@@ -21,6 +21,8 @@ pub(crate) struct Run<'a> {
     sinks: Vec<Sink<'a>>,
     report: Report,
     seen: Seen,
+    /// Whether something of a session was written that goes on.
+    has_begun: bool,
     #[cfg(feature = "tokens")]
     tokens: Option<(Tokens, u64)>,
 }
@@ -50,6 +52,7 @@ impl<'a> Run<'a> {
             sinks: writers.into_iter().map(sink).collect::<Result<_>>()?,
             report: Report::default(),
             seen: Seen::default(),
+            has_begun: false,
             #[cfg(feature = "tokens")]
             tokens: export.preparation.max_tokens.map(|limit| (Tokens::new(), limit)),
         })
@@ -63,10 +66,16 @@ impl<'a> Run<'a> {
         while let Some(mut session) = sessions.try_next().await? {
             let part = self.source.part_of(&session).await?;
             self.export.preparation.redaction.session(&mut session);
-            match self.export.format {
-                format if !format.is_for_training() => self.plain(&session, part).await?,
-                Format::OpenAiDpo => self.pairs(&session, part).await?,
-                _ => self.conversation(&session, part).await?,
+            self.has_begun = false;
+            let written = match self.export.format {
+                format if !format.is_for_training() => self.plain(&session, part).await,
+                Format::OpenAiDpo => self.pairs(&session, part).await,
+                _ => self.conversation(&session, part).await,
+            };
+            match written {
+                // It was deleted since it was found, and nobody named it.
+                Err(error) if !self.has_begun && self.source.is_gone(&error) => continue,
+                written => written?,
             }
             done += 1;
             if let Some(progress) = &self.export.progress {
@@ -91,8 +100,11 @@ impl<'a> Run<'a> {
         }
         let mut sessions = self.source.selected();
         while let Some(mut session) = sessions.try_next().await? {
-            if self.source.has_too_few_turns(&session).await? {
-                continue;
+            match self.source.has_too_few_turns(&session).await {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) if self.source.is_gone(&error) => continue,
+                Err(error) => return Err(error),
             }
             let part = self.source.part_of(&session).await?;
             self.export.preparation.redaction.session(&mut session);
@@ -119,13 +131,16 @@ impl<'a> Run<'a> {
         } else {
             None
         };
-        encoder.begin_session(&mut output.buffer, &Heading { session, duration_seconds })?;
         let mut messages = self.source.store.message_stream(&session.id, Source::whole(session));
-        while let Some(mut message) = messages.try_next().await? {
+        let mut next = messages.try_next().await?;
+        self.has_begun = true;
+        encoder.begin_session(&mut output.buffer, &Heading { session, duration_seconds })?;
+        while let Some(mut message) = next {
             self.export.preparation.redaction.message(&mut message);
             encoder.message(&mut output.buffer, session, &message)?;
             output.write_if_full().await?;
             self.report.messages += 1;
+            next = messages.try_next().await?;
         }
         encoder.end_session(&mut output.buffer);
         self.report.conversations += 1;
@@ -135,12 +150,11 @@ impl<'a> Run<'a> {
 
     /// Writes a session as one line.
     async fn conversation(&mut self, session: &Session, part: usize) -> Result<()> {
-        let messages = self.source.messages(session).await?;
-        let mut tally = Tally::new(messages.len());
         let format = self.export.format;
         let can = Abilities::of(format);
         let preparation = &self.export.preparation;
-        let made = prepare::conversation(session, &messages, can, preparation, &mut tally);
+        let reading = self.source.turns(session, can).await?;
+        let (made, tally) = prepare::conversation(session, reading, can, preparation);
         let made = made.and_then(|conversation| self.is_short_enough(conversation));
         let conversation = match made {
             Ok(conversation) => conversation,
@@ -149,7 +163,13 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         };
-        let line = training::line(format, &conversation)?;
+        // Of rows, the line tells whether they are the same.
+        let is_line = format != Format::Parquet;
+        let line = if is_line || preparation.dedupe {
+            training::line(format, &conversation)?
+        } else {
+            Vec::new()
+        };
         if preparation.dedupe && !self.seen.is_new(&line) {
             tally.dropped(&mut self.report, Reason::Duplicate);
             return Ok(());
@@ -166,17 +186,14 @@ impl<'a> Run<'a> {
 
     /// Writes the pairs of a session, a line each.
     async fn pairs(&mut self, session: &Session, part: usize) -> Result<()> {
-        let messages = self.source.messages(session).await?;
         let fork = self.source.fork(session).await?;
         let can = Abilities::of(self.export.format);
         let preparation = &self.export.preparation;
-        let (pairs, tally) = prepare::pairs(session, &messages, fork.as_ref(), can, preparation);
-        let dropped = &mut self.report.dropped_conversations;
-        if pairs.is_empty() {
-            count(dropped, Reason::NoPair, 1);
-        }
-        let mut written = 0;
-        for pair in pairs {
+        let reading = self.source.turns(session, can).await?;
+        let mut pairs = Pairs::of(session, reading, fork, can, preparation);
+        let (mut tried, mut written) = (0_u64, 0);
+        for pair in &mut pairs {
+            tried += 1;
             let line = match pair.and_then(|pair| self.is_short_enough_pair(pair)) {
                 Ok(pair) => {
                     let line = training::pair(&pair)?;
@@ -195,10 +212,11 @@ impl<'a> Run<'a> {
                 Err(reason) => count(&mut self.report.dropped_conversations, reason, 1),
             }
         }
+        count(&mut self.report.dropped_conversations, Reason::NoPair, u64::from(tried == 0));
         self.report.conversations += written;
         self.report.validation += written * part as u64;
         if written > 0 {
-            tally.left_out(&mut self.report);
+            pairs.tally.left_out(&mut self.report);
         }
         Ok(())
     }

@@ -4,11 +4,12 @@ use std::future::ready;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use shs_store::{
-    ErrorKind, Message, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt,
+    Error, ErrorKind, MessageQuery, Result, Role, Session, SessionOrder, Store, StoreExt,
 };
 
 use crate::export::{Export, Selection};
-use crate::prepare::{self, Fork};
+use crate::prepare::{self, Fork, Reading};
+use crate::training::Abilities;
 
 /// Messages that are read at once.
 const PAGE: u32 = 500;
@@ -41,6 +42,11 @@ impl<'a> Source<'a> {
         }
         let is_asked = move |session: &Session| ready(range.in_range(range.time_of(session)));
         store.session_stream(asked).try_filter(is_asked).boxed()
+    }
+
+    /// Whether a session was deleted since it was found; one that was named has to be there.
+    pub(crate) fn is_gone(self, error: &Error) -> bool {
+        error.kind() == ErrorKind::NotFound && matches!(self.export.selection, Selection::Asked(_))
     }
 
     /// Which of the files a session goes to.
@@ -76,12 +82,16 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// All messages of a session, free of what is redacted.
-    pub(crate) async fn messages(self, session: &Session) -> Result<Vec<Message>> {
-        let mut messages: Vec<Message> =
-            self.store.message_stream(&session.id, Self::whole(session)).try_collect().await?;
-        messages.iter_mut().for_each(|message| self.export.preparation.redaction.message(message));
-        Ok(messages)
+    /// The turns of a session, free of what is redacted. Of its messages, a page is in memory.
+    pub(crate) async fn turns(self, session: &Session, can: Abilities) -> Result<Reading<'a>> {
+        let preparation = &self.export.preparation;
+        let mut reading = Reading::new(session, can, preparation);
+        let mut messages = self.store.message_stream(&session.id, Self::whole(session));
+        while let Some(mut message) = messages.try_next().await? {
+            preparation.redaction.message(&mut message);
+            reading.push(message);
+        }
+        Ok(reading)
     }
 
     /// What the source of a fork has where the fork goes its own way.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use shs_export::{Export, Format, Split};
-use shs_store::{ErrorKind, NewSession, SessionQuery, Store};
+use shs_store::{ErrorKind, NewSession, SessionId, SessionQuery, Store};
 use support::{assistant, call, lines, one, result, store, user, written};
 
 #[tokio::test]
@@ -194,6 +194,38 @@ async fn progress_is_told_after_each_session() {
     });
     written(&export).await;
     assert_eq!(told.load(Ordering::Relaxed), 1 + 2 + 3 + 4 + 5);
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_meanwhile_is_passed_over_unless_it_was_named() {
+    use futures::FutureExt;
+
+    let gone: SessionId = "session 1".parse().unwrap();
+    for format in [Format::JsonLines, Format::Csv, Format::Html, Format::OpenAi, Format::OpenAiDpo]
+    {
+        for is_named in [false, true] {
+            let store = many(3).await;
+            let (deleting, id) = (Arc::clone(&store), gone.clone());
+            // Behind the first session; the memory has nothing to wait for.
+            let mut export = Export::new(Arc::clone(&store), format).with_progress(move |_| {
+                drop(deleting.delete_session(&id).now_or_never().unwrap());
+            });
+            if is_named {
+                export = export.session(&"session 0".parse().unwrap()).session(&gone);
+            }
+            let written = export.to_writer(&mut Vec::new()).await;
+            match written {
+                Err(error) => {
+                    assert!(is_named && error.kind() == ErrorKind::NotFound, "{format}: {error}")
+                }
+                Ok(report) => {
+                    assert!(!is_named);
+                    let pairs = format == Format::OpenAiDpo;
+                    assert_eq!(report.conversations, if pairs { 0 } else { 2 }, "{format}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

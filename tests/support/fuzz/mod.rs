@@ -3,6 +3,7 @@
 //! The test `fuzz_seeds` runs them on the seeds.
 
 mod cursor;
+mod dataset;
 mod file;
 mod import;
 mod json;
@@ -10,6 +11,7 @@ mod python;
 mod query;
 
 pub use cursor::cursor;
+pub use dataset::dataset;
 pub use file::file;
 pub use import::{check, import};
 pub use json::json;

@@ -38,6 +38,8 @@ pub(super) fn read(
             } else {
                 format!("this is not JSON, at column {}", error.column())
             };
+            // Whatever could not be read is one session more.
+            checked.lines += 1;
             checked.wrong += 1;
             checked.problems += 1;
             let line = if error.line() > 0 { error.line() as u64 } else { place.line.get() };

@@ -17,14 +17,15 @@ mod split;
 mod tokens;
 mod turn;
 
-use shs_store::{Map, Message, Session};
+use shs_store::{Map, Session};
 
 pub use self::options::SystemMessages;
 pub use self::split::Split;
 
 pub(crate) use self::dedupe::Seen;
 pub(crate) use self::options::Preparation;
-pub(crate) use self::pairs::{Fork, Pair, pairs};
+pub(crate) use self::pairs::{Fork, Pair, Pairs};
+pub(crate) use self::read::Reading;
 pub(crate) use self::redact::Redaction;
 pub(crate) use self::split::root;
 #[cfg(feature = "tokens")]
@@ -56,18 +57,25 @@ pub(crate) struct Conversation {
     pub(crate) parallel_tool_calls: Option<bool>,
 }
 
-/// Makes a conversation of what is stored.
-///
-/// # Errors
-/// Why nothing of it can be written.
+/// Makes a conversation of what was read, or says why nothing of it can be written; and what became of its messages.
 pub(crate) fn conversation(
     session: &Session,
-    messages: &[Message],
+    reading: Reading<'_>,
+    can: Abilities,
+    preparation: &Preparation,
+) -> (Result<Conversation, Reason>, Tally) {
+    let Reading { turns, mut tally, .. } = reading;
+    let made = sound(session, turns, can, preparation, &mut tally);
+    (made, tally)
+}
+
+fn sound(
+    session: &Session,
+    turns: Vec<Turn>,
     can: Abilities,
     preparation: &Preparation,
     tally: &mut Tally,
 ) -> Result<Conversation, Reason> {
-    let turns = read::turns(messages, can, preparation, tally);
     let turns = alternatives::resolve(turns, tally);
     let rounds = rounds::settle(turns, can, preparation, true, tally);
     if rounds.is_empty() {

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use shs_store::{Message, Session};
 
 use super::turn::{Speaker, Turn};
-use super::{Conversation, Preparation, alternatives, finish, read, rounds};
+use super::{Conversation, Preparation, Reading, alternatives, finish, rounds};
 use crate::report::{Reason, Tally};
 use crate::training::Abilities;
 
@@ -53,37 +53,53 @@ struct Candidate {
     rejected: Turn,
 }
 
-/// All pairs of a session, or why one was not made; and what was left out of its messages.
-pub(crate) fn pairs(
-    session: &Session,
-    messages: &[Message],
-    fork: Option<&Fork>,
+/// The pairs of a session, or why one was not made. One is in memory at a time.
+pub(crate) struct Pairs<'a> {
+    session: &'a Session,
+    turns: Vec<Turn>,
+    candidates: std::vec::IntoIter<Result<Candidate, Reason>>,
     can: Abilities,
-    preparation: &Preparation,
-) -> (Vec<Result<Pair, Reason>>, Tally) {
-    // The source's answer is counted as one message more.
-    let mut tally = Tally::new(messages.len() + 1);
-    let turns = read::turns(messages, can, preparation, &mut tally);
-    // What was copied from the source is the source's.
-    let copied_to = session.forked_from.as_ref().map(|point| point.seq);
-    let own = messages
-        .iter()
-        .position(|message| copied_to.is_none_or(|seq| message.seq > seq))
-        .unwrap_or(messages.len());
-    let mut candidates = of_choices(&turns, own);
-    if let Some(fork) = fork {
-        candidates.extend(of_fork(&turns, own, fork, can, preparation, &mut tally));
+    preparation: &'a Preparation,
+    /// What was left out of the session's messages.
+    pub(crate) tally: Tally,
+}
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn of(
+        session: &'a Session,
+        reading: Reading<'a>,
+        fork: Option<Fork>,
+        can: Abilities,
+        preparation: &'a Preparation,
+    ) -> Self {
+        // What was copied from the source is the source's.
+        let mut candidates = of_choices(&reading.turns, reading.copied);
+        if let Some(fork) = fork {
+            candidates.extend(of_fork(&reading, fork));
+        }
+        let candidates = candidates.into_iter();
+        let Reading { turns, tally, .. } = reading;
+        Self { session, turns, candidates, can, preparation, tally }
     }
-    let pair = |candidate: Result<Candidate, Reason>| {
-        let candidate = candidate?;
-        let question = turns[..candidate.before].to_vec();
-        let mut ignored = Tally::new(messages.len() + 1);
-        let question = self::question(session, question, can, preparation, &mut ignored)?;
-        let Candidate { preferred, rejected, .. } = candidate;
-        check(&preferred, &rejected, preparation)?;
+
+    fn pair(&self, candidate: Candidate) -> Result<Pair, Reason> {
+        let Candidate { before, preferred, rejected } = candidate;
+        check(&preferred, &rejected, self.preparation)?;
+        let question = self.turns[..before].to_vec();
+        let mut ignored = Tally::new(self.tally.messages());
+        let question =
+            question_of(self.session, question, self.can, self.preparation, &mut ignored)?;
         Ok(Pair { question, preferred, rejected })
-    };
-    (candidates.into_iter().map(pair).collect(), tally)
+    }
+}
+
+impl Iterator for Pairs<'_> {
+    type Item = Result<Pair, Reason>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let candidate = self.candidates.next()?;
+        Some(candidate.and_then(|candidate| self.pair(candidate)))
+    }
 }
 
 fn of_choices(turns: &[Turn], own: usize) -> Vec<Result<Candidate, Reason>> {
@@ -108,17 +124,11 @@ fn of_choices(turns: &[Turn], own: usize) -> Vec<Result<Candidate, Reason>> {
     candidates
 }
 
-fn of_fork(
-    turns: &[Turn],
-    own: usize,
-    fork: &Fork,
-    can: Abilities,
-    preparation: &Preparation,
-    tally: &mut Tally,
-) -> Option<Result<Candidate, Reason>> {
-    let at = turns.iter().position(|turn| turn.messages[0] >= own)?;
+fn of_fork(reading: &Reading<'_>, fork: Fork) -> Option<Result<Candidate, Reason>> {
+    let turns = &reading.turns;
+    let at = turns.iter().position(|turn| turn.messages[0] >= reading.copied)?;
     let answer = &turns[at];
-    let theirs = read::turns(std::slice::from_ref(&fork.answer), can, preparation, tally);
+    let theirs = reading.alone(fork.answer);
     let [theirs] = &theirs[..] else { return None };
     let both = [answer, theirs];
     if both.iter().any(|turn| turn.speaker != Speaker::Assistant) {
@@ -136,7 +146,7 @@ fn of_fork(
 }
 
 /// What the answers are to: rounds that are sound, and a question.
-fn question(
+fn question_of(
     session: &Session,
     mut turns: Vec<Turn>,
     can: Abilities,

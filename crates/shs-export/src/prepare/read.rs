@@ -1,30 +1,72 @@
 //! Turns out of stored messages.
 
 use serde_json::Value;
-use shs_store::{Message, Part, PartView, Role, Status};
+use shs_store::{Message, Part, PartView, Role, Seq, Session, Status};
 
 use super::turn::{Call, Speaker, Turn};
 use super::{CHOICE_KEY, FEEDBACK_KEY, Preparation, WEIGHT_KEY};
 use crate::report::{Reason, Tally};
 use crate::training::Abilities;
 
-/// The turns of these messages: a tool's result is a turn of its own, wherever it is stored.
-pub(super) fn turns(
-    messages: &[Message],
+/// The turns of a conversation, read message by message: a tool's result is a turn of its own, wherever it is stored.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
     can: Abilities,
-    preparation: &Preparation,
-    tally: &mut Tally,
-) -> Vec<Turn> {
-    let mut turns = Vec::with_capacity(messages.len());
-    for (at, message) in messages.iter().enumerate() {
-        let mut reader = Reader { message, at, can, tally, turns: Vec::new() };
+    preparation: &'a Preparation,
+    /// The number up to which its messages are another session's, of which this one is a fork.
+    copied_to: Option<Seq>,
+    /// How many messages are the other session's.
+    pub(super) copied: usize,
+    messages: usize,
+    pub(super) turns: Vec<Turn>,
+    pub(super) tally: Tally,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(session: &Session, can: Abilities, preparation: &'a Preparation) -> Self {
+        let copied_to = session.forked_from.as_ref().map(|point| point.seq);
+        let tally = Tally::default();
+        Self { can, preparation, copied_to, copied: 0, messages: 0, turns: Vec::new(), tally }
+    }
+
+    /// Reads one message more.
+    pub(crate) fn push(&mut self, mut message: Message) {
+        self.tally.expect(1);
+        if self.copied_to.is_some_and(|seq| message.seq <= seq) {
+            self.copied += 1;
+        }
+        let parts = std::mem::take(&mut message.parts);
+        let Self { can, tally, .. } = self;
+        let turns = Vec::new();
+        let mut reader = Reader {
+            message: &mut message,
+            parts: &parts,
+            at: self.messages,
+            can: *can,
+            tally,
+            turns,
+        };
         reader.read();
         for mut turn in reader.turns {
-            mark(&mut turn, message, can, preparation);
-            turns.push(turn);
+            mark(&mut turn, &message, self.can, self.preparation);
+            self.turns.push(turn);
         }
+        self.messages += 1;
     }
-    turns
+
+    /// The turns of one message alone.
+    pub(super) fn alone(&self, message: Message) -> Vec<Turn> {
+        let mut other = Self {
+            turns: Vec::new(),
+            tally: Tally::default(),
+            copied_to: None,
+            copied: 0,
+            messages: 0,
+            ..*self
+        };
+        other.push(message);
+        other.turns
+    }
 }
 
 /// What the message says about itself.
@@ -61,7 +103,8 @@ fn feedback(value: &Value) -> f64 {
 }
 
 struct Reader<'a> {
-    message: &'a Message,
+    message: &'a mut Message,
+    parts: &'a [Part],
     at: usize,
     can: Abilities,
     tally: &'a mut Tally,
@@ -70,7 +113,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self) {
-        let parts = &self.message.parts;
+        let parts = self.parts;
         let has_results =
             parts.iter().any(|part| matches!(part.view(), PartView::ToolCallResponse { .. }));
         match self.message.role {
@@ -82,7 +125,7 @@ impl Reader<'_> {
                 turn.text = if self.message.content.trim().is_empty() {
                     text_of(parts)
                 } else {
-                    self.message.content.clone()
+                    std::mem::take(&mut self.message.content)
                 };
                 parts.iter().for_each(|part| self.take(&mut turn, part));
                 self.turns.push(turn);
@@ -92,7 +135,7 @@ impl Reader<'_> {
 
     fn in_order(&mut self) {
         let mut turn = Turn::new(Speaker::Assistant, self.at);
-        for part in &self.message.parts {
+        for part in self.parts {
             match part.view() {
                 PartView::Text { content } => join(&mut turn.text, content),
                 PartView::ToolCallResponse { id, response } => {
@@ -113,8 +156,8 @@ impl Reader<'_> {
     fn results_first(&mut self) {
         let speaker = Speaker::of(self.message.role);
         let mut turn = Turn::new(speaker, self.at);
-        turn.text = text_of(&self.message.parts);
-        for part in &self.message.parts {
+        turn.text = text_of(self.parts);
+        for part in self.parts {
             match part.view() {
                 PartView::ToolCallResponse { id, response } => {
                     self.turns.push(result(self.at, id, response));
