@@ -42,11 +42,6 @@ fn exports_of_other_tools() {
 }
 
 #[test]
-fn data_sets() {
-    run("check", fuzz::check);
-}
-
-#[test]
 fn json_forms() {
     run("json", fuzz::json);
 }

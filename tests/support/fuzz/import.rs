@@ -1,7 +1,7 @@
 //! What other tools export: any bytes end in a report, and the second time nothing is new.
 
 use session_history_saver::SessionTracker;
-use session_history_saver::export::{Check, Format};
+use session_history_saver::export::Format;
 use session_history_saver::import::{Import, Input, Report};
 use session_history_saver::memory::MemoryStore;
 
@@ -30,20 +30,4 @@ async fn round(bytes: &[u8]) {
 async fn take(history: &SessionTracker, bytes: &[u8]) -> Report {
     let input = Input::Reader("bytes".to_owned(), Box::new(std::io::Cursor::new(bytes.to_vec())));
     history.import(&Import::new(), input, |_| {}).await.expect("memory takes all that is valid")
-}
-
-/// Checks the bytes as a data set: the first byte says of which format.
-///
-/// # Panics
-/// If something is both wrong and right.
-pub fn check(bytes: &[u8]) {
-    let Some((format, rest)) = bytes.split_first() else { return };
-    let format = Format::ALL[usize::from(*format) % Format::ALL.len()];
-    let Ok(check) = Check::new(format) else { return };
-    let mut told = 0;
-    let checked = check.read(&mut &*rest, |_| told += 1);
-    if let Ok(checked) = checked {
-        assert!(checked.wrong <= checked.lines && checked.problems >= checked.wrong, "{checked:?}");
-        assert!(told <= checked.problems, "{checked:?}");
-    }
 }

@@ -13,7 +13,7 @@ mod query;
 pub use cursor::cursor;
 pub use dataset::dataset;
 pub use file::file;
-pub use import::{check, import};
+pub use import::import;
 pub use json::json;
 pub use python::python;
 pub use query::query;

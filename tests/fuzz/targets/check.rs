@@ -1,4 +1,0 @@
-//! Data sets, fuzzed.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| shs_tests::fuzz::check(bytes));
