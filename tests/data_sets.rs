@@ -6,7 +6,7 @@ use std::path::Path;
 
 use session_history_saver::SessionTracker;
 use session_history_saver::export::Format;
-use session_history_saver::import::{Import, Input, Report};
+use session_history_saver::import::{Import, Input, Problem, Report};
 use session_history_saver::memory::MemoryStore;
 use shs_tests::{python, skip};
 
@@ -73,6 +73,34 @@ async fn goes_round(transcripts: &str) {
     }
 }
 
+/// Columns are written to a file, and read from one.
+async fn goes_round_in_columns(transcripts: &str) {
+    let history = empty();
+    import(&history, transcripts).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.parquet");
+    let report = history.export(Format::Parquet).to_file(&path).await.unwrap();
+    let again = empty();
+    let tell = |problem: &Problem| panic!("{problem}");
+    let imported = again.import(&Import::new(), path.as_path(), tell).await.unwrap();
+    assert_eq!((imported.imported, imported.messages), (report.conversations, report.messages));
+    assert_eq!(
+        sorted(&again.export(Format::Trl).to_string().await.unwrap()),
+        sorted(&history.export(Format::Trl).to_string().await.unwrap())
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    for at in (4..bytes.len()).step_by(bytes.len() / 40) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0xff;
+        std::fs::write(&path, &damaged).unwrap();
+        // Whatever comes of it, it comes to an end.
+        empty().import(&Import::new(), path.as_path(), |_| {}).await.unwrap();
+        std::fs::write(&path, &bytes[..at]).unwrap();
+        let cut = empty().import(&Import::new(), path.as_path(), |_| {}).await.unwrap();
+        assert_eq!(cut.failed, 1);
+    }
+}
+
 #[tokio::test]
 async fn real_conversations_go_in_out_and_in_again() {
     let python =
@@ -91,6 +119,7 @@ async fn real_conversations_go_in_out_and_in_again() {
         let step = (lines.len() / most).max(1);
         let some: String = lines.iter().step_by(step).map(|line| format!("{line}\n")).collect();
         goes_round(&some).await;
+        goes_round_in_columns(&some).await;
         println!("{name}: {} of {} conversations", some.lines().count(), lines.len());
     }
 }

@@ -14,6 +14,8 @@
 //! | [`LangChain`](Format::LangChain) | the SQLite file of `SQLChatMessageHistory` |
 //! | [`OpenAiAgents`](Format::OpenAiAgents) | the SQLite file of openai-agents' `SQLiteSession` |
 //!
+//! With the cargo feature `parquet`, the rows of a Parquet file are read as lines of JSON are.
+//!
 //! What it is, is told by the content and not by the name. A text may be an array, a value on each line, or values one behind
 //! the other; a ZIP or a folder is read file by file. Everything is read piece by piece: a conversation at a time is in memory,
 //! [64 MiB](MAX_VALUE_BYTES) of text at the most.

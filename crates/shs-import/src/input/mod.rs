@@ -1,6 +1,7 @@
 //! Where conversations are read from: files, folders, archives and streams, told apart by what is in them.
 
 mod archive;
+mod columns;
 mod folder;
 mod text;
 mod values;
@@ -70,9 +71,8 @@ pub(crate) fn read(
             let mut reader = BufReader::with_capacity(BUFFER, reader);
             match kind(&mut reader) {
                 Ok(Kind::Text) => text::read(reader, &place, told, sink),
-                Ok(Kind::Database | Kind::Archive) => {
-                    let what =
-                        "a database or an archive cannot be read from a stream; give the file";
+                Ok(Kind::Database | Kind::Archive | Kind::Columns) => {
+                    let what = "a database, an archive or a Parquet file cannot be read from a stream; give the file";
                     sink.failed(place, what)
                 }
                 Err(error) => unreadable(place, &error, sink),
@@ -100,6 +100,7 @@ fn file(
             Ok(file) => archive::read(file, place, told, sink),
             Err(error) => unreadable(place.clone(), &error, sink),
         },
+        Ok((Kind::Columns, reader)) => columns::read(reader.into_inner(), place, told, sink),
         Err(error) => unreadable(place.clone(), &error, sink),
     }
 }
@@ -118,6 +119,7 @@ enum Kind {
     Text,
     Database,
     Archive,
+    Columns,
 }
 
 /// What a file is, by its first bytes.
@@ -127,6 +129,8 @@ fn kind(reader: &mut impl BufRead) -> io::Result<Kind> {
         Kind::Database
     } else if first.starts_with(b"PK\x03\x04") || first.starts_with(b"PK\x05\x06") {
         Kind::Archive
+    } else if first.starts_with(b"PAR1") {
+        Kind::Columns
     } else {
         Kind::Text
     })
@@ -151,7 +155,7 @@ fn data_files<N: AsRef<str> + Clone>(names: &[N]) -> Vec<N> {
     if named.is_empty() {
         let is_data = |name: &&N| {
             let name = file(name);
-            [".json", ".jsonl", ".ndjson", ".csv"].iter().any(|end| name.ends_with(end))
+            [".json", ".jsonl", ".ndjson", ".csv", ".parquet"].iter().any(|end| name.ends_with(end))
         };
         named = names.iter().filter(is_data).cloned().collect();
     }

@@ -132,6 +132,7 @@ async fn what_is_none_of_it_is_told() {
         (b"{\"mapping\": {}}", "no id"),
         (b"SQLite format 3\0", "stream"),
         (b"PK\x03\x04", "stream"),
+        (b"PAR1", "stream"),
     ] {
         let (report, problems) = import(&store, text(bytes)).await;
         assert!(report.failed >= 1 && report.imported == 0, "{bytes:?}");
