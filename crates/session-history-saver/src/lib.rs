@@ -52,7 +52,8 @@
 //!
 //! A backend that is enabled is a module of its name, for its own options. The feature `tower` adds the module of that name, which
 //! records the conversations that pass through HTTP services; `metrics` has it count for the `metrics` crate as well.
-//! `export-parquet` and `export-tokens` are what [`export`] needs for Parquet and to count tokens. Everything else
+//! `export-parquet` and `export-tokens` are what [`export`] needs for Parquet and to count tokens; `import` brings in what other tools
+//! store and export, and `import-parquet` Parquet files, too. Everything else
 //! is there in every build.
 
 pub mod coming_from_python;
