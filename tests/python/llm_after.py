@@ -9,21 +9,11 @@ from pathlib import Path
 
 import llm
 import sqlite_utils
+from echo import Echo
 from llm.cli import load_conversation
 from llm.logs import LogStore
 
 folder = Path(sys.argv[1])
-
-
-class Echo(llm.Model):
-    """Answers."""
-
-    model_id = "echo"
-    supports_tools = True
-    attachment_types = {"image/png"}
-
-    def execute(self, prompt, stream, response, conversation):
-        yield "You said: " + (prompt.prompt or "")
 
 
 class Plugin:

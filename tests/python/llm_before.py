@@ -8,32 +8,10 @@ from pathlib import Path
 
 import llm
 import sqlite_utils
+from echo import Echo, weather
 from llm.migrations import migrate
 
 folder = Path(sys.argv[1])
-
-
-class Echo(llm.Model):
-    """Answers, and calls a tool when asked for the weather."""
-
-    model_id = "echo"
-    supports_tools = True
-    attachment_types = {"image/png"}
-
-    def execute(self, prompt, stream, response, conversation):
-        response.set_usage(input=3, output=5)
-        if "weather" in (prompt.prompt or ""):
-            response.add_tool_call(llm.ToolCall(name="weather", arguments={"city": "Bern"}, tool_call_id="call_1"))
-        elif prompt.tool_results:
-            yield "It is " + prompt.tool_results[0].output
-        else:
-            yield "You said: " + (prompt.prompt or "")
-
-
-def weather(city: str) -> str:
-    "The weather of a city."
-    return "sunny"
-
 
 model = Echo()
 db = sqlite_utils.Database(folder / "logs.db")

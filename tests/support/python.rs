@@ -60,7 +60,10 @@ pub fn installed(
 /// If the script fails.
 pub fn script(python: &Path, name: &str, argument: &Path) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(name);
-    run(Command::new(python).arg(script).arg(argument)).expect("the script runs")
+    let mut command = Command::new(python);
+    // What scripts share leaves nothing in the source tree.
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script).arg(argument);
+    run(&mut command).expect("the script runs")
 }
 
 /// Runs a command to its end; returns what it printed.

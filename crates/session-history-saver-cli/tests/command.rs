@@ -43,6 +43,8 @@ fn shows_by_the_beginning_of_an_id() {
     let objects = objects(&done(folder.path(), &["show", "billing-1", "--json"]));
     assert_eq!((objects.len(), &objects[1]["message_id"]), (3, &json!("m1")));
     let (code, said) = failed(folder.path(), &["show", "bill"]);
+    let partly = ["show", "billing-2", "--format", "md", "--last", "1"];
+    assert_eq!(failed(folder.path(), &partly).0, 2);
     assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (2, true));
     assert_eq!(failed(folder.path(), &["show", "nobody"]).0, 3);
 }

@@ -6,14 +6,17 @@ use session_history_saver::limits::MAX_PAGE;
 use session_history_saver::{Message, MessageQuery, Seq, Session, SessionTracker, StoreExt};
 
 use crate::arguments::{Show, Shown};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::{Output, lines, one_line};
 use crate::{find, when};
 
 pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Output) -> Result<()> {
     let session = find::session(history, &show.id).await?;
-    let is_whole = show.from.is_none() && show.last.is_none();
-    if show.format == Shown::Md && is_whole && !output.is_json() {
+    if show.format == Shown::Md && !output.is_json() {
+        if show.from.is_some() || show.last.is_some() {
+            let what = "--format md shows the whole conversation; leave out --from and --last";
+            return Err(Failure::Usage(what.to_owned()));
+        }
         let text = history.export(Format::Markdown).session(&session.id).to_string().await?;
         return Ok(output.line(text.trim_end())?);
     }
