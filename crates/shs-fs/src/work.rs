@@ -535,8 +535,15 @@ impl<'a> Work<'a> {
 
     pub(crate) fn import(&mut self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
         let Transcript { session, messages, .. } = transcript;
-        if mode == ImportMode::CreateOnly && self.state.contains(&session.id) {
-            return Err(Error::session_exists(&session.id));
+        match self.state.conversation(&session.id) {
+            Ok(stored) => mode.check(&session.id, Some(&stored.session))?,
+            // One that cannot be read is there; only what overwrites whatever it is takes its place.
+            Err(error) if self.state.contains(&session.id) => match mode {
+                ImportMode::CreateOnly => return Err(Error::session_exists(&session.id)),
+                ImportMode::Overwrite => {}
+                _ => return Err(error),
+            },
+            Err(_) => mode.check(&session.id, None)?,
         }
         let mut numbered = Vec::with_capacity(messages.len());
         for message in &messages {

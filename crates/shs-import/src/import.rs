@@ -18,6 +18,8 @@ use crate::{Format, Place, Problem, Report, Severity};
 
 /// Conversations that are stored at once: a store shares one wait for the disk among them.
 const AT_ONCE: usize = 16;
+/// Most looks at one conversation that somebody else writes to meanwhile.
+const MOST_ATTEMPTS: u32 = 100;
 /// Conversations that are read ahead.
 const AHEAD: usize = 4;
 
@@ -213,23 +215,45 @@ impl Import {
             session.project_id = Some(project_id.clone());
         }
         crate::origin::mark(&mut transcript, format);
-        let id = transcript.session.id.clone();
         let messages = transcript.messages.len() as u64;
+        let mut attempts = 1;
+        loop {
+            let done = self.store_once(store, &transcript, format, messages).await;
+            // Somebody wrote to it, or made or deleted it, between the look and the import: another look.
+            let is_other = done.as_ref().is_err_and(|error| {
+                use ErrorKind::{AlreadyExists, Conflict, NotFound};
+                matches!(error.kind(), Conflict | AlreadyExists | NotFound)
+            });
+            if !is_other || attempts == MOST_ATTEMPTS {
+                return done;
+            }
+            attempts += 1;
+        }
+    }
+
+    async fn store_once(
+        &self,
+        store: &dyn Store,
+        transcript: &Transcript,
+        format: Format,
+        messages: u64,
+    ) -> Result<Outcome> {
+        let id = transcript.session.id.clone();
         let there = match store.transcript(&id).await {
             Ok(there) => there,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if !self.is_dry {
-                    store.import(transcript, ImportMode::CreateOnly).await?;
+                    store.import(transcript.clone(), ImportMode::CreateOnly).await?;
                 }
                 return Ok(Outcome::Imported(messages));
             }
             Err(error) => return Err(error),
         };
-        if is_same(&there, &transcript) {
+        if is_same(&there, transcript) {
             return Ok(Outcome::AlreadyThere);
         }
         if self.mode != ImportMode::Overwrite {
-            if !is_untouched(&there, format) && !is_beginning(&there, &transcript) {
+            if !is_untouched(&there, format) && !is_beginning(&there, transcript) {
                 return Ok(Outcome::Skipped(id, Skipped::Differs));
             }
             if there.session.updated_at > transcript.session.updated_at {
@@ -237,7 +261,11 @@ impl Import {
             }
         }
         if !self.is_dry {
-            store.import(transcript, ImportMode::Overwrite).await?;
+            let mode = match self.mode {
+                ImportMode::Overwrite => ImportMode::Overwrite,
+                _ => ImportMode::in_place_of(&there.session),
+            };
+            store.import(transcript.clone(), mode).await?;
         }
         Ok(Outcome::Updated(messages))
     }

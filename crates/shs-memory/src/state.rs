@@ -137,9 +137,7 @@ impl State {
     pub(crate) fn import(&mut self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
         let transcript = Transcript::new(transcript.session, transcript.messages)?;
         let id = transcript.session.id.clone();
-        if mode == ImportMode::CreateOnly && self.documents.contains_key(&id) {
-            return Err(Error::session_exists(&id));
-        }
+        mode.check(&id, self.documents.get(&id).map(Document::session))?;
         let document = Document::from_transcript(transcript, || next(&mut self.last_arrival));
         self.remove(&id);
         self.insert(document)

@@ -81,6 +81,7 @@ macro_rules! conformance {
                 an_import_to_a_taken_id_is_refused,
                 an_overwriting_import_leaves_nothing_of_the_old,
                 an_empty_import_overwrites_too,
+                an_import_in_the_place_of_a_state_loses_nothing_said_since,
             }
             limits {
                 bad_ids_cannot_be_made,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shs_import::{Import, ORIGIN_KEY};
 use shs_memory::MemoryStore;
-use shs_store::{ImportMode, NewMessage, SessionId, StoreExt};
+use shs_store::{ImportMode, NewMessage, SessionId, Store, StoreExt};
 
 use crate::branches::{chatgpt, claude, open_webui};
 use crate::{import, sessions, text, transcript};
@@ -136,4 +136,31 @@ async fn an_import_that_is_dropped_anywhere_and_run_again_ends_as_one_in_one_go(
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_while_an_import_updates_is_not_lost() {
+    let store = MemoryStore::new();
+    let mut skipped = 0;
+    for round in 0..300 {
+        let mut export = chatgpt();
+        export["id"] = format!("c{round}").into();
+        export["conversation_id"] = export["id"].clone();
+        import(&store, text(export.to_string())).await;
+        export["update_time"] = json!(1_800_000_000);
+        let id = SessionId::new(format!("c{round}")).unwrap();
+        let other = store.clone();
+        let appended = id.clone();
+        let saying = tokio::spawn(async move {
+            for _ in 0..round % 30 {
+                tokio::task::yield_now().await;
+            }
+            other.append(&appended, NewMessage::user("said meanwhile")).await.unwrap()
+        });
+        let (report, _) = import(&store, text(export.to_string())).await;
+        skipped += report.skipped;
+        let said = saying.await.unwrap();
+        assert_eq!(store.message(&id, &said.id).await.unwrap().content, "said meanwhile");
+    }
+    println!("{skipped} updates came after what was said");
 }

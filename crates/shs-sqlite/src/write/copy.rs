@@ -99,11 +99,11 @@ impl Operation for Import {
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Session, Failure> {
         let Transcript { session, messages, .. } = &self.transcript;
         match transaction.session(&session.id).await {
-            Ok(_) if self.mode == ImportMode::CreateOnly => {
-                return Err(Error::session_exists(&session.id).into());
+            Ok(stored) => {
+                self.mode.check(&session.id, Some(&stored.session))?;
+                delete(transaction, &stored).await?;
             }
-            Ok(stored) => delete(transaction, &stored).await?,
-            Err(Failure::Refused(_)) => {}
+            Err(Failure::Refused(_)) => self.mode.check(&session.id, None)?,
             Err(failure) => return Err(failure),
         }
         let key = transaction.insert_session(session).await?;

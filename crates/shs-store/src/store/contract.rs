@@ -179,6 +179,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken and the mode is
     ///   [`ImportMode::CreateOnly`].
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if the mode is [`ImportMode::InPlaceOf`] and the session is not in that state, and
+    ///   [`NotFound`](crate::ErrorKind::NotFound) if it does not exist.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the numbers do not rise or an id occurs twice, as
     ///   [`Transcript::new`] says; check it again, as its fields can have been changed since.
     async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session>;

@@ -319,7 +319,9 @@ impl<D: DocumentStore> Store for Documents<D> {
                 return self.create(document).await;
             }
             for _ in 0..MAX_ATTEMPTS {
-                let stored = self.inner.load(&document.session().id).await?;
+                let id = &document.session().id;
+                let stored = self.inner.load(id).await?;
+                mode.check(id, stored.as_ref().map(|stored| stored.session()))?;
                 document.renew();
                 if self.inner.save(&document, stored.map(|stored| stored.revision())).await? {
                     return Ok(document.session().clone());

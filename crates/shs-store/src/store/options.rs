@@ -1,6 +1,6 @@
 //! Options and results of the operations of a store.
 
-use crate::{Message, Seq};
+use crate::{Error, ErrorKind, Message, Result, Seq, Session, SessionId, Timestamp};
 
 /// What an acknowledged write survives, in a backend that has a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,6 +71,38 @@ pub enum ImportMode {
     CreateOnly,
     /// Put the import in its place, whole.
     Overwrite,
+    /// Put the import in the place of just this state of the session, whole: refuse it with
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the session was written to since, as its last number and its time tell, and with
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is gone. So nothing is lost that was said meanwhile.
+    InPlaceOf {
+        /// The last number that the session has.
+        last_seq: Seq,
+        /// When it was last written to.
+        updated_at: Timestamp,
+    },
+}
+
+impl ImportMode {
+    /// In the place of a session as it was read.
+    pub fn in_place_of(session: &Session) -> Self {
+        Self::InPlaceOf { last_seq: session.last_seq, updated_at: session.updated_at }
+    }
+
+    /// Whether a session of this id may be imported where this one is stored, or none; for backends.
+    ///
+    /// # Errors
+    /// Those of [`Store::import`](crate::Store::import) that depend on what is stored.
+    pub fn check(self, id: &SessionId, stored: Option<&Session>) -> Result<()> {
+        match (self, stored) {
+            (Self::CreateOnly, Some(_)) => Err(Error::session_exists(id)),
+            (Self::InPlaceOf { .. }, None) => Err(Error::session_not_found(id)),
+            (Self::InPlaceOf { .. }, Some(stored)) if Self::in_place_of(stored) != self => {
+                let detail = "the session was written to since it was read; read it again";
+                Err(Error::new(ErrorKind::Conflict, detail).with_session(id))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a deletion took away.

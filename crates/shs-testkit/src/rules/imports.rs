@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use shs_store::{
-    ErrorKind, ImportMode, MessageQuery, SearchQuery, Seq, Session, SessionQuery, Store, StoreExt,
-    Timestamp, Transcript,
+    ErrorKind, ImportMode, MessagePatch, MessageQuery, SearchQuery, Seq, Session, SessionPatch,
+    SessionQuery, Store, StoreExt, Timestamp, Transcript,
 };
 
 use crate::audit::{refused, snapshot};
@@ -166,4 +166,49 @@ fn bare(id: &str) -> Transcript {
         said("b", "two").into_message(seq(2)),
     ];
     Transcript::new(session, messages).expect("the conversation is valid")
+}
+
+/// An import in the place of a state of a session is stored if the session is in that state, and refused whole if anything was
+/// written to it since, or if it is gone.
+pub async fn an_import_in_the_place_of_a_state_loses_nothing_said_since<F: Fixture>(
+    place: &Place<F>,
+) {
+    let store = &*place.store;
+    let id = store.create_session(session("s")).await.unwrap().id;
+    store.append_all(&id, conversation(2)).await.unwrap();
+    let mut transcript = full();
+    transcript.session.id = id.clone();
+    let read = store.session(&id).await.unwrap();
+    let last = store.last_messages(&id, 1).await.unwrap().remove(0).id;
+
+    // Without any time between, too.
+    let appended = store.append(&id, said("since", "said since")).await.unwrap();
+    let mode = ImportMode::in_place_of(&read);
+    let result = store.import(transcript.clone(), mode).await;
+    assert_eq!(refused(result, ErrorKind::Conflict).session_id(), Some(&id));
+    assert_eq!(store.last_messages(&id, 1).await.unwrap(), [appended]);
+
+    let patch = MessagePatch::new().with_content("changed since");
+    for write in 0..3 {
+        let mode = ImportMode::in_place_of(&store.session(&id).await.unwrap());
+        place.tick();
+        match write {
+            0 => drop(store.update_message(&id, &last, patch.clone()).await.unwrap()),
+            1 => assert!(store.delete_message(&id, &last).await.unwrap()),
+            _ => {
+                let patch = SessionPatch::new().with_title("changed since");
+                store.update_session(&id, patch).await.unwrap();
+            }
+        }
+        let before = snapshot(store).await;
+        refused(store.import(transcript.clone(), mode).await, ErrorKind::Conflict);
+        assert_eq!(snapshot(store).await, before);
+    }
+
+    let mode = ImportMode::in_place_of(&store.session(&id).await.unwrap());
+    store.import(transcript.clone(), mode).await.unwrap();
+    assert_eq!(store.transcript(&id).await.unwrap(), transcript);
+    assert!(store.delete_session(&id).await.unwrap());
+    let mode = ImportMode::in_place_of(&transcript.session);
+    refused(store.import(transcript, mode).await, ErrorKind::NotFound);
 }
