@@ -16,6 +16,10 @@ pub struct Limits {
     /// Bytes of an attachment's data, as it stands in the message; 256 KiB unless said otherwise. In the
     /// place of longer data, its size and SHA-256 are kept.
     pub attachment: usize,
+    /// Bytes of the definitions of tools that a request offers, as JSON; 128 KiB unless said otherwise, some 30,000
+    /// tokens. Larger ones are not kept; the session says so under [`keys::TOOLS_LEFT_OUT`](crate::keys::TOOLS_LEFT_OUT). They
+    /// stand in the session, which lists of sessions carry, so they are better small.
+    pub tools: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +30,7 @@ impl Default for Limits {
             response: 2 * KIB * KIB,
             event: KIB * KIB,
             attachment: 256 * KIB,
+            tools: 128 * KIB,
         }
     }
 }
@@ -56,6 +61,13 @@ impl Limits {
     #[must_use]
     pub fn with_attachment(mut self, bytes: usize) -> Self {
         self.attachment = bytes;
+        self
+    }
+
+    /// Keeps so many bytes of definitions of tools; none with 0.
+    #[must_use]
+    pub fn with_tools(mut self, bytes: usize) -> Self {
+        self.tools = bytes;
         self
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, arguments, role, str_at};
+use crate::tool::{listed, nested};
 
 /// A message of a request, of a plain response, or of a line of training data.
 ///
@@ -45,6 +46,12 @@ pub fn message(message: &Value) -> NewMessage {
         said.metadata.insert("name".to_owned(), name.into());
     }
     said
+}
+
+/// The tools that a request offers, as they are; the old `functions` become tools.
+pub fn tools(body: &Value) -> Vec<Value> {
+    let functions = listed(body, "functions").filter_map(|old| nested(old, "parameters"));
+    listed(body, "tools").cloned().chain(functions).collect()
 }
 
 fn block(draft: &mut Draft, block: &Value) {

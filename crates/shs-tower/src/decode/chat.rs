@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{Method, Uri, response};
 use serde::Deserialize;
 use serde_json::Value;
-use shs_wire::chat::message;
+use shs_wire::chat::{message, tools};
 use shs_wire::str_at;
 
 use super::gather::{FIRST_CALL, REASONING, REFUSAL, TEXT};
@@ -40,6 +40,8 @@ impl Decoder for OpenAiChat {
         let messages = messages.ok_or("the request has no array \"messages\"")?;
         let mut prompt = Prompt::whole(messages.iter().map(message).collect());
         prompt.model = str_at(&body, "/model").map(str::to_owned);
+        prompt.tools = tools(&body);
+        prompt.parallel_tool_calls = body.get("parallel_tool_calls").and_then(Value::as_bool);
         Ok(prompt)
     }
 
