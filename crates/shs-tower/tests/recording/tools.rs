@@ -179,7 +179,7 @@ async fn a_fork_has_its_own_or_those_of_its_source() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_fork_is_left_alone_when_it_goes_on_with_its_tools() {
     let setup = with_updates(1);
     setup.send(ask("s", &["a"], json!({"tools": [tool("f")]})), Answer::words(["b"])).await;
