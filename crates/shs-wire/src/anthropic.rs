@@ -4,7 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, role, str_at};
-use crate::tool::{listed, nested};
+use crate::tool::{nested, taken};
 
 /// The messages of one message: results of tools in it are messages of their own.
 pub fn messages(message: &Value, messages: &mut Vec<NewMessage>) {
@@ -29,15 +29,14 @@ pub fn messages(message: &Value, messages: &mut Vec<NewMessage>) {
     }
 }
 
-/// The tools that a request offers, as chat completions have them: `input_schema` becomes `parameters`, and what is about
+/// Takes the tools that a request offers out of it, as chat completions have them: `input_schema` becomes `parameters`, and what is about
 /// caching is left out. Tools of the provider stay as they are.
-pub fn tools(body: &Value) -> Vec<Value> {
-    let tool = |tool: &Value| {
-        let is_own = matches!(tool.get("type").map(Value::as_str), None | Some(Some("custom")));
-        let function = is_own.then(|| nested(tool, "input_schema")).flatten();
-        function.unwrap_or_else(|| tool.clone())
+pub fn tools(request: &mut Value) -> Vec<Value> {
+    let tool = |tool: Value| match tool.get("type").map(Value::as_str) {
+        None | Some(Some("custom")) => nested(tool, "input_schema"),
+        _ => tool,
     };
-    listed(body, "tools").map(tool).collect()
+    taken(request, "tools").into_iter().map(tool).collect()
 }
 
 /// Adds a content block to a message.

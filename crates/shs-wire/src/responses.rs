@@ -4,7 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, arguments, role, str_at, text_of};
-use crate::tool::{listed, nested};
+use crate::tool::{nested, taken};
 
 /// The messages of items, as of a request. What one response gave, as reasoning, a text and calls, is one message again.
 pub fn messages(items: &[Value], messages: &mut Vec<NewMessage>) {
@@ -36,15 +36,14 @@ pub fn messages(items: &[Value], messages: &mut Vec<NewMessage>) {
     flush(&mut answer, messages);
 }
 
-/// The tools that a request offers, as chat completions have them. What is no function, such as a search that the
+/// Takes the tools that a request offers out of it, as chat completions have them. What is no function, such as a search that the
 /// server runs, stays as it is.
-pub fn tools(body: &Value) -> Vec<Value> {
-    let tool = |tool: &Value| {
-        let is_function = str_at(tool, "/type") == Some("function");
-        let function = is_function.then(|| nested(tool, "parameters")).flatten();
-        function.unwrap_or_else(|| tool.clone())
+pub fn tools(request: &mut Value) -> Vec<Value> {
+    let tool = |tool: Value| match str_at(&tool, "/type") {
+        Some("function") => nested(tool, "parameters"),
+        _ => tool,
     };
-    listed(body, "tools").map(tool).collect()
+    taken(request, "tools").into_iter().map(tool).collect()
 }
 
 fn content(draft: &mut Draft, item: &Value) {

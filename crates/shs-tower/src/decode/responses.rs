@@ -33,7 +33,7 @@ impl Decoder for OpenAiResponses {
     }
 
     fn request(&self, body: &[u8]) -> Result<Prompt, String> {
-        let body = parse(body)?;
+        let mut body = parse(body)?;
         let mut messages = Vec::new();
         if let Some(instructions) = str_at(&body, "/instructions") {
             messages.push(NewMessage::system(instructions));
@@ -50,7 +50,7 @@ impl Decoder for OpenAiResponses {
             prompt.history = History::Continues;
         }
         prompt.model = str_at(&body, "/model").map(str::to_owned);
-        prompt.tools = tools(&body);
+        prompt.tools = tools(&mut body);
         prompt.parallel_tool_calls = body.get("parallel_tool_calls").and_then(Value::as_bool);
         prompt.previous_response = str_at(&body, "/previous_response_id").map(str::to_owned);
         Ok(prompt)
