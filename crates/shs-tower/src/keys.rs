@@ -26,7 +26,16 @@
 //! On the last message of the request: [`API`], [`EXCHANGE`], [`REQUEST_ID`], [`HEADERS`] and [`TRUNCATED`].
 //!
 //! On a session: [`SESSION_FROM`], [`USER_FROM`] and [`PROJECT_FROM`], where the id came from, such as
-//! `"header x-session-id"`; and [`CLIENT_SESSION`], the id as the client sent it.
+//! `"header x-session-id"`; [`CLIENT_SESSION`], the id as the client sent it; and what the last request that offered tools
+//! said of them, from where exports take it:
+//!
+//! | key | holds |
+//! |---|---|
+//! | [`TOOLS`] | the definitions, as OpenAI's chat completions have them; what has no such form, as it was sent |
+//! | [`PARALLEL_TOOL_CALLS`] | whether several may be called at once, if a request said so |
+//! | [`TOOLS_LEFT_OUT`] | why the definitions were not kept: `{"bytes": …, "limit": …}`, or `{"refused": …}` if they broke a limit of the store. Those under [`TOOLS`] are older then |
+//!
+//! What stands under [`TOOLS`] and is no list of objects is somebody else's and stays.
 
 pub use shs_store::streaming::{ERROR_KEY as ERROR, FIRST_TOKEN_KEY as FIRST_TOKEN};
 
@@ -70,3 +79,9 @@ pub const USER_FROM: &str = "shs.user_from";
 pub const PROJECT_FROM: &str = "shs.project_from";
 /// The session's id as the client sent it.
 pub const CLIENT_SESSION: &str = "shs.client_session";
+/// The tools that were offered.
+pub const TOOLS: &str = "tools";
+/// Whether several tools may be called at once.
+pub const PARALLEL_TOOL_CALLS: &str = "parallel_tool_calls";
+/// Why the tools that were offered are not kept.
+pub const TOOLS_LEFT_OUT: &str = "shs.tools_left_out";

@@ -6,6 +6,7 @@
 //! - every exchange, also one whose client went away in the middle of the answer, with all text that had come;
 //! - only what is new of a request that brings the whole conversation; an edited turn becomes a fork;
 //! - who spoke, with which model, at what cost, and how long it took, under documented [`keys`];
+//! - the tools that were offered, with the session, from where `shs-export` takes them into training data;
 //! - free of secrets: see [`Redact`].
 //!
 //! # Where to look

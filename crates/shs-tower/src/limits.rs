@@ -16,6 +16,11 @@ pub struct Limits {
     /// Bytes of an attachment's data, as it stands in the message; 256 KiB unless said otherwise. In the
     /// place of longer data, its size and SHA-256 are kept.
     pub attachment: usize,
+    /// Bytes of the definitions of tools that a request offers, as JSON; 64 KiB unless said otherwise, some 15,000
+    /// tokens. Larger ones are not kept; the session says so under [`keys::TOOLS_LEFT_OUT`](crate::keys::TOOLS_LEFT_OUT).
+    /// They stand in the session's metadata, which every list of sessions brings along, and which backends that have
+    /// all sessions in memory hold there.
+    pub tools: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +31,7 @@ impl Default for Limits {
             response: 2 * KIB * KIB,
             event: KIB * KIB,
             attachment: 256 * KIB,
+            tools: 64 * KIB,
         }
     }
 }
@@ -56,6 +62,13 @@ impl Limits {
     #[must_use]
     pub fn with_attachment(mut self, bytes: usize) -> Self {
         self.attachment = bytes;
+        self
+    }
+
+    /// Keeps so many bytes of definitions of tools; none with 0.
+    #[must_use]
+    pub fn with_tools(mut self, bytes: usize) -> Self {
+        self.tools = bytes;
         self
     }
 }

@@ -9,8 +9,8 @@ use shs_store::{Error, Map, Part, Result};
 /// What takes the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is taken out of conversations before anything is written: out of texts, parts, tool arguments, errors and
-/// headers.
+/// What is taken out of conversations before anything is written: out of texts, parts, tool arguments, definitions of
+/// tools, errors and headers.
 ///
 /// The [default](Self::default) takes out what looks like a key: of OpenAI, Anthropic and others that begin
 /// with `sk-`, of AWS, GitHub, Google and Slack, bearer tokens, and private keys in PEM. A pattern knows only what looks like what
@@ -121,6 +121,17 @@ impl Redact {
             // A kind that looked like a secret stays: without it, it would be no part.
             object.insert("type".to_owned(), part.kind().into());
             *part = Part::from_object(object).expect("a part has a type");
+        }
+    }
+
+    pub(crate) fn tools(&self, tools: &mut [Value]) {
+        for tool in tools {
+            let kind = tool.get("type").cloned();
+            self.value(tool);
+            // A kind that looked like a secret stays: without it, nobody knows what the tool is.
+            if let (Some(kind), Some(tool)) = (kind, tool.as_object_mut()) {
+                tool.insert("type".to_owned(), kind);
+            }
         }
     }
 }

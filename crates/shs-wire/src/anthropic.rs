@@ -4,6 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, role, str_at};
+use crate::tool::{nested, taken};
 
 /// The messages of one message: results of tools in it are messages of their own.
 pub fn messages(message: &Value, messages: &mut Vec<NewMessage>) {
@@ -26,6 +27,16 @@ pub fn messages(message: &Value, messages: &mut Vec<NewMessage>) {
     if !only_results {
         messages.push(draft.message(role));
     }
+}
+
+/// Takes the tools that a request offers out of it, as chat completions have them: `input_schema` becomes `parameters`, and what is about
+/// caching is left out. Tools of the provider stay as they are.
+pub fn tools(request: &mut Value) -> Vec<Value> {
+    let tool = |tool: Value| match tool.get("type").map(Value::as_str) {
+        None | Some(Some("custom")) => nested(tool, "input_schema"),
+        _ => tool,
+    };
+    taken(request, "tools").into_iter().map(tool).collect()
 }
 
 /// Adds a content block to a message.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, arguments, role, str_at};
+use crate::tool::{nested, taken};
 
 /// A message of a request, of a plain response, or of a line of training data.
 ///
@@ -45,6 +46,14 @@ pub fn message(message: &Value) -> NewMessage {
         said.metadata.insert("name".to_owned(), name.into());
     }
     said
+}
+
+/// Takes the tools that a request offers out of it, as they are; the old `functions` become tools.
+pub fn tools(request: &mut Value) -> Vec<Value> {
+    let mut tools = taken(request, "tools");
+    let functions = taken(request, "functions").into_iter();
+    tools.extend(functions.map(|function| nested(function, "parameters")));
+    tools
 }
 
 fn block(draft: &mut Draft, block: &Value) {

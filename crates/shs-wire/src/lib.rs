@@ -1,4 +1,4 @@
-//! Reads messages in the forms of the providers' APIs, as requests, exports and data sets carry them.
+//! Reads messages, and definitions of tools, in the forms of the providers' APIs, as requests, exports and data sets carry them.
 //!
 //! | module | form |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | [`anthropic`] | Anthropic's messages |
 //!
 //! Nothing fails here: a block that has no form of its own becomes a [`Part`](shs_store::Part) as it is, so that it is kept.
+//! Tools take the form of chat completions; one that has none there stays as it is.
 //!
 //! # Examples
 //! ```
@@ -24,5 +25,6 @@ pub mod anthropic;
 pub mod chat;
 mod draft;
 pub mod responses;
+mod tool;
 
 pub use draft::{Draft, arguments, modality, role, str_at, text_of, tool_call};

@@ -4,6 +4,7 @@ use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
 use crate::draft::{Draft, arguments, role, str_at, text_of};
+use crate::tool::{nested, taken};
 
 /// The messages of items, as of a request. What one response gave, as reasoning, a text and calls, is one message again.
 pub fn messages(items: &[Value], messages: &mut Vec<NewMessage>) {
@@ -33,6 +34,16 @@ pub fn messages(items: &[Value], messages: &mut Vec<NewMessage>) {
         }
     }
     flush(&mut answer, messages);
+}
+
+/// Takes the tools that a request offers out of it, as chat completions have them. What is no function, such as a search that the
+/// server runs, stays as it is.
+pub fn tools(request: &mut Value) -> Vec<Value> {
+    let tool = |tool: Value| match str_at(&tool, "/type") {
+        Some("function") => nested(tool, "parameters"),
+        _ => tool,
+    };
+    taken(request, "tools").into_iter().map(tool).collect()
 }
 
 fn content(draft: &mut Draft, item: &Value) {

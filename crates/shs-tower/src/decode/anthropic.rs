@@ -6,7 +6,7 @@ use http::{Method, Uri, response};
 use serde::Deserialize;
 use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
-use shs_wire::anthropic::{block, messages as read};
+use shs_wire::anthropic::{block, messages as read, tools};
 use shs_wire::{Draft, str_at, text_of};
 
 use super::json::{failure, parse};
@@ -35,7 +35,7 @@ impl Decoder for AnthropicMessages {
     }
 
     fn request(&self, body: &[u8]) -> Result<Prompt, String> {
-        let body = parse(body)?;
+        let mut body = parse(body)?;
         let given = body.get("messages").and_then(Value::as_array);
         let given = given.ok_or("the request has no array \"messages\"")?;
         let mut messages = Vec::new();
@@ -45,6 +45,9 @@ impl Decoder for AnthropicMessages {
         given.iter().for_each(|message| read(message, &mut messages));
         let mut prompt = Prompt::whole(messages);
         prompt.model = str_at(&body, "/model").map(str::to_owned);
+        prompt.tools = tools(&mut body);
+        let choice = body.pointer("/tool_choice/disable_parallel_tool_use");
+        prompt.parallel_tool_calls = choice.and_then(Value::as_bool).map(|disabled| !disabled);
         Ok(prompt)
     }
 

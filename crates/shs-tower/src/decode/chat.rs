@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{Method, Uri, response};
 use serde::Deserialize;
 use serde_json::Value;
-use shs_wire::chat::message;
+use shs_wire::chat::{message, tools};
 use shs_wire::str_at;
 
 use super::gather::{FIRST_CALL, REASONING, REFUSAL, TEXT};
@@ -35,11 +35,13 @@ impl Decoder for OpenAiChat {
     }
 
     fn request(&self, body: &[u8]) -> Result<Prompt, String> {
-        let body = parse(body)?;
+        let mut body = parse(body)?;
         let messages = body.get("messages").and_then(Value::as_array);
         let messages = messages.ok_or("the request has no array \"messages\"")?;
         let mut prompt = Prompt::whole(messages.iter().map(message).collect());
         prompt.model = str_at(&body, "/model").map(str::to_owned);
+        prompt.tools = tools(&mut body);
+        prompt.parallel_tool_calls = body.get("parallel_tool_calls").and_then(Value::as_bool);
         Ok(prompt)
     }
 

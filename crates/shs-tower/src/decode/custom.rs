@@ -18,7 +18,7 @@ type ReadEvent = Arc<dyn Fn(&str, &str, &mut String) + Send + Sync>;
 ///
 /// A response that is not a success is read as `{"error": …}`. A body of server-sent events goes to
 /// [`events`](Self::events), one of JSON to [`reply`](Self::reply), and any other is the text of the answer as it is, also
-/// while it is streamed.
+/// while it is streamed. Tools that a request offers are kept if its [`Prompt`] has them: see [`Prompt::with_tools`].
 ///
 /// ```
 /// use shs_store::NewMessage;

@@ -89,6 +89,11 @@ pub struct Prompt {
     pub model: Option<String>,
     /// The response that the request goes on from, by the provider's id.
     pub previous_response: Option<String>,
+    /// The tools that are offered, as OpenAI's chat completions have them: `{"type": "function", "function": {"name": …}}`. What
+    /// is no JSON object is not kept.
+    pub tools: Vec<Value>,
+    /// Whether several tools may be called at once, if the request says so; kept with tools only.
+    pub parallel_tool_calls: Option<bool>,
 }
 
 impl Prompt {
@@ -106,6 +111,20 @@ impl Prompt {
     #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
+        self
+    }
+
+    /// Gives the tools that are offered, as OpenAI's chat completions have them.
+    #[must_use]
+    pub fn with_tools(mut self, tools: Vec<Value>) -> Self {
+        self.tools = tools;
+        self
+    }
+
+    /// Says whether several tools may be called at once.
+    #[must_use]
+    pub fn with_parallel_tool_calls(mut self, parallel: bool) -> Self {
+        self.parallel_tool_calls = Some(parallel);
         self
     }
 }

@@ -3,7 +3,7 @@
 use http::{Method, Uri, response};
 use serde_json::Value;
 use shs_store::{NewMessage, Role};
-use shs_wire::responses::{messages as input, output_item};
+use shs_wire::responses::{messages as input, output_item, tools};
 use shs_wire::{Draft, str_at};
 
 use super::json::{failure, parse};
@@ -33,7 +33,7 @@ impl Decoder for OpenAiResponses {
     }
 
     fn request(&self, body: &[u8]) -> Result<Prompt, String> {
-        let body = parse(body)?;
+        let mut body = parse(body)?;
         let mut messages = Vec::new();
         if let Some(instructions) = str_at(&body, "/instructions") {
             messages.push(NewMessage::system(instructions));
@@ -50,6 +50,8 @@ impl Decoder for OpenAiResponses {
             prompt.history = History::Continues;
         }
         prompt.model = str_at(&body, "/model").map(str::to_owned);
+        prompt.tools = tools(&mut body);
+        prompt.parallel_tool_calls = body.get("parallel_tool_calls").and_then(Value::as_bool);
         prompt.previous_response = str_at(&body, "/previous_response_id").map(str::to_owned);
         Ok(prompt)
     }

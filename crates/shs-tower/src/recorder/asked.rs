@@ -11,6 +11,7 @@ use super::attachments::shorten;
 use super::exchange::{Captured, Request};
 use super::guard::guarded;
 use super::name::{name, user_name};
+use super::offer::Offer;
 use super::place::{Said, Saying, turns};
 use crate::decode::{Decoder, History, Prompt, parse};
 use crate::encoding::Encoding;
@@ -28,6 +29,7 @@ pub(crate) struct Asked {
     pub(super) history: History,
     pub(super) model: Option<String>,
     pub(super) previous_response: Option<String>,
+    pub(super) offer: Offer,
     pub(super) session: Option<Found>,
     pub(super) user: Option<Found>,
     pub(super) project: Option<Found>,
@@ -78,6 +80,7 @@ impl Asked {
             history: prompt.history,
             model: prompt.model.map(|model| name(&model)),
             previous_response: prompt.previous_response,
+            offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings),
             session: settings.session.of_body(request.session.clone(), &document),
             user: settings.user.of_body(request.user.clone(), &document),
             project: settings.project.of_body(request.project.clone(), &document),
@@ -96,7 +99,8 @@ impl Asked {
 
     /// About how many bytes it takes.
     pub(super) fn weight(&self) -> u64 {
-        self.messages.iter().map(|message| message.content.len() as u64).sum()
+        let messages = self.messages.iter().map(|message| message.content.len() as u64);
+        messages.sum::<u64>() + self.offer.weight()
     }
 
     /// The name of the API.

@@ -8,15 +8,17 @@ use serde_json::Value;
 use shs_store::limits::MAX_BATCH;
 use shs_store::{
     AppendOptions, ErrorKind, Expected, Map, MessagePatch, NewMessage, NewSession, Result, Role,
-    SearchQuery, SessionId, Status, Store, StoreExt, Timestamp,
+    SearchQuery, SessionId, SessionPatch, Status, Store, StoreExt, Timestamp,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::asked::Asked;
 use super::guard::locked;
 use super::name::{fork, own_session, session};
+use super::offer::Offered;
 use super::outlines::{Outline, Outlines};
+use super::patience::patiently;
 use super::place::{Place, Saying, frames, place, turns};
 use crate::decode::History;
 use crate::identity::Found;
@@ -47,8 +49,6 @@ pub(super) enum Kept {
 const BY_CONTENT: &str = "content";
 /// Most conversations without a name that are recognized without a search.
 const MOST_TIPS: usize = 16_384;
-/// How often an append is tried anew when others append to the session at the same time.
-const MOST_CONFLICTS: u32 = 100;
 
 impl Conversations {
     pub(super) fn new(store: Arc<dyn Store>, patience: Duration) -> Self {
@@ -67,27 +67,12 @@ impl Conversations {
         stored_in: Option<&SessionId>,
     ) -> Result<Kept> {
         let deadline = Instant::now() + self.patience;
-        let mut pause = Duration::from_millis(20);
-        let mut conflicts = 0;
-        loop {
-            let error = match self.try_keep(asked, answers, stored_in).await {
-                Ok(kept) => return Ok(kept),
-                Err(error) => error,
-            };
-            match error.kind() {
-                // Somebody else wrote to the session, or made or deleted it; it is read anew at once.
-                ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound
-                    if conflicts < MOST_CONFLICTS =>
-                {
-                    conflicts += 1;
-                }
-                ErrorKind::Unavailable if Instant::now() + pause < deadline => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-                _ => return Err(error),
-            }
+        let kept = patiently(deadline, || self.try_keep(asked, answers, stored_in)).await?;
+        // With an answer it is known which session they belong to; the messages come first.
+        if let (Kept::In(id), Some(_)) = (&kept, answers.first()) {
+            patiently(deadline, || self.keep_offer(id, asked)).await?;
         }
+        Ok(kept)
     }
 
     async fn try_keep(
@@ -254,6 +239,7 @@ impl Conversations {
         if let Some(found) = &asked.project {
             put(keys::PROJECT_FROM, &found.from);
         }
+        metadata.extend(asked.offer.change(Offered::default()).unwrap_or_default());
         let mut new = NewSession::with_id(id.clone()).with_metadata(metadata);
         new.created_at = Some(asked.at.min(Timestamp::now()));
         new.user_id = asked.principal().map(str::to_owned);
@@ -289,6 +275,33 @@ impl Conversations {
         }
         self.put(id, Some(outline));
         Ok(())
+    }
+
+    /// Keeps the tools that a request offers with its session, where others are stored. A fork has those of its source
+    /// until then.
+    async fn keep_offer(&self, id: &SessionId, asked: &Asked) -> Result<()> {
+        if asked.offer.is_empty() {
+            return Ok(());
+        }
+        let remembered = locked(&self.outlines).offered(id);
+        let stored = match remembered {
+            Some(offered) => offered,
+            None => match self.store.find_session(id).await? {
+                Some(session) => Offered::of(&session.metadata),
+                None => return Ok(()),
+            },
+        };
+        let Some(change) = asked.offer.change(stored) else { return Ok(()) };
+        let patch = SessionPatch::new().with_metadata_merged(change);
+        match self.store.update_session(id, patch).await {
+            Ok(session) => {
+                locked(&self.outlines).set_offered(id, Offered::of(&session.metadata));
+                Ok(())
+            }
+            // Somebody has deleted the session meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A request that was sent again, and answered before. An answer that had failed gives way to one that did not.

@@ -19,7 +19,7 @@ pub struct Counts {
     pub dropped: u64,
     /// Not recorded, because the request had no turn that a decoder could read.
     pub unreadable: u64,
-    /// Not stored, because the store failed.
+    /// Not stored, or without the tools that were offered, because the store failed.
     pub failed: u64,
 }
 

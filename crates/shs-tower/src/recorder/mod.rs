@@ -8,7 +8,9 @@ mod counts;
 mod exchange;
 mod guard;
 mod name;
+mod offer;
 mod outlines;
+mod patience;
 mod place;
 mod worker;
 

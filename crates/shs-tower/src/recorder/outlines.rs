@@ -4,6 +4,7 @@ use hashlink::LruCache;
 use shs_store::limits::MAX_PAGE;
 use shs_store::{Message, MessageQuery, Result, Seq, Session, SessionId, Store, StoreExt};
 
+use super::offer::Offered;
 use super::place::Known;
 use crate::keys;
 
@@ -13,6 +14,7 @@ pub(super) struct Outline {
     pub(super) user: Option<String>,
     /// Where the id came from, if it was a recorder that made the session.
     pub(super) from: Option<String>,
+    pub(super) offered: Offered,
     pub(super) last_seq: Seq,
     pub(super) known: Vec<Known>,
     /// Whether it was just read, and not remembered.
@@ -41,6 +43,7 @@ impl Outline {
         Self {
             user: session.user_id.clone(),
             from: from.map(str::to_owned),
+            offered: Offered::of(&session.metadata),
             last_seq: session.last_seq,
             known: Vec::new(),
             is_fresh: true,
@@ -87,6 +90,18 @@ impl Outlines {
         }
         self.by_id.insert(id.clone(), outline);
         while self.messages > MOST_MESSAGES && self.forget_oldest() {}
+    }
+
+    /// What is remembered of a session's tools.
+    pub(super) fn offered(&self, id: &SessionId) -> Option<Offered> {
+        self.by_id.peek(id).map(|outline| outline.offered)
+    }
+
+    /// Remembers it, if the session is remembered.
+    pub(super) fn set_offered(&mut self, id: &SessionId, offered: Offered) {
+        if let Some(outline) = self.by_id.peek_mut(id) {
+            outline.offered = offered;
+        }
     }
 
     fn forget_oldest(&mut self) -> bool {

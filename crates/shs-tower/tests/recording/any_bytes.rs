@@ -65,7 +65,7 @@ proptest! {
     #[test]
     fn no_request_panics(body in prop_oneof![
         vec(any::<u8>(), 0..100),
-        r#"\{"(messages|input|system|model)":(\[\{"(role|content|type|tool_calls)":(1|null|"x"|\[1\]|\{"a":\[\]\})\}\]|"x"|[0-9]|null)\}"#
+        r#"\{"(messages|input|system|model|tools|functions|tool_choice)":(\[\{"(role|content|type|tool_calls|name|input_schema)":(1|null|"x"|\[1\]|\{"a":\[\]\})\}\]|"x"|[0-9]|null)\}"#
             .prop_map(String::into_bytes),
     ]) {
         for decoder in DECODERS {

@@ -15,3 +15,4 @@ mod responses;
 mod secrets;
 mod support;
 mod telemetry;
+mod tools;
