@@ -51,6 +51,18 @@ async fn openai_has_arguments_in_strings_and_tools_and_weights() {
 }
 
 #[tokio::test]
+async fn tools_of_the_providers_own_are_left_out_and_the_others_stay() {
+    let mut mixed = with_tools();
+    let tools = mixed[0]["metadata"]["tools"].as_array_mut().unwrap();
+    tools.push(json!({"type": "web_search_preview"}));
+    let store = store(mixed).await;
+    let (lines, report) = lines(&store, Format::OpenAi).await;
+    assert_eq!(lines[0]["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(lines[0]["tools"][0]["function"]["name"], "weather");
+    assert_eq!(report.left_out[&Reason::ToolDefinitions], 1);
+}
+
+#[tokio::test]
 async fn trl_has_arguments_as_objects_and_reasoning() {
     let store = store(with_tools()).await;
     let (lines, report) = lines(&store, Format::Trl).await;

@@ -16,7 +16,7 @@ pub struct Limits {
     /// Bytes of an attachment's data, as it stands in the message; 256 KiB unless said otherwise. In the
     /// place of longer data, its size and SHA-256 are kept.
     pub attachment: usize,
-    /// Bytes of the definitions of tools that a request offers, as JSON; 64 KiB unless said otherwise, some 15,000
+    /// Bytes of the definitions of tools that a request offers, as JSON; 16 KiB unless said otherwise, some 4,000
     /// tokens. Larger ones are not kept; the session says so under [`keys::TOOLS_LEFT_OUT`](crate::keys::TOOLS_LEFT_OUT).
     /// They stand in the session's metadata, which every list of sessions brings along, and which backends that have
     /// all sessions in memory hold there.
@@ -31,7 +31,7 @@ impl Default for Limits {
             response: 2 * KIB * KIB,
             event: KIB * KIB,
             attachment: 256 * KIB,
-            tools: 64 * KIB,
+            tools: 16 * KIB,
         }
     }
 }

@@ -129,16 +129,17 @@ fn finish(
     Ok(Conversation { system, turns, tools, parallel_tool_calls })
 }
 
-/// The definitions of tools, if they are in the form that trainers take.
+/// The definitions of tools that are in the form that trainers take. Others, such as those of a provider's own tools, are left out.
 fn tools(metadata: &Map, tally: &mut Tally) -> Vec<serde_json::Value> {
     let Some(tools) = metadata.get(TOOLS_KEY).filter(|tools| !tools.is_null()) else {
         return Vec::new();
     };
-    let tools = tools.as_array().filter(|tools| tools.iter().all(is_tool));
-    if tools.is_none() {
+    let all = tools.as_array();
+    let taken: Vec<_> = all.into_iter().flatten().filter(|tool| is_tool(tool)).cloned().collect();
+    if all.is_none_or(|all| all.len() > taken.len()) {
         tally.leave_out(Reason::ToolDefinitions);
     }
-    tools.cloned().unwrap_or_default()
+    taken
 }
 
 /// Whether it is `{"type": "function", "function": {"name": …}}`.
