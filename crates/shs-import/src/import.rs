@@ -215,32 +215,51 @@ impl Import {
         crate::origin::mark(&mut transcript, format);
         let id = transcript.session.id.clone();
         let messages = transcript.messages.len() as u64;
-        let there = match store.transcript(&id).await {
-            Ok(there) => there,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if !self.is_dry {
-                    store.import(transcript, ImportMode::CreateOnly).await?;
+        loop {
+            let there = match store.transcript(&id).await {
+                Ok(there) => there,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    if self.is_dry {
+                        return Ok(Outcome::Imported(messages));
+                    }
+                    match store.import(transcript.clone(), ImportMode::CreateOnly).await {
+                        // Somebody else stored it meanwhile.
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                        stored => stored?,
+                    };
+                    return Ok(Outcome::Imported(messages));
                 }
-                return Ok(Outcome::Imported(messages));
+                Err(error) => return Err(error),
+            };
+            if is_same(&there, &transcript) {
+                return Ok(Outcome::AlreadyThere);
             }
-            Err(error) => return Err(error),
-        };
-        if is_same(&there, &transcript) {
-            return Ok(Outcome::AlreadyThere);
-        }
-        if self.mode != ImportMode::Overwrite {
-            if !is_untouched(&there, format) && !is_beginning(&there, &transcript) {
-                return Ok(Outcome::Skipped(id, Skipped::Differs));
+            if self.mode != ImportMode::Overwrite
+                && let Some(why) = why_not(&there, &transcript, format)
+            {
+                return Ok(Outcome::Skipped(id, why));
             }
-            if there.session.updated_at > transcript.session.updated_at {
-                return Ok(Outcome::Skipped(id, Skipped::IsNewer));
+            if !self.is_dry {
+                store.import(transcript, ImportMode::Overwrite).await?;
             }
+            return Ok(Outcome::Updated(messages));
         }
-        if !self.is_dry {
-            store.import(transcript, ImportMode::Overwrite).await?;
-        }
-        Ok(Outcome::Updated(messages))
     }
+}
+
+/// Why what is stored is not replaced unasked.
+fn why_not(there: &Transcript, new: &Transcript, format: Format) -> Option<Skipped> {
+    let (stored, coming) = (&there.session, &new.session);
+    if stored.user_id.is_some() && stored.user_id != coming.user_id {
+        return Some(Skipped::IsOfAnother);
+    }
+    if !is_untouched(there, format) && !is_beginning(there, new) {
+        return Some(Skipped::Differs);
+    }
+    // Sources without times say by nothing else which is the older one.
+    let has_more =
+        stored.updated_at == coming.updated_at && there.messages.len() > new.messages.len();
+    (stored.updated_at > coming.updated_at || has_more).then_some(Skipped::IsNewer)
 }
 
 #[derive(Debug)]
@@ -253,6 +272,7 @@ enum Outcome {
 
 #[derive(Debug)]
 enum Skipped {
+    IsOfAnother,
     Differs,
     IsNewer,
 }
@@ -260,6 +280,9 @@ enum Skipped {
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::IsOfAnother => {
+                "is there already and belongs to another user; --overwrite replaces it"
+            }
             Self::Differs => "is there already and differs; --overwrite replaces it",
             Self::IsNewer => "is there already in a newer state; --overwrite replaces it",
         })
