@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use crate::compared::{Compared, Planned, Skipped};
 use crate::found::{Found, Sink};
 use crate::input::{self, Input};
-use crate::origin::is_untouched;
 use crate::{Format, Place, Problem, Report, Severity};
 
 /// Conversations that are stored at once: a store shares one wait for the disk among them.
@@ -29,7 +29,8 @@ pub struct Import {
     user_id: Option<String>,
     project_id: Option<String>,
     mode: ImportMode,
-    is_dry: bool,
+    /// What a dry run would have stored by now; `None` if it is none.
+    dry: Option<Arc<Mutex<Planned>>>,
     progress: Option<Progress>,
 }
 
@@ -42,7 +43,7 @@ impl fmt::Debug for Import {
             .field("user_id", &self.user_id)
             .field("project_id", &self.project_id)
             .field("mode", &self.mode)
-            .field("is_dry", &self.is_dry)
+            .field("is_dry", &self.dry.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -78,9 +79,10 @@ impl Import {
         self
     }
 
-    /// Finds out what would be done, and stores nothing.
+    /// Finds out what would be done, and stores nothing. What comes again, in this run or in a later one of the same import, is
+    /// counted as if it were stored since.
     pub fn with_dry_run(mut self) -> Self {
-        self.is_dry = true;
+        self.dry = Some(Arc::default());
         self
     }
 
@@ -215,51 +217,49 @@ impl Import {
         crate::origin::mark(&mut transcript, format);
         let id = transcript.session.id.clone();
         let messages = transcript.messages.len() as u64;
+        // Users and projects that were given may not fit.
+        transcript.session.validate()?;
         loop {
-            let there = match store.transcript(&id).await {
-                Ok(there) => there,
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    if self.is_dry {
-                        return Ok(Outcome::Imported(messages));
-                    }
-                    match store.import(transcript.clone(), ImportMode::CreateOnly).await {
-                        // Somebody else stored it meanwhile.
-                        Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                        stored => stored?,
-                    };
-                    return Ok(Outcome::Imported(messages));
-                }
-                Err(error) => return Err(error),
+            let planned = self.dry.as_ref().and_then(|dry| lock(dry).compared(&transcript, format));
+            let stored = match planned {
+                Some(planned) => Some(planned),
+                None => match store.transcript(&id).await {
+                    Ok(there) => Some(Compared::with(&there, &transcript, format)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    Err(error) => return Err(error),
+                },
             };
-            if is_same(&there, &transcript) {
-                return Ok(Outcome::AlreadyThere);
+            let mode = match &stored {
+                None => ImportMode::CreateOnly,
+                Some(stored) if stored.is_same => return Ok(Outcome::AlreadyThere),
+                Some(stored) => {
+                    if self.mode != ImportMode::Overwrite
+                        && let Some(why) = stored.why_not_replaced(&transcript)
+                    {
+                        return Ok(Outcome::Skipped(id, why));
+                    }
+                    ImportMode::Overwrite
+                }
+            };
+            match &self.dry {
+                Some(dry) => lock(dry).add(&transcript, format),
+                None => match store.import(transcript.clone(), mode).await {
+                    // Somebody else stored it meanwhile.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                    done => drop(done?),
+                },
             }
-            if self.mode != ImportMode::Overwrite
-                && let Some(why) = why_not(&there, &transcript, format)
-            {
-                return Ok(Outcome::Skipped(id, why));
-            }
-            if !self.is_dry {
-                store.import(transcript, ImportMode::Overwrite).await?;
-            }
-            return Ok(Outcome::Updated(messages));
+            return Ok(match stored {
+                None => Outcome::Imported(messages),
+                Some(_) => Outcome::Updated(messages),
+            });
         }
     }
 }
 
-/// Why what is stored is not replaced unasked.
-fn why_not(there: &Transcript, new: &Transcript, format: Format) -> Option<Skipped> {
-    let (stored, coming) = (&there.session, &new.session);
-    if stored.user_id.is_some() && stored.user_id != coming.user_id {
-        return Some(Skipped::IsOfAnother);
-    }
-    if !is_untouched(there, format) && !is_beginning(there, new) {
-        return Some(Skipped::Differs);
-    }
-    // Sources without times say by nothing else which is the older one.
-    let has_more =
-        stored.updated_at == coming.updated_at && there.messages.len() > new.messages.len();
-    (stored.updated_at > coming.updated_at || has_more).then_some(Skipped::IsNewer)
+/// Nothing panics while it is held.
+fn lock(planned: &Mutex<Planned>) -> MutexGuard<'_, Planned> {
+    planned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
@@ -268,37 +268,4 @@ enum Outcome {
     Updated(u64),
     AlreadyThere,
     Skipped(SessionId, Skipped),
-}
-
-#[derive(Debug)]
-enum Skipped {
-    IsOfAnother,
-    Differs,
-    IsNewer,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IsOfAnother => {
-                "is there already and belongs to another user; --overwrite replaces it"
-            }
-            Self::Differs => "is there already and differs; --overwrite replaces it",
-            Self::IsNewer => "is there already in a newer state; --overwrite replaces it",
-        })
-    }
-}
-
-/// Whether all that is stored is the beginning of a conversation. What was changed since has a later time.
-fn is_beginning(there: &Transcript, new: &Transcript) -> bool {
-    there.session.updated_at <= new.session.updated_at && new.messages.starts_with(&there.messages)
-}
-
-/// Whether a conversation is what is stored. Counts are the store's own.
-fn is_same(there: &Transcript, new: &Transcript) -> bool {
-    let mut session = new.session.clone();
-    session.message_count = there.session.message_count;
-    session.total_tokens = there.session.total_tokens;
-    session.last_seq = there.session.last_seq;
-    session == there.session && there.messages == new.messages
 }

@@ -51,6 +51,7 @@
 //! # }).unwrap();
 //! ```
 
+mod compared;
 mod conversation;
 mod database;
 mod format;

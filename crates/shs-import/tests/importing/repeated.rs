@@ -101,6 +101,64 @@ async fn users_projects_and_dry_runs() {
 }
 
 #[tokio::test]
+async fn a_dry_run_counts_what_a_run_then_does() {
+    let message = |text: &str| json!({"message_id": text, "role": "user", "content": text, "timestamp": "2026-01-01T00:00:00Z"});
+    let session = |texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
+        json!({"session_id": "a", "messages": messages})
+    };
+    let mut newer = chatgpt();
+    newer["update_time"] = json!(1_800_000_000);
+    let own = [
+        session(&["1"]),
+        session(&["2"]),
+        session(&["1"]),
+        session(&["1", "3"]),
+        session(&["1"]),
+        session(&["1", "3"]),
+    ];
+    let other = [chatgpt(), newer, chatgpt(), chatgpt()];
+    for values in [&own[..], &other[..]] {
+        let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+        for (there, user, mode) in [
+            (0, None, ImportMode::CreateOnly),
+            (1, None, ImportMode::CreateOnly),
+            (0, None, ImportMode::Overwrite),
+            (1, Some("bob"), ImportMode::CreateOnly),
+            (0, Some(""), ImportMode::CreateOnly),
+        ] {
+            let store = MemoryStore::new();
+            if there > 0 {
+                import(&store, text(lines[..there].join("\n"))).await;
+            }
+            let mut wet = Import::new().with_mode(mode);
+            if let Some(user) = user {
+                wet = wet.with_user(user);
+            }
+            let dry = wet.clone().with_dry_run();
+            let before = sessions(&store).await;
+            // In two runs, as of two files.
+            let (first, second) = lines.split_at(2);
+            let mut reports = Vec::new();
+            for import in [dry, wet] {
+                let mut told = Vec::new();
+                let mut counts = Vec::new();
+                for lines in [first, second] {
+                    let input = text(lines.join("\n"));
+                    let report = import.run(&store, input, |problem| told.push(problem.clone()));
+                    counts.push(report.await.unwrap());
+                }
+                if reports.is_empty() {
+                    assert_eq!(sessions(&store).await, before);
+                }
+                reports.push((counts, told));
+            }
+            assert_eq!(reports[0], reports[1], "{there} {user:?} {mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_gets_what_belongs_to_another_user_unasked() {
     let store = MemoryStore::new();
     let run = async |import: Import, input: String| {
