@@ -161,6 +161,7 @@ pub(crate) enum Sort {
 #[derive(Args, Debug)]
 pub(crate) struct StatsArguments {
     /// Of this conversation only
+    #[arg(conflicts_with_all = ["user", "project", "tags"])]
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) filter: Filter,

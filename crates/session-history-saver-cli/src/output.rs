@@ -33,12 +33,20 @@ impl Output {
         }
     }
 
-    /// Shows what will be printed in a pager, if people look at it.
+    /// Whether people look at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Shows what will be printed in a pager, if people look at it. Call it within a tokio runtime.
     pub(crate) fn page(&mut self) {
         if self.is_terminal
             && !self.is_json
             && let Some(pager) = Pager::start()
         {
+            // Ctrl-C is for the pager, which goes on: ended by it, this would leave it with the terminal.
+            #[cfg(unix)]
+            drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()));
             self.to = BufWriter::new(To::Pager(pager));
         }
     }

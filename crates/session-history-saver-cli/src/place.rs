@@ -9,6 +9,8 @@ use crate::failure::{Failure, Result};
 pub(crate) enum Missing {
     IsAnError,
     IsMade,
+    /// Nothing is stored, as if it were there without anything in it.
+    IsEmpty,
 }
 
 /// Where the store is that was named, by the command line or by the environment.
@@ -36,6 +38,9 @@ pub(crate) async fn open(named: Option<Location>, missing: Missing) -> Result<Se
         return Err(Failure::NotFound(format!(
             "there is no store at {location}; name one with --store"
         )));
+    }
+    if !is_there && missing == Missing::IsEmpty {
+        config = config.with_location(Location::Memory);
     }
     Ok(SessionTracker::open(config).await?)
 }

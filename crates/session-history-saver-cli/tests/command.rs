@@ -147,6 +147,72 @@ fn an_import_says_what_it_could_not_do() {
 }
 
 #[test]
+fn a_dry_run_needs_no_store_and_makes_none() {
+    let folder = store();
+    let said = done(folder.path(), &["--store", "fs:none", "import", "--dry-run", "in.json"]);
+    assert!(said.starts_with("would be imported: 2,"), "{said}");
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
+fn what_the_totals_of_a_conversation_leave_out_is_wrong_usage() {
+    let folder = store();
+    for filter in [["--user", "bob"], ["--tag", "none"], ["--since", "2027-01-01"]] {
+        let (code, _) = failed(folder.path(), &["stats", "billing-1", filter[0], filter[1]]);
+        assert_eq!(code, 2, "{filter:?}");
+    }
+    let (code, _) = failed(folder.path(), &["show", "billing-1", "--last", "0"]);
+    assert_eq!(code, 2);
+    assert!(shs(folder.path(), &["show", "billing-1", "--last", "0"]).stdout.is_empty());
+    done(folder.path(), &["stats", "billing-1", "--by", "day", "--since", "2026-01-01"]);
+}
+
+/// Follows messages, and hands on their ids as they come.
+#[cfg(unix)]
+fn follow(folder: &std::path::Path) -> (std::process::Child, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader};
+
+    let mut tail = support::command(folder, &["--json", "tail"]);
+    let mut tail = tail.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let (tx, rx) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines {
+            let hit: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let _ = tx.send(hit["message"]["message_id"].as_str().unwrap().to_owned());
+        }
+    });
+    (tail, rx)
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_shown_is_deleted_and_nothing_old_comes_as_new() {
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().unwrap();
+    let session = |id: &str, count: usize| {
+        let message = |n: usize| serde_json::json!({"message_id": format!("{id}-{n}"), "role": "user", "content": "x", "timestamp": "2026-01-01T00:00:00Z"});
+        let messages: Vec<_> = (0..count).map(message).collect();
+        let session = serde_json::json!({"session_id": id, "messages": messages});
+        let file = format!("{id}.json");
+        std::fs::write(folder.path().join(&file), session.to_string()).unwrap();
+        done(folder.path(), &["import", &file]);
+    };
+    session("old", 3);
+    session("shown", 250);
+    let (mut tail, ids) = follow(folder.path());
+    let next = || ids.recv_timeout(Duration::from_secs(20)).unwrap();
+    let shown: Vec<String> = (0..10).map(|_| next()).collect();
+    assert_eq!(shown[9], "shown-249");
+    done(folder.path(), &["delete", "shown", "--yes"]);
+    // Time for a look, in which nothing is to come.
+    assert!(ids.recv_timeout(Duration::from_millis(1_500)).is_err());
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}
+
+#[test]
 fn deletes_only_when_told() {
     let folder = store();
     let path = folder.path();

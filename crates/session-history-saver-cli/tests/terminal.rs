@@ -74,6 +74,33 @@ fn what_is_long_comes_in_a_pager() {
 }
 
 #[test]
+fn an_interrupt_is_for_the_pager() {
+    let folder = store();
+    let pager = "cat > shown; trap 'echo heard; exit' INT; echo ready; cat /dev/tty & wait; wait";
+    std::fs::write(folder.path().join("pager"), pager).unwrap();
+    let arguments = ["show", "billing-1"];
+    let mut terminal = on_terminal(folder.path(), &arguments, &[("SHS_PAGER", "sh pager")]);
+    terminal.exp_string("ready").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("heard").unwrap();
+    terminal.exp_eof().unwrap();
+    let ended = format!("{:?}", terminal.process().wait().unwrap());
+    assert!(ended.starts_with("Exited(") && ended.ends_with(", 0)"), "{ended}");
+}
+
+#[test]
+fn no_form_of_a_conversation_moves_the_cursor() {
+    let folder = store();
+    for form in ["text", "md", "json"] {
+        let arguments = ["--no-pager", "show", "billing-1", "--format", form];
+        let mut terminal = on_terminal(folder.path(), &arguments, &[]);
+        let shown = terminal.exp_eof().unwrap();
+        assert!(shown.contains("Fixed.") && !shown.contains("\u{1b}[2J"), "{form}: {shown:?}");
+    }
+}
+
+#[test]
 fn nothing_is_deleted_without_a_yes() {
     let folder = store();
     let delete = |answer: &str| {

@@ -14,21 +14,30 @@ use tokio::task::spawn_blocking;
 pub(crate) struct Draft {
     path: PathBuf,
     file: tokio::fs::File,
-    draft: NamedTempFile,
+    /// `None` for a pipe or a device, which is written to as it is: another file must not take its place.
+    draft: Option<NamedTempFile>,
 }
 
 impl Draft {
     /// Creates the draft in the folder of `path`, and that folder if it is missing.
     pub(crate) async fn create(path: PathBuf) -> Result<Self> {
         let target = path.clone();
-        let created = in_background(move || {
-            fs::create_dir_all(folder_of(&target))?;
-            let draft = new_draft(&target)?;
-            let file = draft.reopen()?;
-            Ok((draft, file))
+        let created = in_background(move || match fs::metadata(&target) {
+            Ok(about) if about.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(about) if !about.is_file() => {
+                let file = File::options().write(true).open(&target)?;
+                Ok(Self { path: target, file: file.into(), draft: None })
+            }
+            about => {
+                // A link stays, and what it leads to is replaced.
+                let target = if about.is_ok() { fs::canonicalize(&target)? } else { target };
+                fs::create_dir_all(folder_of(&target))?;
+                let draft = new_draft(&target)?;
+                let file = draft.reopen()?;
+                Ok(Self { path: target, file: file.into(), draft: Some(draft) })
+            }
         });
-        let (draft, file) = created.await.map_err(|error| cannot_write(&path, error))?;
-        Ok(Self { path, file: tokio::fs::File::from_std(file), draft })
+        created.await.map_err(|error| cannot_write(&path, error))
     }
 
     /// Where to write to.
@@ -41,13 +50,15 @@ impl Draft {
 pub(crate) async fn publish(drafts: Vec<Draft>) -> Result<()> {
     // One unit, which finishes even if the caller goes away.
     let published = spawn_blocking(move || {
-        for Draft { path, file: _, draft } in &drafts {
+        // Files alone get names.
+        let drafts: Vec<_> =
+            drafts.into_iter().filter_map(|draft| Some((draft.path, draft.draft?))).collect();
+        for (path, draft) in &drafts {
             draft.as_file().sync_all().map_err(|error| cannot_write(path, error))?;
         }
         let mut named = Vec::with_capacity(drafts.len());
         let last = drafts.len().saturating_sub(1);
-        for (at, Draft { path, file, draft }) in drafts.into_iter().enumerate() {
-            drop(file);
+        for (at, (path, draft)) in drafts.into_iter().enumerate() {
             // Behind the last one nothing can fail that would have to take it back.
             let before = (at < last).then(|| Before::keep(&path));
             if let Err(error) = draft.persist(&path) {

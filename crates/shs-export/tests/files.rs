@@ -184,6 +184,42 @@ async fn of_two_files_both_appear_or_none() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_is_written_to_and_no_file_takes_its_place() {
+    use std::os::unix::fs::FileTypeExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    let export = Export::new(many(2).await, Format::JsonLines);
+    let report = export.to_file(&pipe).await.unwrap();
+    assert_eq!(report.conversations, 2);
+    assert!(std::fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(reader.join().unwrap(), written(&export).await.0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_stays_and_a_folder_is_refused_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink("file", &link).unwrap();
+    let export = Export::new(many(2).await, Format::JsonLines);
+    export.to_file(&link).await.unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written(&export).await.0);
+    let error = export.to_file(folder.path()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("cannot be written"), "{error}");
+}
+
 #[tokio::test]
 async fn progress_is_told_after_each_session() {
     let store = many(5).await;

@@ -247,6 +247,11 @@ impl Folder {
         fs::symlink_metadata(self.path.join(name)).map(|about| about.len())
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file in the folder.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -258,3 +258,46 @@ fn tar_entry(name: &str, text: &str) -> Vec<u8> {
     head.resize(head.len().next_multiple_of(512), 0);
     head
 }
+
+#[tokio::test]
+async fn a_backup_never_takes_the_place_of_what_is_in_the_folder() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let store = FsStore::open(&folder).await.unwrap();
+    store.create_session(NewSession::with_id(id(0))).await.unwrap();
+    for own in ["s-0.jsonl", "new.jsonl", "shs-fs.format", ".arrivals"] {
+        let target = folder.join("..").join("store").join(own);
+        for error in [
+            backup(&folder, &target, Existing::Replace).await.unwrap_err(),
+            store.backup(&target, Existing::Replace).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{own}: {error}");
+        }
+    }
+    let error = backup(&folder, &folder, Existing::Replace).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    store.close().await.unwrap();
+    assert_eq!(verify(&folder).await.unwrap(), []);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_restored_is_as_private_as_what_it_replaces_and_a_link_to_it_stays() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, link) = (parent.path().join("store"), parent.path().join("link"));
+    let store = FsStore::open(&folder).await.unwrap();
+    store.create_session(NewSession::with_id(id(0))).await.unwrap();
+    let target = parent.path().join("backup.tar");
+    store.backup(&target, Existing::Refuse).await.unwrap();
+    store.delete_session(&id(0)).await.unwrap();
+    store.close().await.unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("store", &link).unwrap();
+    let restored = restore(&target, &link, Existing::Replace).await.unwrap();
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(restored.kept.unwrap().ends_with("store.before-restore"));
+    assert_eq!(everything(&folder).await.len(), 1);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use crate::compared::{Compared, Planned, Skipped};
 use crate::found::{Found, Sink};
 use crate::input::{self, Input};
-use crate::origin::is_untouched;
 use crate::{Format, Place, Problem, Report, Severity};
 
 /// Conversations that are stored at once: a store shares one wait for the disk among them.
@@ -31,7 +31,8 @@ pub struct Import {
     user_id: Option<String>,
     project_id: Option<String>,
     mode: ImportMode,
-    is_dry: bool,
+    /// What a dry run would have stored by now; `None` if it is none.
+    dry: Option<Arc<Mutex<Planned>>>,
     progress: Option<Progress>,
 }
 
@@ -44,7 +45,7 @@ impl fmt::Debug for Import {
             .field("user_id", &self.user_id)
             .field("project_id", &self.project_id)
             .field("mode", &self.mode)
-            .field("is_dry", &self.is_dry)
+            .field("is_dry", &self.dry.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -80,9 +81,10 @@ impl Import {
         self
     }
 
-    /// Finds out what would be done, and stores nothing.
+    /// Finds out what would be done, and stores nothing. What comes again, in this run or in a later one of the same import, is
+    /// counted as if it were stored since.
     pub fn with_dry_run(mut self) -> Self {
-        self.is_dry = true;
+        self.dry = Some(Arc::default());
         self
     }
 
@@ -216,6 +218,8 @@ impl Import {
         }
         crate::origin::mark(&mut transcript, format);
         let messages = transcript.messages.len() as u64;
+        // Users and projects that were given may not fit.
+        transcript.session.validate()?;
         let mut attempts = 1;
         loop {
             let done = self.store_once(store, &transcript, format, messages).await;
@@ -238,37 +242,42 @@ impl Import {
         format: Format,
         messages: u64,
     ) -> Result<Outcome> {
-        let id = transcript.session.id.clone();
-        let there = match store.transcript(&id).await {
-            Ok(there) => there,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if !self.is_dry {
-                    store.import(transcript.clone(), ImportMode::CreateOnly).await?;
+        let id = &transcript.session.id;
+        let planned = self.dry.as_ref().and_then(|dry| lock(dry).compared(transcript, format));
+        let (stored, state) = match planned {
+            Some(planned) => (Some(planned), None),
+            None => match store.transcript(id).await {
+                Ok(there) => {
+                    let state = ImportMode::in_place_of(&there.session);
+                    (Some(Compared::with(&there, transcript, format)), Some(state))
                 }
-                return Ok(Outcome::Imported(messages));
-            }
-            Err(error) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
+                Err(error) => return Err(error),
+            },
         };
-        if is_same(&there, transcript) {
-            return Ok(Outcome::AlreadyThere);
+        let mode = match (&stored, self.mode) {
+            (None, _) => ImportMode::CreateOnly,
+            (Some(stored), _) if stored.is_same => return Ok(Outcome::AlreadyThere),
+            (Some(_), ImportMode::Overwrite) => ImportMode::Overwrite,
+            (Some(stored), _) => match stored.why_not_replaced(transcript) {
+                Some(why) => return Ok(Outcome::Skipped(id.clone(), why)),
+                None => state.unwrap_or_default(),
+            },
+        };
+        match &self.dry {
+            Some(dry) => lock(dry).add(transcript, format),
+            None => drop(store.import(transcript.clone(), mode).await?),
         }
-        if self.mode != ImportMode::Overwrite {
-            if !is_untouched(&there, format) && !is_beginning(&there, transcript) {
-                return Ok(Outcome::Skipped(id, Skipped::Differs));
-            }
-            if there.session.updated_at > transcript.session.updated_at {
-                return Ok(Outcome::Skipped(id, Skipped::IsNewer));
-            }
-        }
-        if !self.is_dry {
-            let mode = match self.mode {
-                ImportMode::Overwrite => ImportMode::Overwrite,
-                _ => ImportMode::in_place_of(&there.session),
-            };
-            store.import(transcript.clone(), mode).await?;
-        }
-        Ok(Outcome::Updated(messages))
+        Ok(match stored {
+            None => Outcome::Imported(messages),
+            Some(_) => Outcome::Updated(messages),
+        })
     }
+}
+
+/// Nothing panics while it is held.
+fn lock(planned: &Mutex<Planned>) -> MutexGuard<'_, Planned> {
+    planned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
@@ -277,33 +286,4 @@ enum Outcome {
     Updated(u64),
     AlreadyThere,
     Skipped(SessionId, Skipped),
-}
-
-#[derive(Debug)]
-enum Skipped {
-    Differs,
-    IsNewer,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Differs => "is there already and differs; --overwrite replaces it",
-            Self::IsNewer => "is there already in a newer state; --overwrite replaces it",
-        })
-    }
-}
-
-/// Whether all that is stored is the beginning of a conversation. What was changed since has a later time.
-fn is_beginning(there: &Transcript, new: &Transcript) -> bool {
-    there.session.updated_at <= new.session.updated_at && new.messages.starts_with(&there.messages)
-}
-
-/// Whether a conversation is what is stored. Counts are the store's own.
-fn is_same(there: &Transcript, new: &Transcript) -> bool {
-    let mut session = new.session.clone();
-    session.message_count = there.session.message_count;
-    session.total_tokens = there.session.total_tokens;
-    session.last_seq = there.session.last_seq;
-    session == there.session && there.messages == new.messages
 }

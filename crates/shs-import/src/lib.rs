@@ -53,6 +53,7 @@
 //! # }).unwrap();
 //! ```
 
+mod compared;
 mod conversation;
 mod database;
 mod format;

@@ -1,5 +1,6 @@
 //! The mark that an import leaves, by which a later one knows its own.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shs_store::{Map, Transcript};
@@ -12,12 +13,17 @@ pub const ORIGIN_KEY: &str = "imported_from";
 
 /// Marks a conversation as one of this source. Our own forms come as they are.
 pub(crate) fn mark(transcript: &mut Transcript, format: Format) {
-    if matches!(format, Format::Transcripts | Format::Csv | Format::PythonDatabase) {
+    if !is_marked(format) {
         return;
     }
-    let digest = digest(transcript);
+    let digest = digest_of(transcript);
     let mark = json!({ "source": format.as_str(), "digest": digest });
     transcript.session.metadata.insert(ORIGIN_KEY.to_owned(), mark);
+}
+
+/// Whether what comes of this source is marked.
+pub(crate) fn is_marked(format: Format) -> bool {
+    !matches!(format, Format::Transcripts | Format::Csv | Format::PythonDatabase)
 }
 
 /// Whether a stored conversation came from this source and was not changed since.
@@ -26,11 +32,12 @@ pub(crate) fn is_untouched(stored: &Transcript, format: Format) -> bool {
     let mut as_imported = stored.clone();
     as_imported.session.metadata.remove(ORIGIN_KEY);
     mark.get("source").and_then(Value::as_str) == Some(format.as_str())
-        && mark.get("digest").and_then(Value::as_str) == Some(&digest(&as_imported))
+        && mark.get("digest").and_then(Value::as_str) == Some(&digest_of(&as_imported))
 }
 
-fn digest(transcript: &Transcript) -> String {
-    let json = serde_json::to_vec(transcript).expect("a conversation is JSON");
+/// The digest of a conversation, or of a part of it.
+pub(crate) fn digest_of(conversation: &impl Serialize) -> String {
+    let json = serde_json::to_vec(conversation).expect("a conversation is JSON");
     hexadecimal(&Sha256::digest(json)[..16])
 }
 

@@ -16,7 +16,8 @@ pub(crate) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// A tree of ids and the ids before them, in the source's order. An id before that is not in the tree is none.
+    /// A tree of ids and the ids before them, in the source's order. An id before that is not in the tree is none; where ids
+    /// follow each other in a circle, it begins with the first of them that is found.
     pub(crate) fn new(nodes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
         let mut tree = Self { parents: HashMap::new(), order: Vec::new() };
         for (id, parent) in nodes {
@@ -24,7 +25,26 @@ impl<'a> Tree<'a> {
                 tree.order.push(id);
             }
         }
+        tree.open_circles();
         tree
+    }
+
+    /// Without this, nothing would lead to what is in a circle, and it would be lost.
+    fn open_circles(&mut self) {
+        let mut reached = HashSet::new();
+        for id in &self.order {
+            let mut way = HashSet::new();
+            let mut next = Some(*id);
+            while let Some(id) = next.filter(|id| !reached.contains(id)) {
+                let Some(parent) = self.parents.get_mut(id) else { break };
+                if !way.insert(id) {
+                    *parent = None;
+                    break;
+                }
+                next = *parent;
+            }
+            reached.extend(way);
+        }
     }
 
     /// The conversation along one way through the tree, and then the other ways as branches of it.
@@ -75,15 +95,11 @@ impl<'a> Tree<'a> {
         self.order.iter().filter(|id| !followed.contains(*id)).copied().collect()
     }
 
-    /// The way from the beginning to an id. One that goes in a circle is cut where it closes.
+    /// The way from the beginning to an id.
     fn path(&self, leaf: &'a str) -> Vec<&'a str> {
         let mut path = Vec::new();
-        let mut seen = HashSet::new();
         let mut next = Some(leaf);
         while let Some((id, parent)) = next.and_then(|id| self.parents.get_key_value(id)) {
-            if !seen.insert(*id) {
-                break;
-            }
             path.push(*id);
             next = *parent;
         }
@@ -97,14 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ways_branch_and_circles_end() {
+    fn ways_branch_and_circles_are_opened() {
         let tree = Tree::new([("a", None), ("b", Some("a")), ("c", Some("b")), ("d", Some("b"))]);
         assert_eq!(tree.leaves(), ["c", "d"]);
         assert_eq!(tree.path("d"), ["a", "b", "d"]);
 
         let tree = Tree::new([("a", Some("b")), ("b", Some("a")), ("c", Some("gone"))]);
-        assert_eq!(tree.leaves(), ["c"]);
-        assert_eq!(tree.path("a"), ["b", "a"]);
+        assert_eq!(tree.leaves(), ["b", "c"]);
+        assert_eq!(tree.path("b"), ["a", "b"]);
         assert_eq!(tree.path("c"), ["c"]);
     }
 }

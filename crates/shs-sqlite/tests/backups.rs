@@ -196,3 +196,42 @@ async fn a_closed_store_makes_no_backup() {
     let made = store.backup(folder.path().join("b"), Existing::Refuse).await;
     assert_eq!(made.unwrap_err().kind(), ErrorKind::Closed);
 }
+
+#[tokio::test]
+async fn a_backup_never_takes_the_place_of_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    sessions(&store, 1).await;
+    for own in ["history.db", "history.db-wal", "history.db-shm", "history.db-lock"] {
+        let target = folder.path().join(".").join(own);
+        let error = backup(&path, &target, Existing::Replace).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{own}: {error}");
+    }
+    let error = backup(&path, folder.path(), Existing::Replace).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    // What is written behind it is in the file that others open.
+    store.append(&id(0), NewMessage::user("kept")).await.unwrap();
+    assert_eq!(everything(&path).await[0].messages.len(), 1);
+    store.close().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_a_database_is_that_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("history.db"), folder.path().join("link.db"));
+    let store = SqliteStore::open(&path).await.unwrap();
+    sessions(&store, 1).await;
+    std::os::unix::fs::symlink("history.db", &link).unwrap();
+    let target = folder.path().join("backup.db");
+    backup(&link, &target, Existing::Refuse).await.unwrap();
+    let error = restore(&target, &link, Existing::Replace).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    store.delete_session(&id(0)).await.unwrap();
+    store.close().await.unwrap();
+    let restored = restore(&target, &link, Existing::Replace).await.unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(restored.kept.unwrap().ends_with("history.db.before-restore"));
+    assert_eq!(everything(&path).await.len(), 1);
+}

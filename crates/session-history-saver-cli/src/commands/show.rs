@@ -18,8 +18,18 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
             return Err(Failure::Usage(what.to_owned()));
         }
         let text = history.export(Format::Markdown).session(&session.id).to_string().await?;
-        return Ok(output.line(text.trim_end())?);
+        let text = text.trim_end();
+        // A file may have what a terminal must not.
+        return Ok(if output.is_terminal() {
+            output.line(&lines(text))
+        } else {
+            output.line(text)
+        }?);
     }
+    let last = match show.last {
+        Some(last) => Some(history.store().last_messages(&session.id, last).await?),
+        None => None,
+    };
     let is_json = output.is_json() || show.format == Shown::Json;
     if is_json {
         output.json(&session)?;
@@ -30,9 +40,8 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
         let printed = if is_json { output.json(message) } else { said(message, output) };
         Ok(printed?)
     };
-    if let Some(last) = show.last {
-        let messages = history.store().last_messages(&session.id, last).await?;
-        return messages.iter().try_for_each(print);
+    if let Some(last) = last {
+        return last.iter().try_for_each(print);
     }
     let mut query = MessageQuery::new().with_limit(MAX_PAGE);
     if let Some(from) = show.from {

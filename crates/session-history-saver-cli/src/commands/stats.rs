@@ -5,7 +5,7 @@ use session_history_saver::{Session, SessionTracker, StatsQuery};
 
 use super::groups::{self, Group};
 use crate::arguments::{By, StatsArguments};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::find;
 use crate::output::Output;
 
@@ -17,6 +17,12 @@ pub(super) async fn run(
     arguments: StatsArguments,
     output: &mut Output,
 ) -> Result<()> {
+    let is_of_time = arguments.filter.since.is_some() || arguments.filter.until.is_some();
+    if arguments.id.is_some() && arguments.by.is_none() && is_of_time {
+        let what =
+            "the totals of one conversation are of all its time; give --by, such as --by day";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let session = match &arguments.id {
         Some(id) => Some(find::session(history, id).await?),
         None => None,

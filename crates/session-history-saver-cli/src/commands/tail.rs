@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use session_history_saver::{Hit, MessageId, SearchQuery, SessionId, SessionTracker};
+use session_history_saver::{Hit, MessageId, SearchQuery, SessionId, SessionTracker, Timestamp};
 
 use super::show::said;
 use crate::arguments::Tail;
@@ -23,16 +23,20 @@ pub(super) async fn run(history: &SessionTracker, tail: Tail, output: &mut Outpu
     if let Some(id) = &tail.id {
         query.session = Some(find::session(history, id).await?.id);
     }
-    let first = query.clone().with_limit(tail.lines.max(1));
+    let mut looked = Timestamp::now();
+    let first = query.clone().with_limit(tail.lines.max(PAGE));
     let mut hits = history.search(first).await?.items;
     let mut seen: HashSet<_> = hits.iter().map(key).collect();
     hits.truncate(tail.lines as usize);
     print(&hits, output)?;
+    // One for all rounds, so that it is heard in the middle of one, too.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
+        let began = Timestamp::now();
         let mut new = Vec::new();
         let mut next = query.clone().with_limit(PAGE);
         // Newest first, until one that was shown; before the first one, everything is new.
@@ -44,15 +48,20 @@ pub(super) async fn run(history: &SessionTracker, tail: Tail, output: &mut Outpu
             new.extend(page.items.into_iter().take(until));
             match page.next {
                 Some(cursor) if !has_reached => next = next.with_after(cursor),
+                _ if !has_reached && !seen.is_empty() => {
+                    // All that was known is deleted: what was said before the last look is not new.
+                    new.retain(|hit| hit.message.timestamp >= looked);
+                    break;
+                }
                 _ => break,
             }
         }
-        if let Some(newest) = new.first() {
-            // Those shown before the last ones need not be known any more, unless all of the last ones are deleted.
+        looked = began;
+        if !new.is_empty() {
+            // Those shown before the last ones need not be known any more.
             if seen.len() > 10_000 {
                 seen.clear();
             }
-            seen.insert(key(newest));
             seen.extend(new.iter().map(key));
         }
         print(&new, output)?;

@@ -1,18 +1,19 @@
 //! A copy of the folder in one file, while it is being worked with.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read};
 use std::path::Path;
 use std::sync::PoisonError;
 
 use shs_store::keeping::{BackedUp, Existing};
-use shs_store::{ErrorKind, Result, SessionId, Store};
+use shs_store::{Error, ErrorKind, Result, SessionId, Store};
 
 use super::archive::Writer;
-use super::publish::{cannot_write, draft_file, is_there, publish_file};
+use super::publish::{cannot_write, draft_file, is_there, parent_of, publish_file};
 use crate::arrivals::ARRIVALS;
 use crate::conversation::Conversation;
-use crate::folder::{Folder, unavailable};
+use crate::folder::{Folder, MARKER, unavailable};
+use crate::name::is_conversation;
 use crate::writer::Shared;
 use crate::{FsStore, blocking, context};
 
@@ -26,6 +27,7 @@ use crate::{FsStore, blocking, context};
 /// # Errors
 /// - [`NotFound`](ErrorKind::NotFound) if there is no folder with a store in it.
 /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file at `target`, unless it is to be [replaced](Existing::Replace).
+/// - [`InvalidInput`](ErrorKind::InvalidInput) if `target` is a file of the folder, or no file.
 /// - [`Unavailable`](ErrorKind::Unavailable) if the file cannot be written; [`Corrupt`](ErrorKind::Corrupt) if the folder is damaged.
 ///
 /// # Cancel safety
@@ -40,7 +42,7 @@ pub async fn backup(
 ) -> Result<BackedUp> {
     let (folder, target) = (folder.as_ref().to_owned(), target.as_ref().to_owned());
     let in_context = |error| context(error, "backup");
-    refuse(&target, existing).map_err(in_context)?;
+    refuse(&folder, &target, existing).map_err(in_context)?;
     let look = {
         let folder = folder.clone();
         move || Folder::look_at(&folder)
@@ -59,24 +61,25 @@ pub async fn backup(
     }
     let beside = move || {
         let folder = Folder::look_at(&folder)?;
-        write(&target, existing, |archive| beside(&folder, archive))
+        write(folder.path(), &target, existing, |archive| beside(&folder, archive))
     };
     blocking(beside).await.map_err(in_context)
 }
 
 /// As [`FsStore::backup`].
 pub(crate) fn back_up(shared: &Shared, target: &Path, existing: Existing) -> Result<BackedUp> {
-    write(target, existing, |archive| within(shared, archive))
+    write(shared.folder.path(), target, existing, |archive| within(shared, archive))
 }
 
 type Archive = Writer<BufWriter<File>>;
 
 fn write(
+    folder: &Path,
     target: &Path,
     existing: Existing,
     fill: impl FnOnce(&mut Archive) -> Result<()>,
 ) -> Result<BackedUp> {
-    refuse(target, existing)?;
+    refuse(folder, target, existing)?;
     let draft = draft_file(target)?;
     let error = |error| cannot_write(target, error);
     let file = draft.as_file().try_clone().map_err(error)?;
@@ -87,11 +90,23 @@ fn write(
     Ok(BackedUp::new(sessions, messages, bytes))
 }
 
-fn refuse(target: &Path, existing: Existing) -> Result<()> {
-    match existing {
-        Existing::Refuse if target.exists() => Err(is_there(target)),
-        _ => Ok(()),
+/// Refuses what is to stay: a file that is there, what is none, and those of the folder.
+fn refuse(folder: &Path, target: &Path, existing: Existing) -> Result<()> {
+    if existing == Existing::Refuse && target.exists() {
+        return Err(is_there(target));
     }
+    if fs::metadata(target).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::invalid(format!("{} is not a file; name one", target.display())));
+    }
+    let name = target.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_own = name == MARKER || name.starts_with('.') || is_conversation(name);
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    if is_own && real(parent_of(target)).is_some_and(|parent| Some(parent) == real(folder)) {
+        let detail =
+            format!("{} is a file of the store; give the backup another name", target.display());
+        return Err(Error::invalid(detail));
+    }
+    Ok(())
 }
 
 /// Copies each conversation up to where it is on disk. Its file only grows, or is replaced by another one; so what was opened while

@@ -27,12 +27,16 @@ pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
         .map_err(|error| cannot_write(target, error))
 }
 
-/// As [`draft_file`], a folder.
+/// As [`draft_file`], a folder; with the permissions of the one that it will replace.
 pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
     let made = || {
         fs::create_dir_all(parent_of(target))?;
         let prefix = draft_prefix(target);
-        Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(parent_of(target))
+        let draft = Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(parent_of(target))?;
+        if let Ok(about) = fs::metadata(target) {
+            fs::set_permissions(draft.path(), about.permissions())?;
+        }
+        Ok(draft)
     };
     made().map_err(|error| cannot_write(target, error))
 }

@@ -47,8 +47,10 @@ fn put(backup: &Path, folder: &Path, existing: Existing) -> Result<Restored> {
         return Err(Error::invalid("a store in files needs the path of a folder"));
     }
     // So that it has a name, also if it is the current one.
-    let folder = &std::path::absolute(folder)
+    let folder = std::path::absolute(folder)
         .map_err(|error| unavailable("the current folder is not known", error))?;
+    // Where a link leads to is what others open, by it or without it.
+    let folder = &std::fs::canonicalize(&folder).unwrap_or(folder);
     if head(backup).is_ok_and(|head| !is_archive(&head)) {
         let detail = format!("{} is not a backup of a folder", backup.display());
         return Err(Error::corrupt(detail));

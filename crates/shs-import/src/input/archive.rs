@@ -22,9 +22,17 @@ pub(super) fn read(
             return sink.failed(place.clone(), format!("this archive cannot be opened: {error}"));
         }
     };
-    // A name that cannot be told is none that an export has.
-    let names = archive.file_names().filter_map(Result::ok).filter(|name| !name.ends_with('/'));
-    let names: Vec<String> = names.map(|name| name.into_owned()).collect();
+    let mut names: Vec<String> = Vec::new();
+    let mut unnamed = 0;
+    for name in archive.file_names() {
+        match name {
+            // Hidden ones are what systems leave in archives, as macOS does beside each file.
+            Ok(name) if name.ends_with('/') || is_hidden(&name) => {}
+            Ok(name) => names.push(name.into_owned()),
+            // A name that cannot be told is none that an export has.
+            Err(_) => unnamed += 1,
+        }
+    }
     let chosen = data_files(&names);
     for name in &chosen {
         let place = Place::file(format!("{}:{name}", place.file));
@@ -35,5 +43,9 @@ pub(super) fn read(
             Err(error) => sink.failed(place, format!("cannot be unpacked: {error}"))?,
         }
     }
-    tell_others(names.len(), chosen.len(), place, sink)
+    tell_others(names.len() + unnamed, chosen.len(), place, sink)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
 }

@@ -21,7 +21,7 @@ pub(super) fn read(
         let what = "this folder is a store; name it with --store fs:FOLDER and copy it";
         return sink.failed(place.clone(), what);
     }
-    let names = match names(folder) {
+    let (names, folders) = match names(folder) {
         Ok(names) => names,
         Err(error) => return unreadable(place.clone(), &error, sink),
     };
@@ -31,18 +31,31 @@ pub(super) fn read(
         let place = Place::file(path.display().to_string());
         file(&path, &place, told, runtime, sink)?;
     }
+    match folders {
+        0 => {}
+        1 => sink.note(place.clone(), "one folder in it was not read; name it too")?,
+        more => {
+            sink.note(place.clone(), format!("{more} folders in it were not read; name them"))?
+        }
+    }
     tell_others(names.len(), chosen.len(), place, sink)
 }
 
-/// The files, without those that are hidden. A name that is no text is none that an export has.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// The files, and how many folders there are, without those that are hidden. A name that is no text is none that an export
+/// has.
+fn names(folder: &Path) -> io::Result<(Vec<String>, usize)> {
+    let (mut names, mut folders) = (Vec::new(), 0);
     for entry in folder.read_dir()? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_file() && !name.starts_with('.') {
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.path().is_dir() {
+            folders += 1;
+        } else {
             names.push(name);
         }
     }
-    Ok(names)
+    Ok((names, folders))
 }

@@ -46,38 +46,81 @@ fn read_text(
     sink: &Sink,
 ) -> Result<Result<(), Gone>, Damage> {
     let mut text = Counted::new(text);
-    match text.skip_space()? {
-        None => Ok(sink.failed(place.clone(), "the file is empty")),
-        Some(b'[') if told != Some(Format::Csv) => values(text, place, told, sink),
-        Some(b'{') if told != Some(Format::Csv) => {
-            // JSON Lines, if the first line is a value.
-            let first = text.line()?.expect("there is a line, as there is something in it");
-            let is_value = first.is_too_long || parse(&first).is_ok();
-            if is_value {
-                return lines(first, text, place, told, sink);
-            }
-            let start = first.at;
-            let mut line = first.bytes;
-            line.push(b'\n');
-            let text = Cursor::new(line).chain(text.into_rest());
-            values(Counted::from(text, start), place, told, sink)
-        }
-        Some(_) => Ok(csv::read(text.into_rest(), place, told, sink)),
+    let before = text.skip_space()?;
+    if let Some(encoding) = text.other_encoding()? {
+        let what = format!("this is {encoding}; convert it to UTF-8");
+        return Ok(sink.failed(place.clone(), what));
     }
+    match before {
+        None => Ok(sink.failed(place.clone(), "the file is empty")),
+        Some(_) if told == Some(Format::Csv) => Ok(csv::read(text.into_rest(), place, told, sink)),
+        Some(b'[') => values(text, place, told, sink),
+        Some(first) => {
+            let is_object = first == b'{';
+            let (taken, is_lines) = first_lines(&mut text)?;
+            if is_lines {
+                return lines(taken, text, place, told, sink);
+            }
+            let start = taken.first().map_or(0, |line| line.at);
+            let taken: Vec<Vec<u8>> = taken.into_iter().map(|line| line.bytes).collect();
+            let taken = taken.join(&b'\n');
+            if is_object {
+                let text = Cursor::new(taken).chain(text.into_rest());
+                return values(Counted::from(text, start), place, told, sink);
+            }
+            let text = Cursor::new(taken).chain(text.into_rest());
+            Ok(csv::read(text, place, told, sink))
+        }
+    }
+}
+
+/// Takes lines from the beginning until it is known whether these are JSON Lines: they are, if the first is a value, or if
+/// behind lines that are damaged there is one that is a conversation. Nothing else has such a line of its own: where a value stands
+/// on several lines, the second one is no whole conversation, and rows begin with their header.
+fn first_lines(text: &mut Counted<impl BufRead>) -> Result<(Vec<Raw>, bool), Damage> {
+    let first = text.line()?.expect("there is a line, as there is something in it");
+    let is_value = first.bytes.starts_with(b"{") && parse(&first).is_ok();
+    if is_value || first.is_too_long {
+        return Ok((vec![first], true));
+    }
+    let mut length = first.bytes.len();
+    let mut taken = vec![first];
+    while length < MAX_VALUE_BYTES
+        && let Some(line) = text.line()?
+    {
+        length += line.bytes.len();
+        let begins = line.bytes.first().copied();
+        let is_conversation = begins == Some(b'{')
+            && parse(&line).is_ok_and(|value| read::recognize(&value).is_some());
+        let is_too_long = line.is_too_long;
+        taken.push(line);
+        if is_conversation || is_too_long {
+            return Ok((taken, true));
+        }
+        if begins != Some(b'{') {
+            break;
+        }
+    }
+    // The next line begins where the last one ended, with the end that was taken off.
+    if text.peek()?.is_some() {
+        let at = text.at();
+        taken.push(Raw { at, bytes: Vec::new(), is_too_long: false });
+    }
+    Ok((taken, false))
 }
 
 /// Lines that are values: a damaged one does not harm those behind it.
 fn lines(
-    first: Raw,
+    first: Vec<Raw>,
     mut text: Counted<impl BufRead>,
     place: &Place,
     told: Option<Format>,
     sink: &Sink,
 ) -> Result<Result<(), Gone>, Damage> {
     let mut reader = Reader::new(told);
-    let mut next = Some(first);
-    let mut number = 0;
-    while let Some(line) = next {
+    let mut number = text.lines_passed();
+    let mut first = first.into_iter();
+    while let Some(line) = first.next().map_or_else(|| text.line(), |line| Ok(Some(line)))? {
         number += 1;
         if line.is_too_long || !line.bytes.trim_ascii().is_empty() {
             let place = place.at(format!("line {number}"), Some(line.at));
@@ -85,7 +128,6 @@ fn lines(
                 return Ok(Err(gone));
             }
         }
-        next = text.line()?;
     }
     Ok(Ok(()))
 }

@@ -38,16 +38,37 @@ pub(crate) enum Damage {
 pub(crate) struct Counted<R> {
     reader: R,
     at: u64,
+    /// Lines of white space that were passed over.
+    passed: u64,
 }
 
 impl<R: BufRead> Counted<R> {
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, at: 0 }
+        Self::from(reader, 0)
     }
 
     /// A reader whose first byte is the one at this place.
     pub(crate) fn from(reader: R, at: u64) -> Self {
-        Self { reader, at }
+        Self { reader, at, passed: 0 }
+    }
+
+    /// The byte that comes next.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// How many lines of white space were passed over.
+    pub(crate) fn lines_passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// The encoding of what comes, if it is known by its first two bytes not to be UTF-8.
+    pub(crate) fn other_encoding(&mut self) -> Result<Option<&'static str>, Damage> {
+        Ok(match self.fill()? {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16 or UTF-32"),
+            [0, ..] | [b'{' | b'[', 0, ..] => Some("UTF-16 or UTF-32, or no text"),
+            _ => None,
+        })
     }
 
     /// What was not read yet.
@@ -88,14 +109,13 @@ impl<R: BufRead> Counted<R> {
             let is_space = |byte: &u8| {
                 byte.is_ascii_whitespace() || (is_start && b"\xef\xbb\xbf".contains(byte))
             };
-            match bytes.iter().position(|byte| !is_space(byte)) {
-                Some(0) => return self.peek(),
-                Some(space) => self.consume(space),
-                None => {
-                    let space = bytes.len();
-                    self.consume(space);
-                }
+            let space = bytes.iter().position(|byte| !is_space(byte)).unwrap_or(bytes.len());
+            if space == 0 {
+                return self.peek();
             }
+            let ends = bytes[..space].iter().filter(|byte| **byte == b'\n').count();
+            self.passed += ends as u64;
+            self.consume(space);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Claude.ai's export.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use shs_store::{Part, Role};
@@ -29,14 +29,7 @@ pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
     // Exports from before there were branches name no parents: there, the order says who answers whom.
     let has_parents =
         messages.iter().any(|message| str_at(message, "/parent_message_uuid").is_some());
-    let ids: Vec<Cow<'_, str>> = messages
-        .iter()
-        .zip(1..)
-        .map(|(message, number)| match str_at(message, "/uuid") {
-            Some(id) => Cow::Borrowed(id),
-            None => Cow::Owned(format!("m{number}")),
-        })
-        .collect();
+    let ids = ids(messages);
     let before = std::iter::once(None).chain(ids.iter().map(|id| Some(id.as_ref())));
     let nodes = ids.iter().zip(messages).zip(before).map(|((id, message), before)| {
         let parent = if has_parents { str_at(message, "/parent_message_uuid") } else { before };
@@ -45,6 +38,25 @@ pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let said: HashMap<&str, Said> =
         ids.iter().zip(messages).map(|(id, message)| (id.as_ref(), said(id, message))).collect();
     Tree::new(nodes).tell(trunk, str_at(value, "/current_leaf_message_uuid"), &said, emit)
+}
+
+/// An id for each message: its own, or its place where it has none, or one that another has.
+fn ids(messages: &[Value]) -> Vec<Cow<'_, str>> {
+    let own = |message| str_at(message, "/uuid");
+    let mut taken = HashSet::new();
+    let is_first: Vec<bool> =
+        messages.iter().map(|message| own(message).is_some_and(|id| taken.insert(id))).collect();
+    let id = |((message, is_first), number): ((_, _), usize)| {
+        let id = own(message).filter(|_| is_first).map(Cow::Borrowed);
+        id.unwrap_or_else(|| {
+            let mut name = format!("m{number}");
+            while taken.contains(name.as_str()) {
+                name.push('-');
+            }
+            Cow::Owned(name)
+        })
+    };
+    messages.iter().zip(is_first).zip(1..).map(id).collect()
 }
 
 fn said(id: &str, message: &Value) -> Said {
@@ -85,17 +97,13 @@ fn said(id: &str, message: &Value) -> Said {
         }
         draft.part(Part::from_object(part).expect("a file has a type"), None);
     }
-    let mut taken = vec![
-        "uuid",
-        "text",
-        "content",
-        "created_at",
-        "attachments",
-        "files",
-        "parent_message_uuid",
-    ];
+    let mut taken =
+        vec!["text", "content", "created_at", "attachments", "files", "parent_message_uuid"];
     if matches!(str_at(message, "/sender"), Some("human" | "assistant")) {
         taken.push("sender");
+    }
+    if str_at(message, "/uuid") == Some(id) {
+        taken.push("uuid");
     }
     let fields = message.as_object().map(|object| without(object, &taken)).unwrap_or_default();
     Said::new(draft.message(role))

@@ -118,7 +118,7 @@ pub(crate) fn hand_on(
 const UNKNOWN: &str = "this is no conversation in a known form; name the form with --from";
 
 /// The form of a value, by its keys.
-fn recognize(value: &Value) -> Option<Format> {
+pub(crate) fn recognize(value: &Value) -> Option<Format> {
     let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
     let is_array = |pointer: &str| value.pointer(pointer).is_some_and(Value::is_array);
     let is_object = |pointer: &str| value.pointer(pointer).is_some_and(Value::is_object);

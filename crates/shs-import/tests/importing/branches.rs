@@ -233,3 +233,30 @@ async fn a_tree_that_goes_in_circles_or_has_no_beginning_comes_to_an_end() {
     let all = sessions(&store).await;
     assert!(all.iter().any(|session| session.id.as_str() == "c1"), "{all:?}");
 }
+
+#[tokio::test]
+async fn nothing_of_a_circle_and_nothing_that_has_the_id_of_another_is_lost() {
+    let mapping = |nodes: Vec<(String, Value)>| Value::Object(nodes.into_iter().collect());
+    let ring = [node("a", "b", "user", words("x")), node("b", "a", "assistant", words("y"))];
+    let alone = [ring[0].clone(), ring[1].clone(), node("c", "gone", "user", words("z"))];
+    for (nodes, current, all) in
+        [(ring.to_vec(), "nowhere", 2), (alone.to_vec(), "c", 3), (alone[1..].to_vec(), "b", 2)]
+    {
+        let chat = json!({"id": "ring", "current_node": current, "mapping": mapping(nodes)});
+        let store = imported(chat.to_string()).await;
+        let counts = sessions(&store).await.into_iter().map(|session| session.message_count);
+        assert_eq!(counts.sum::<u64>(), all);
+    }
+
+    let message =
+        |id: Option<&str>, text: &str| json!({"uuid": id, "sender": "human", "text": text});
+    for ids in [[Some("1"), Some("1"), Some("2")], [None, Some("m1"), Some("m1")]] {
+        let messages: Vec<Value> =
+            ids.iter().zip(["x", "y", "z"]).map(|(id, text)| message(*id, text)).collect();
+        let chat = json!({"uuid": "twice", "chat_messages": messages});
+        let store = imported(chat.to_string()).await;
+        let read = transcript(&store, "twice").await;
+        let texts: Vec<&str> = said(&read.messages).iter().map(|(_, text)| *text).collect();
+        assert_eq!(texts, ["x", "y", "z"]);
+    }
+}

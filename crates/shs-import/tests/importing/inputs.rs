@@ -124,7 +124,8 @@ async fn what_is_none_of_it_is_told() {
     for (bytes, what) in [
         (&b""[..], "empty"),
         (b"   \n", "empty"),
-        (b"\xff\xfe\0", "known form"),
+        (b"\xff\xfe[\0", "UTF-16"),
+        (b"\0[\0]", "UTF-16"),
         (b"hello, world\n", "known form"),
         (b"{\"a\": 1}", "known form"),
         (b"[1, {\"messages\": 5}]", "known form"),
@@ -148,4 +149,59 @@ async fn what_is_none_of_it_is_told() {
         .unwrap();
     assert_eq!(report.failed, 1);
     assert!(sessions(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn behind_damaged_first_lines_all_others_come_in() {
+    let line = |text: &str| json!({"messages": [{"role": "user", "content": text}]}).to_string();
+    let (one, two) = (line("one"), line("two"));
+    for damaged in [
+        &one[..one.len() - 2],
+        &one[..20],
+        &one[30..],
+        "{\"messages\": []}}",
+        "{",
+        "garbage",
+        "{\"a\n{\"b\n{\"c",
+    ] {
+        let store = MemoryStore::new();
+        let input = format!("\n{damaged}\n{one}\n\n{two}\n{damaged}");
+        let (report, problems) = import(&store, text(input)).await;
+        let lines = damaged.lines().count() as u64;
+        assert_eq!((report.imported, report.failed), (2, 2 * lines), "{damaged}: {problems:?}");
+        assert_eq!(problems[0].place.path, "line 2", "{damaged}");
+        assert_eq!(problems[0].severity, Severity::Failed);
+        assert_eq!(problems.last().unwrap().place.path, format!("line {}", 4 + 2 * lines));
+    }
+}
+
+#[tokio::test]
+async fn values_on_several_lines_are_read_however_they_are_written() {
+    let value = json!({"messages": [{"role": "user", "content": "one"}], "a": {"messages": []}});
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    let flat: Vec<&str> = pretty.lines().map(str::trim).collect();
+    let message = "{\"messages\": [\n{\"role\": \"user\",\n\"content\": \"one\"}\n]}";
+    for one in [pretty.clone(), flat.join("\n"), message.to_owned()] {
+        for input in [one.clone(), format!("{one}\n{one}\n"), format!("{one}{one}")] {
+            let store = MemoryStore::new();
+            let (report, problems) = import(&store, text(input)).await;
+            assert!(report.imported >= 1 && problems.is_empty(), "{one}: {problems:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_systems_leave_in_archives_is_passed_over_and_folders_below_are_told() {
+    let line = json!({"messages": [{"role": "user", "content": "one"}]}).to_string();
+    let file = archive(&[("data/x.jsonl", &line), ("__MACOSX/data/._x.jsonl", "\u{0}\u{5}")]);
+    let store = MemoryStore::new();
+    let (report, problems) = import(&store, Input::from(file.path())).await;
+    assert_eq!((report.imported, report.failed, problems.len()), (1, 0, 0), "{problems:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("more")).unwrap();
+    std::fs::write(folder.path().join("x.jsonl"), &line).unwrap();
+    let (report, problems) = import(&store, Input::from(folder.path())).await;
+    assert_eq!((report.already_there, report.failed), (1, 0));
+    assert_eq!(problems[0].what, "one folder in it was not read; name it too");
 }

@@ -100,6 +100,122 @@ async fn users_projects_and_dry_runs() {
     assert_eq!((bad.imported, bad.failed), (0, 2));
 }
 
+#[tokio::test]
+async fn a_dry_run_counts_what_a_run_then_does() {
+    let message = |text: &str| json!({"message_id": text, "role": "user", "content": text, "timestamp": "2026-01-01T00:00:00Z"});
+    let session = |texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
+        json!({"session_id": "a", "messages": messages})
+    };
+    let mut newer = chatgpt();
+    newer["update_time"] = json!(1_800_000_000);
+    let own = [
+        session(&["1"]),
+        session(&["2"]),
+        session(&["1"]),
+        session(&["1", "3"]),
+        session(&["1"]),
+        session(&["1", "3"]),
+    ];
+    let other = [chatgpt(), newer, chatgpt(), chatgpt()];
+    for values in [&own[..], &other[..]] {
+        let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+        for (there, user, mode) in [
+            (0, None, ImportMode::CreateOnly),
+            (1, None, ImportMode::CreateOnly),
+            (0, None, ImportMode::Overwrite),
+            (1, Some("bob"), ImportMode::CreateOnly),
+            (0, Some(""), ImportMode::CreateOnly),
+        ] {
+            let store = MemoryStore::new();
+            if there > 0 {
+                import(&store, text(lines[..there].join("\n"))).await;
+            }
+            let mut wet = Import::new().with_mode(mode);
+            if let Some(user) = user {
+                wet = wet.with_user(user);
+            }
+            let dry = wet.clone().with_dry_run();
+            let before = sessions(&store).await;
+            // In two runs, as of two files.
+            let (first, second) = lines.split_at(2);
+            let mut reports = Vec::new();
+            for import in [dry, wet] {
+                let mut told = Vec::new();
+                let mut counts = Vec::new();
+                for lines in [first, second] {
+                    let input = text(lines.join("\n"));
+                    let report = import.run(&store, input, |problem| told.push(problem.clone()));
+                    counts.push(report.await.unwrap());
+                }
+                if reports.is_empty() {
+                    assert_eq!(sessions(&store).await, before);
+                }
+                reports.push((counts, told));
+            }
+            assert_eq!(reports[0], reports[1], "{there} {user:?} {mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_what_belongs_to_another_user_unasked() {
+    let store = MemoryStore::new();
+    let run = async |import: Import, input: String| {
+        let mut told = Vec::new();
+        let report = import.run(&store, text(input), |problem| told.push(problem.what.clone()));
+        (report.await.unwrap(), told)
+    };
+    let mut newer = chatgpt();
+    newer["update_time"] = json!(1_800_000_000);
+    run(Import::new().with_user("alice"), chatgpt().to_string()).await;
+    let of_bob = Import::new().with_user("bob");
+    for import in [of_bob.clone(), Import::new()] {
+        let (report, told) = run(import, newer.to_string()).await;
+        assert_eq!((report.updated, report.skipped), (0, 2));
+        assert!(told[0].contains("another user"), "{told:?}");
+    }
+    let (report, _) = run(Import::new().with_user("alice"), newer.to_string()).await;
+    assert_eq!(report.updated, 2);
+    let (report, _) = run(of_bob.with_mode(ImportMode::Overwrite), newer.to_string()).await;
+    assert_eq!(report.updated, 2);
+
+    // What belongs to nobody can be given to somebody.
+    run(Import::new(), open_webui().to_string()).await;
+    let (report, _) = run(Import::new().with_user("bob"), open_webui().to_string()).await;
+    assert!(report.updated > 0 && report.skipped == 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn without_times_what_has_fewer_messages_takes_none_away() {
+    let chat = |messages: usize| {
+        let messages: Vec<_> = (1..=messages)
+            .map(|number| json!({"uuid": format!("u{number}"), "sender": "human", "text": "x"}))
+            .collect();
+        json!({"uuid": "timeless", "chat_messages": messages}).to_string()
+    };
+    let store = MemoryStore::new();
+    for (messages, wanted) in [(2, (1, 0, 0)), (3, (0, 1, 0)), (2, (0, 0, 1))] {
+        let (report, _) = import(&store, text(chat(messages))).await;
+        assert_eq!((report.imported, report.updated, report.skipped), wanted, "{messages}");
+    }
+    assert_eq!(transcript(&store, "timeless").await.messages.len(), 3);
+}
+
+#[tokio::test]
+async fn imports_of_the_same_at_once_end_as_one() {
+    let store = MemoryStore::new();
+    let lines: Vec<String> = (0..200)
+        .map(|n| json!({"session_id": format!("s{n}"), "messages": []}).to_string())
+        .collect();
+    let lines = lines.join("\n");
+    let import = Import::new();
+    let run = || import.run(&store, text(lines.clone()), |_| {});
+    let reports = futures::future::try_join_all((0..8).map(|_| run())).await.unwrap();
+    assert_eq!(reports.iter().map(|report| report.imported).sum::<u64>(), 200);
+    assert_eq!(reports.iter().map(|report| report.already_there).sum::<u64>(), 7 * 200);
+}
+
 fn open_webui_of_nobody() -> String {
     let mut chat = open_webui();
     chat["id"] = "w2".into();

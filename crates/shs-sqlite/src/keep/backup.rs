@@ -9,8 +9,9 @@ use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::NamedTempFile;
 
-use super::copies::{draft, sync_folder_of};
+use super::copies::{draft, folder_of, sync_folder_of};
 use super::reader;
+use super::restore::with;
 use crate::error::translate;
 use crate::row::unsigned;
 
@@ -23,6 +24,7 @@ use crate::row::unsigned;
 /// # Errors
 /// - [`NotFound`](ErrorKind::NotFound) if there is no database.
 /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file at `target`, unless it is to be [replaced](Existing::Replace).
+/// - [`InvalidInput`](ErrorKind::InvalidInput) if `target` is the database itself, or no file.
 /// - [`Unavailable`](ErrorKind::Unavailable) if the copy cannot be written; [`Corrupt`](ErrorKind::Corrupt) if the database is damaged, or
 ///   is none of this library's; [`Unsupported`](ErrorKind::Unsupported) if a newer or an older version wrote it: this version
 ///   brings an older one up to date when it opens it.
@@ -43,9 +45,7 @@ pub async fn backup(
 }
 
 async fn make(database: &Path, target: &Path, existing: Existing) -> Result<BackedUp> {
-    if existing == Existing::Refuse && target.exists() {
-        return Err(is_there(target));
-    }
+    check_target(database, target, existing)?;
     let mut connection = reader::open(database).await?;
     let draft = in_background(target, {
         let (database, target) = (database.to_owned(), target.to_owned());
@@ -70,6 +70,30 @@ async fn make(database: &Path, target: &Path, existing: Existing) -> Result<Back
     let target = target.to_owned();
     let bytes = publish(draft, target, existing).await?;
     Ok(BackedUp::new(sessions, messages, bytes))
+}
+
+/// Refuses what is to stay: a file that is there, what is none, and the database itself, with what belongs to it.
+fn check_target(database: &Path, target: &Path, existing: Existing) -> Result<()> {
+    if existing == Existing::Refuse && target.exists() {
+        return Err(is_there(target));
+    }
+    if std::fs::metadata(target).is_ok_and(|about| !about.is_file()) {
+        return Err(Error::invalid(format!("{} is not a file; name one", target.display())));
+    }
+    let Ok(database) = std::fs::canonicalize(database) else { return Ok(()) };
+    let own = ["", "-wal", "-shm", "-journal", "-lock"].map(|rest| with(&database, rest));
+    let targets = [std::fs::canonicalize(target).ok(), in_its_folder(target)];
+    if targets.iter().flatten().any(|target| own.contains(target)) {
+        let detail =
+            format!("{} is the database itself; give the backup another name", target.display());
+        return Err(Error::invalid(detail));
+    }
+    Ok(())
+}
+
+/// A path with its folder as it is without links.
+fn in_its_folder(path: &Path) -> Option<PathBuf> {
+    Some(std::fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?))
 }
 
 /// How many sessions and messages a database has.

@@ -46,8 +46,9 @@ pub async fn restore(
     database: impl AsRef<Path>,
     existing: Existing,
 ) -> Result<Restored> {
-    let (backup, database) = (backup.as_ref(), database.as_ref());
-    let restored = put(backup, database, existing).await;
+    // Where a link leads to is what others open, by it or without it.
+    let database = fs::canonicalize(&database).unwrap_or_else(|_| database.as_ref().to_owned());
+    let restored = put(backup.as_ref(), &database, existing).await;
     restored.map_err(|error| error.with_store(crate::SqliteStore::NAME).with_op("restore"))
 }
 

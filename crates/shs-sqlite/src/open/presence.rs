@@ -90,8 +90,10 @@ impl Arrival {
     }
 }
 
+/// Beside the database itself, as its log is: whoever comes by a link has to find the same one.
 fn lock_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    let real = std::fs::canonicalize(database);
+    let mut name = real.unwrap_or_else(|_| database.to_owned()).into_os_string();
     name.push("-lock");
     name.into()
 }
