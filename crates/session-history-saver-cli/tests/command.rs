@@ -219,7 +219,7 @@ fn deletes_only_when_told() {
     let (code, said) = failed(path, &["delete", "billing-1"]);
     assert_eq!((code, said.contains("--yes")), (2, true));
     let gone = done(path, &["delete", "--user", "alice", "--yes"]);
-    assert_eq!(gone, "deleted billing-1 (2 messages)\n1 conversations and 2 messages are gone\n");
+    assert_eq!(gone, "deleted billing-1 (2 messages)\ngone: conversations 1, messages 2\n");
     assert_eq!(failed(path, &["delete", "--older-than", "2026-01-01", "--yes"]).0, 3);
     done(path, &["delete", "--older-than", "2026-02-01", "--yes"]);
     assert_eq!(done(path, &["list", "--json"]), "");

@@ -87,7 +87,7 @@ fn a_data_set_comes_with_a_report() {
     assert_eq!(lines.lines().count(), 2);
     assert_eq!(
         report,
-        "written: 2 conversations, 5 messages\n\
+        "written: conversations 2, messages 5\n\
          dropped conversations: 1 with nothing to train on\n\
          dropped messages: 2 interrupted, failed or pending\n\
          dropped messages: 1 without an answer\n"
@@ -135,7 +135,7 @@ fn options_prepare_what_is_written() {
             said(path, &["export", "--format", "parquet", "-o", "data.parquet"]);
         assert_eq!(
             (code, report.lines().next()),
-            (0, Some("written: 2 conversations, 5 messages to data.parquet"))
+            (0, Some("written: conversations 2, messages 5, to data.parquet"))
         );
         assert!(std::fs::read(path.join("data.parquet")).unwrap().ends_with(b"PAR1"));
     }

@@ -64,7 +64,7 @@ fn what_is_deleted_is_nowhere_in_the_files() {
             assert!(is_anywhere(path, secret), "{store}: {secret}");
         }
         let gone = done(path, &["--store", store, "delete", "--user", "carol", "--yes"]);
-        assert!(gone.ends_with("30 conversations and 120 messages are gone\n"), "{gone}");
+        assert!(gone.ends_with("gone: conversations 30, messages 120\n"), "{gone}");
         for secret in ["zebrafish", "rafish", "秘密", "carol", "s-3"] {
             // The neighbours of s-3 begin so, too.
             let is_there = is_anywhere(path, secret);
@@ -114,7 +114,7 @@ fn a_backup_is_restored_elsewhere_or_in_the_place_of_a_store() {
         let export = |store: &str| done(path, &["--store", store, "export", "--format", "jsonl"]);
         let first = export(store);
         let said = done(path, &["--store", store, "backup", "kept.backup"]);
-        assert!(said.starts_with("kept.backup: 300 conversations with 1200 messages"), "{said}");
+        assert!(said.starts_with("kept.backup: conversations 300, messages 1200"), "{said}");
         let (code, said) = failed(path, &["--store", store, "backup", "kept.backup"]);
         assert_eq!((code, said.contains("is there already")), (1, true), "{said}");
         let receipt = objects(path, &["--store", store, "backup", "kept.backup", "--force"]);

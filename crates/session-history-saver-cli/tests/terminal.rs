@@ -105,9 +105,7 @@ fn nothing_is_deleted_without_a_yes() {
     let folder = store();
     let delete = |answer: &str| {
         let mut terminal = on_terminal(folder.path(), &["delete", "billing-1"], &[]);
-        terminal
-            .exp_string("1 conversations with 2 messages will be deleted. Go on? [y/N]")
-            .unwrap();
+        terminal.exp_string("to be deleted: conversations 1, messages 2. Go on? [y/N]").unwrap();
         terminal.send_line(answer).unwrap();
         terminal.exp_eof().unwrap()
     };

@@ -143,12 +143,12 @@ pub(crate) fn count(counts: &mut Counts, reason: Reason, number: u64) {
 impl fmt::Display for Report {
     /// A line of what was written and where to, and one for each reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "written: {} conversations, {} messages", self.conversations, self.messages)?;
+        write!(f, "written: conversations {}, messages {}", self.conversations, self.messages)?;
         if self.validation > 0 {
-            write!(f, " ({} conversations for validation)", self.validation)?;
+            write!(f, ", conversations for validation {}", self.validation)?;
         }
         for (at, file) in self.files.iter().enumerate() {
-            write!(f, " {} {}", if at == 0 { "to" } else { "and" }, file.display())?;
+            write!(f, "{} {}", if at == 0 { ", to" } else { " and" }, file.display())?;
         }
         let lists = [
             ("dropped conversations", &self.dropped_conversations),

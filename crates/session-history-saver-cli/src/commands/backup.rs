@@ -18,7 +18,7 @@ pub(super) async fn run(location: &Location, arguments: Backup, output: &mut Out
         return Ok(output.json(&receipt)?);
     }
     Ok(output.line(&format!(
-        "{}: {} conversations with {} messages, {} bytes",
+        "{}: conversations {}, messages {}, bytes {}",
         file.display(),
         made.sessions,
         made.messages,

@@ -44,7 +44,7 @@ async fn delete(history: &SessionTracker, arguments: &Delete, output: &mut Outpu
         return Err(Failure::NotFound("no conversation is to be deleted".to_owned()));
     }
     let messages: u64 = sessions.iter().map(|session| session.message_count).sum();
-    let what = format!("{} conversations with {messages} messages will be deleted", sessions.len());
+    let what = format!("to be deleted: conversations {}, messages {messages}", sessions.len());
     confirm(&what, arguments.yes)?;
     let (mut deleted, mut gone) = (0_u64, 0_u64);
     for session in sessions {
@@ -61,7 +61,7 @@ async fn delete(history: &SessionTracker, arguments: &Delete, output: &mut Outpu
         }
     }
     if !output.is_json() {
-        output.line(&format!("{deleted} conversations and {gone} messages are gone"))?;
+        output.line(&format!("gone: conversations {deleted}, messages {gone}"))?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) async fn run(
         return Ok(output.json(&receipt)?);
     }
     output.line(&format!(
-        "{location}: {} conversations with {} messages",
+        "{location}: conversations {}, messages {}",
         restored.sessions, restored.messages
     ))?;
     if let Some(kept) = restored.kept {
