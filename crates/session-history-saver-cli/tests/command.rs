@@ -152,6 +152,26 @@ fn a_dry_run_needs_no_store_and_makes_none() {
     assert!(!folder.path().join("none").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn an_import_that_fails_in_the_middle_says_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = json!({"session_id": "small", "messages": []}).to_string();
+    let large = json!({"session_id": "large", "messages": [{"role": "user", "content": "x".repeat(8_000_000)}]});
+    std::fs::write(folder.path().join("small.jsonl"), small).unwrap();
+    std::fs::write(folder.path().join("large.jsonl"), large.to_string()).unwrap();
+    // No file grows beyond 4 MiB, as on a disk that is full.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4096; exec {} --store fs:store import small.jsonl large.jsonl",
+        env!("CARGO_BIN_EXE_shs")
+    );
+    let mut command = std::process::Command::new("bash");
+    let output = command.current_dir(folder.path()).args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "imported: 1, already there: 0, updated: 0, skipped: 0, failed: 0\n");
+}
+
 #[test]
 fn what_the_totals_of_a_conversation_leave_out_is_wrong_usage() {
     let folder = store();

@@ -175,6 +175,8 @@ async fn a_damaged_backup_is_refused_and_nothing_is_replaced() {
         std::fs::write(&file, &bytes).unwrap();
         let error = restore(&file, &path, Existing::Replace).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{} bytes: {error}", bytes.len());
+        assert_eq!(error.op(), Some("restore"), "{} bytes: {error}", bytes.len());
+        assert!(error.detail().contains("backup"), "{} bytes: {error}", bytes.len());
     }
     assert!(std::fs::read(&path).unwrap() == there, "nothing was touched");
     assert!(!folder.path().join("history.db.before-restore").exists());

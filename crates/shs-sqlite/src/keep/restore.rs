@@ -123,7 +123,14 @@ fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
 
 /// That the copy is as a database should be; returns how many sessions and messages it has.
 async fn check_draft(draft: &Path) -> Result<(u64, u64)> {
-    if let Some(finding) = verify(draft).await?.first() {
+    let verified = verify(draft).await.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => {
+            let detail = "the backup is damaged, and nothing was restored";
+            Error::corrupt(detail).with_source(error)
+        }
+        _ => error,
+    });
+    if let Some(finding) = verified?.first() {
         let detail = format!("the backup is damaged, and nothing was restored: {finding}");
         return Err(Error::corrupt(detail));
     }
