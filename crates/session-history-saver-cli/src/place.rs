@@ -4,13 +4,13 @@ use session_history_saver::{Config, Location, SessionTracker};
 
 use crate::failure::{Failure, Result};
 
-/// Whether a command makes a store that is not there.
+/// What becomes of a store that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    IsAnError,
-    IsMade,
-    /// Nothing is stored, as if it were there without anything in it.
-    IsEmpty,
+    Refused,
+    Made,
+    /// It stays so, and is as one without anything in it.
+    Empty,
 }
 
 /// Where the store is that was named, by the command line or by the environment.
@@ -34,12 +34,12 @@ pub(crate) async fn open(named: Option<Location>, missing: Missing) -> Result<Se
         ));
     }
     let is_there = location.path().is_none_or(|path| path.exists());
-    if !is_there && missing == Missing::IsAnError {
+    if !is_there && missing == Missing::Refused {
         return Err(Failure::NotFound(format!(
             "there is no store at {location}; name one with --store"
         )));
     }
-    if !is_there && missing == Missing::IsEmpty {
+    if !is_there && missing == Missing::Empty {
         config = config.with_location(Location::Memory);
     }
     Ok(SessionTracker::open(config).await?)
