@@ -145,6 +145,18 @@ fn an_import_says_what_it_could_not_do() {
 }
 
 #[test]
+fn looking_makes_no_store_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "hello").unwrap();
+    for arguments in [["list", "--json"], ["tail", "--json"], ["delete", "x"], ["stats", "--json"]]
+    {
+        let named = [&["--store", "fs:."], &arguments[..]].concat();
+        assert_eq!(failed(folder.path(), &named).0, 3, "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_dry_run_needs_no_store_and_makes_none() {
     let folder = store();
     let said = done(folder.path(), &["--store", "fs:none", "import", "--dry-run", "in.json"]);
