@@ -239,7 +239,7 @@ pub(crate) struct Preparation {
     /// Drops conversations with fewer answered questions
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) min_turns: u32,
-    /// Redacts whatever this regular expression matches
+    /// Redacts what this regular expression matches in titles, contents, parts and metadata; ids, users, projects, tags, models and keys stay
     #[arg(long, value_name = "REGEX")]
     pub(crate) redact: Vec<String>,
     /// Writes two files, FILE.train.EXT with this share of the conversations and FILE.validation.EXT with the others

@@ -11,7 +11,7 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
         moment
     } else if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
         time.to_zoned(zone).map_err(|error| error.to_string())?.timestamp()
-    } else if let Ok(ago) = text.parse::<Span>() {
+    } else if let Some(ago) = text.parse::<Span>().ok().filter(|ago| !ago.is_negative()) {
         // A day is a day of the calendar, also when the clock is changed in it.
         Zoned::now().checked_sub(ago).map_err(|error| error.to_string())?.timestamp()
     } else {
@@ -59,7 +59,7 @@ mod tests {
         let ago = Timestamp::now().seconds_since(parse("90m").unwrap());
         assert!((5_399.0..5_500.0).contains(&ago), "{ago}");
         assert!(parse("7d").unwrap() > parse("2 weeks").unwrap());
-        for bad in ["", "yesterday", "2026-13-01", "7"] {
+        for bad in ["", "yesterday", "2026-13-01", "7", "-7d", "7d ago"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -147,11 +147,43 @@ fn an_import_says_what_it_could_not_do() {
 }
 
 #[test]
+fn looking_makes_no_store_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "hello").unwrap();
+    for arguments in [["list", "--json"], ["tail", "--json"], ["delete", "x"], ["stats", "--json"]]
+    {
+        let named = [&["--store", "fs:."], &arguments[..]].concat();
+        assert_eq!(failed(folder.path(), &named).0, 3, "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_dry_run_needs_no_store_and_makes_none() {
     let folder = store();
     let said = done(folder.path(), &["--store", "fs:none", "import", "--dry-run", "in.json"]);
     assert!(said.starts_with("would be imported: 2,"), "{said}");
     assert!(!folder.path().join("none").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_that_fails_in_the_middle_says_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = json!({"session_id": "small", "messages": []}).to_string();
+    let large = json!({"session_id": "large", "messages": [{"role": "user", "content": "x".repeat(8_000_000)}]});
+    std::fs::write(folder.path().join("small.jsonl"), small).unwrap();
+    std::fs::write(folder.path().join("large.jsonl"), large.to_string()).unwrap();
+    // No file grows beyond 4 MiB, as on a disk that is full.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4096; exec {} --store fs:store import small.jsonl large.jsonl",
+        env!("CARGO_BIN_EXE_shs")
+    );
+    let mut command = std::process::Command::new("bash");
+    let output = command.current_dir(folder.path()).args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "imported: 1, already there: 0, updated: 0, skipped: 0, failed: 0\n");
 }
 
 #[test]

@@ -165,7 +165,8 @@ impl Export {
     }
 
     /// Writes `[REDACTED]` wherever a regular expression matches: in contents, titles, metadata, and the texts of parts, arguments
-    /// and results of tools among them. Called again, for one more. Ids, users, projects and tags stay as they are.
+    /// and results of tools among them. Called again, for one more. Ids, users, projects, tags, models and the
+    /// keys of objects stay as they are.
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) if it is no regular expression.

@@ -62,7 +62,8 @@ impl Import {
         self
     }
 
-    /// Gives the conversations to this user, whoever had them.
+    /// Gives the conversations to this user, whoever had them in the source. What is stored for another user stays theirs,
+    /// unless the [mode](Self::with_mode) is to overwrite.
     pub fn with_user(mut self, user_id: impl Into<String>) -> Self {
         self.user_id = Some(user_id.into());
         self

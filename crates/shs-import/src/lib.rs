@@ -30,7 +30,7 @@
 //!   What is hidden from readers there has `hidden` in its metadata.
 //! - A conversation that is stored already, just so, stays. One that is stored in an older state is updated: if nothing but
 //!   the import wrote to it, by the mark under [`ORIGIN_KEY`], or if all that is stored is the beginning of what comes. Any other that
-//!   differs is left as it is, unless [another mode](Import::with_mode) is chosen.
+//!   differs is left as it is, and so is what belongs to another user, unless [another mode](Import::with_mode) is chosen.
 //! - Nothing is dropped in silence: each [`Problem`] has its [`Place`]. Behind a damaged line or value, reading goes on; where a
 //!   text is cut off, what stands before it is imported.
 //!

@@ -175,6 +175,8 @@ async fn a_damaged_backup_is_refused_and_nothing_is_replaced() {
         std::fs::write(&file, &bytes).unwrap();
         let error = restore(&file, &path, Existing::Replace).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{} bytes: {error}", bytes.len());
+        assert_eq!(error.op(), Some("restore"), "{} bytes: {error}", bytes.len());
+        assert!(error.detail().contains("backup"), "{} bytes: {error}", bytes.len());
     }
     assert!(std::fs::read(&path).unwrap() == there, "nothing was touched");
     assert!(!folder.path().join("history.db.before-restore").exists());
@@ -232,6 +234,11 @@ async fn a_link_to_a_database_is_that_database() {
     store.close().await.unwrap();
     let restored = restore(&target, &link, Existing::Replace).await.unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert!(restored.kept.unwrap().ends_with("history.db.before-restore"));
+    let kept = restored.kept.unwrap();
+    assert!(kept.ends_with("history.db.before-restore"));
     assert_eq!(everything(&path).await.len(), 1);
+    // Who erases by the link hears of the copy beside the database.
+    let store = SqliteStore::open(&link).await.unwrap();
+    assert_eq!(store.erase().await.unwrap().copies, [kept]);
+    store.close().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use session_history_saver::import::{Import, Input, Problem, Report};
@@ -17,9 +18,13 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<()> {
     let mut report = Report::default();
+    let so_far = Arc::new(Mutex::new(Report::default()));
     let bar = if io::stderr().is_terminal() { spinner() } else { ProgressBar::hidden() };
-    let moving = bar.clone();
-    let import = import(&arguments).with_progress(move |_| moving.inc(1));
+    let (moving, counted) = (bar.clone(), Arc::clone(&so_far));
+    let import = import(&arguments).with_progress(move |report| {
+        *counted.lock().unwrap_or_else(PoisonError::into_inner) = *report;
+        moving.inc(1);
+    });
     let tell = |problem: &Problem| {
         bar.suspend(|| eprintln!("{}", one_line(&problem.to_string())));
     };
@@ -29,7 +34,17 @@ pub(super) async fn run(
         } else {
             Input::Path(file)
         };
-        report.add(history.import(&import, input, tell).await?);
+        *so_far.lock().unwrap_or_else(PoisonError::into_inner) = Report::default();
+        match history.import(&import, input, tell).await {
+            Ok(done) => report.add(done),
+            Err(error) => {
+                // What was stored until then stays, and is counted.
+                report.add(*so_far.lock().unwrap_or_else(PoisonError::into_inner));
+                bar.finish_and_clear();
+                print(&report, arguments.dry_run, output)?;
+                return Err(error.into());
+            }
+        }
     }
     bar.finish_and_clear();
     print(&report, arguments.dry_run, output)?;

@@ -28,9 +28,9 @@ use crate::place::{Missing, locate, open};
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
     let Arguments { store, command, no_pager, .. } = arguments;
     let missing = match &command {
-        Command::Import(import) if import.dry_run => Missing::IsEmpty,
-        Command::Import(_) => Missing::IsMade,
-        _ => Missing::IsAnError,
+        Command::Import(import) if import.dry_run => Missing::Empty,
+        Command::Import(_) => Missing::Made,
+        _ => Missing::Refused,
     };
     match &command {
         Command::Completions { shell } => {

@@ -50,7 +50,9 @@ fn put(backup: &Path, folder: &Path, existing: Existing) -> Result<Restored> {
     let folder = std::path::absolute(folder)
         .map_err(|error| unavailable("the current folder is not known", error))?;
     // Where a link leads to is what others open, by it or without it.
-    let folder = &std::fs::canonicalize(&folder).unwrap_or(folder);
+    let is_link = std::fs::symlink_metadata(&folder).is_ok_and(|about| about.is_symlink());
+    let real = is_link.then(|| std::fs::canonicalize(&folder).ok()).flatten();
+    let folder = &real.unwrap_or(folder);
     if head(backup).is_ok_and(|head| !is_archive(&head)) {
         let detail = format!("{} is not a backup of a folder", backup.display());
         return Err(Error::corrupt(detail));

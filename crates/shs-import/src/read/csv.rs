@@ -1,5 +1,6 @@
 //! The rows of CSV that we write, and the Python package writes.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 use csv::{ReaderBuilder, StringRecord};
@@ -36,7 +37,14 @@ pub(crate) fn read(
         };
         return sink.failed(place.clone(), what);
     }
+    if let Some(twice) = first_repeated(&names) {
+        return sink.failed(
+            place.clone(),
+            format!("column {twice} has the name of another one before it"),
+        );
+    }
     let mut session: Option<Rows> = None;
+    let mut ended: HashSet<String> = HashSet::new();
     let mut row = StringRecord::new();
     loop {
         let at = rows.position().byte();
@@ -64,10 +72,16 @@ pub(crate) fn read(
         let cells: Map<String, Value> =
             names.iter().zip(&row).map(|(name, cell)| ((*name).to_owned(), cell.into())).collect();
         let id = cells["session_id"].as_str().unwrap_or_default();
-        if session.as_ref().is_none_or(|session| session.id != id)
-            && let Some(done) = session.replace(Rows::new(id, &cells, place))
-        {
-            done.finish(sink)?;
+        if session.as_ref().is_none_or(|session| session.id != id) {
+            if ended.contains(id) {
+                // By themselves they would be another state of the session, and could replace what came before.
+                sink.failed(place, "other rows of this session stand before; sort by session_id")?;
+                continue;
+            }
+            if let Some(done) = session.replace(Rows::new(id, &cells, place)) {
+                ended.insert(done.id.clone());
+                done.finish(sink)?;
+            }
         }
         if let Some(session) = &mut session {
             session.messages.push(message(cells));
@@ -77,6 +91,13 @@ pub(crate) fn read(
         Some(last) => last.finish(sink),
         None => Ok(()),
     }
+}
+
+/// The number, from 1, of the first column whose name stands before it already.
+fn first_repeated(names: &[&str]) -> Option<usize> {
+    let mut seen = HashSet::new();
+    // Spreadsheets leave columns without a name behind the others.
+    names.iter().position(|name| !name.is_empty() && !seen.insert(*name)).map(|at| at + 1)
 }
 
 /// A text that no row takes too much of, as one would whose quotes are not closed.

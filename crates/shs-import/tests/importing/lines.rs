@@ -1,9 +1,11 @@
 //! Data sets: a conversation on each line.
 
 use serde_json::json;
-use shs_store::Part;
+use shs_import::Import;
+use shs_memory::MemoryStore;
+use shs_store::{ImportMode, Part};
 
-use crate::{imported, said, sessions, transcript};
+use crate::{import, imported, said, sessions, text, transcript};
 
 #[tokio::test]
 async fn openai_lines_with_tools_weights_and_pairs() {
@@ -131,4 +133,23 @@ async fn csv_rows_are_conversations_and_nothing_that_a_spreadsheet_runs() {
     assert_eq!(read.session.tags, ["a", "b"]);
     assert_eq!(read.session.updated_at.to_string(), "2026-01-01T00:00:01.000000+00:00");
     assert_eq!(transcript(&store, "t").await.messages[0].timestamp.as_micros(), 0);
+}
+
+#[tokio::test]
+async fn csv_rows_that_do_not_stand_together_replace_nothing() {
+    let store = MemoryStore::new();
+    let rows =
+        "session_id,role,content,,\ns,user,1,,\nt,user,2,,\ns,user,3,,\ns,user,4,,\nu,user,5,,\n";
+    let overwrite = Import::new().with_mode(ImportMode::Overwrite);
+    let mut told = Vec::new();
+    let report = overwrite.run(&store, text(rows), |problem| told.push(problem.to_string()));
+    let report = report.await.unwrap();
+    assert_eq!((report.imported, report.failed, told.len()), (3, 2, 2), "{told:?}");
+    assert!(told[0].contains("line 4") && told[0].contains("sort by session_id"), "{told:?}");
+    assert_eq!(said(&transcript(&store, "s").await.messages), [("user", "1")]);
+
+    let (report, problems) =
+        import(&store, text("session_id,role,content,role\nv,user,1,assistant\n")).await;
+    assert_eq!((report.imported, report.failed), (0, 1));
+    assert!(problems[0].what.starts_with("column 4 "), "{problems:?}");
 }

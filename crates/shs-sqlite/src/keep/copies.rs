@@ -61,6 +61,15 @@ impl Copy {
 
 /// All copies beside a database, by name, and drafts that a killed process left.
 pub(crate) fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = beside(database)?;
+    if fs::symlink_metadata(database).is_ok_and(|about| about.is_symlink()) {
+        found.extend(beside(&fs::canonicalize(database)?)?);
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn beside(database: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(own) = database.file_name().and_then(|name| name.to_str()) else {
         return Ok(Vec::new());
     };
@@ -76,7 +85,6 @@ pub(crate) fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
             found.push(database.with_file_name(name));
         }
     }
-    found.sort();
     Ok(found)
 }
 

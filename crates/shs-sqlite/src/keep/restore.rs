@@ -17,7 +17,7 @@ use super::backup::{counts, in_background};
 use super::copies::{Copy, draft, sync_folder_of};
 use super::{reader, verify};
 use crate::error::translate;
-use crate::open::{Presence, check_path};
+use crate::open::{Presence, behind_link, check_path};
 use crate::write::execute;
 
 /// How every SQLite database begins.
@@ -47,7 +47,7 @@ pub async fn restore(
     existing: Existing,
 ) -> Result<Restored> {
     // Where a link leads to is what others open, by it or without it.
-    let database = fs::canonicalize(&database).unwrap_or_else(|_| database.as_ref().to_owned());
+    let database = behind_link(database.as_ref());
     let restored = put(backup.as_ref(), &database, existing).await;
     restored.map_err(|error| error.with_store(crate::SqliteStore::NAME).with_op("restore"))
 }
@@ -123,7 +123,14 @@ fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
 
 /// That the copy is as a database should be; returns how many sessions and messages it has.
 async fn check_draft(draft: &Path) -> Result<(u64, u64)> {
-    if let Some(finding) = verify(draft).await?.first() {
+    let verified = verify(draft).await.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => {
+            let detail = "the backup is damaged, and nothing was restored";
+            Error::corrupt(detail).with_source(error)
+        }
+        _ => error,
+    });
+    if let Some(finding) = verified?.first() {
         let detail = format!("the backup is damaged, and nothing was restored: {finding}");
         return Err(Error::corrupt(detail));
     }

@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 use self::migrate::migrate;
 pub(crate) use self::migrate::{MIGRATIONS, schema_version};
-pub(crate) use self::presence::Presence;
+pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
 use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;

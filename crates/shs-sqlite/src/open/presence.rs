@@ -1,6 +1,6 @@
 //! Who has a database open.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,8 +92,14 @@ impl Arrival {
 
 /// Beside the database itself, as its log is: whoever comes by a link has to find the same one.
 fn lock_path(database: &Path) -> PathBuf {
-    let real = std::fs::canonicalize(database);
-    let mut name = real.unwrap_or_else(|_| database.to_owned()).into_os_string();
+    let mut name = behind_link(database).into_os_string();
     name.push("-lock");
     name.into()
+}
+
+/// The file that a link leads to, or else the path as it is.
+pub(crate) fn behind_link(path: &Path) -> PathBuf {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    let real = is_link.then(|| fs::canonicalize(path).ok()).flatten();
+    real.unwrap_or_else(|| path.to_owned())
 }
