@@ -48,10 +48,12 @@ impl Compared {
         session.message_count = there.session.message_count;
         session.total_tokens = there.session.total_tokens;
         session.last_seq = there.session.last_seq;
+        let is_same = session == there.session && there.messages == new.messages;
         Self {
-            is_same: session == there.session && there.messages == new.messages,
-            is_untouched: is_untouched(there, format),
-            is_beginning: new.messages.starts_with(&there.messages),
+            is_same,
+            // Of what is the same, which is what most of a repeated import is, nothing more is asked.
+            is_untouched: !is_same && is_untouched(there, format),
+            is_beginning: !is_same && new.messages.starts_with(&there.messages),
             user_id: there.session.user_id.clone(),
             updated_at: there.session.updated_at,
             messages: there.messages.len(),

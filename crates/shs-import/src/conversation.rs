@@ -8,6 +8,7 @@ use shs_store::{
     ForkPoint, Map, Message, MessageId, NewMessage, NewSession, Result, Seq, Session, SessionId,
     Timestamp, Transcript,
 };
+use shs_wire::arguments;
 
 use crate::Format;
 use crate::origin::name_of_text;
@@ -92,11 +93,16 @@ impl Conversation {
         }
     }
 
-    /// The tools that were offered, and whether several may be called at once, where exports look for them.
+    /// The tools that were offered, and whether several may be called at once, where exports look for them. Some data sets have
+    /// tools as JSON in a string.
     pub(crate) fn set_tools(&mut self, tools: Option<&Value>, parallel: Option<&Value>) {
-        for (key, value) in [("tools", tools), ("parallel_tool_calls", parallel)] {
+        let tools = match tools {
+            Some(Value::String(text)) => Some(arguments(text)),
+            other => other.cloned(),
+        };
+        for (key, value) in [("tools", tools), ("parallel_tool_calls", parallel.cloned())] {
             if let Some(value) = value.filter(|value| !value.is_null()) {
-                self.session.metadata.insert(key.to_owned(), value.clone());
+                self.session.metadata.insert(key.to_owned(), value);
             }
         }
     }
@@ -143,9 +149,7 @@ impl Conversation {
     pub(crate) fn finish(self) -> Result<Transcript> {
         let Self { format, mut session, updated_at, created_at, messages } = self;
         let first_time = messages.iter().find_map(|said| said.at);
-        // What has no time anywhere is of the beginning of time as computers count it: the same in every run.
-        let epoch = Timestamp::from_micros(0).expect("1970 is a time");
-        session.created_at = created_at.or(first_time).or(updated_at).unwrap_or(epoch);
+        session.created_at = created_at.or(first_time).or(updated_at).unwrap_or_else(no_time);
         let mut at = session.created_at;
         let mut ids = HashSet::new();
         let mut read: Vec<Message> = Vec::with_capacity(messages.len());
@@ -219,6 +223,11 @@ fn number_of(messages: usize) -> Seq {
 fn is_name(text: &str) -> bool {
     // Models are named as ids are.
     MessageId::new(text).is_ok()
+}
+
+/// When what has no time anywhere was said: the beginning of time as computers count it, the same in every run.
+pub(crate) fn no_time() -> Timestamp {
+    Timestamp::from_micros(0).expect("1970 is a time")
 }
 
 /// A time as sources write it: a text, or seconds, milliseconds, microseconds or nanoseconds since 1970.

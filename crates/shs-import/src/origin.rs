@@ -29,31 +29,27 @@ pub(crate) fn is_marked(format: Format) -> bool {
 /// Whether a stored conversation came from this source and was not changed since.
 pub(crate) fn is_untouched(stored: &Transcript, format: Format) -> bool {
     let Some(mark) = stored.session.metadata.get(ORIGIN_KEY) else { return false };
+    if mark.get("source").and_then(Value::as_str) != Some(format.as_str()) {
+        return false;
+    }
     let mut as_imported = stored.clone();
     as_imported.session.metadata.remove(ORIGIN_KEY);
-    mark.get("source").and_then(Value::as_str) == Some(format.as_str())
-        && mark.get("digest").and_then(Value::as_str) == Some(&digest_of(&as_imported))
+    mark.get("digest").and_then(Value::as_str) == Some(&digest_of(&as_imported))
 }
 
-/// The digest of a conversation, or of a part of it.
-pub(crate) fn digest_of(conversation: &impl Serialize) -> String {
-    let json = serde_json::to_vec(conversation).expect("a conversation is JSON");
-    hexadecimal(&Sha256::digest(json)[..16])
-}
-
-/// A name for something that has none, made of what it is: the same for the same.
-pub(crate) fn name_of(value: &Value) -> String {
-    let json = serde_json::to_vec(value).expect("a JSON value is JSON");
-    hexadecimal(&Sha256::digest(json)[..16])
+/// The digest of what is JSON, such as a conversation: the same for the same.
+pub(crate) fn digest_of(value: &impl Serialize) -> String {
+    digest_of_bytes(&serde_json::to_vec(value).expect("conversations and JSON values are JSON"))
 }
 
 /// A name for a text that is no id of ours.
 pub(crate) fn name_of_text(text: &str) -> String {
-    hexadecimal(&Sha256::digest(text)[..16])
+    digest_of_bytes(text.as_bytes())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Half of the SHA-256, in hexadecimal digits.
+fn digest_of_bytes(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An object without some of its keys, to be kept under a source's name.

@@ -16,7 +16,7 @@ use shs_store::{Error, Transcript};
 
 use crate::conversation::Conversation;
 use crate::found::{Gone, Sink};
-use crate::origin::name_of;
+use crate::origin::digest_of;
 use crate::{Format, Place};
 
 /// Reads the values of one text, which are all of one form.
@@ -92,7 +92,7 @@ impl Reader {
 
     /// The id of a conversation that has none, by what it holds; another one each time that it comes again.
     fn name(&mut self, format: Format, value: &Value) -> String {
-        let name = name_of(value);
+        let name = digest_of(value);
         let occurrence = self.occurrences.entry(name.clone()).or_insert(0);
         *occurrence += 1;
         match occurrence {

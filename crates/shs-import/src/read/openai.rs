@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use shs_store::{NewMessage, Role};
-use shs_wire::{arguments, chat, str_at, text_of};
+use shs_wire::{chat, str_at, text_of};
 
 use super::{Emit, Stop};
 use crate::Format;
@@ -48,12 +48,7 @@ pub(super) fn read(value: &Value, id: &str, emit: &mut Emit<'_>) -> Result<(), S
         conversation.say(Said::new(NewMessage::system(text_of(system))));
     }
     messages.iter().for_each(|message| conversation.say(said(message)));
-    // In columns, tools are JSON in a string.
-    let tools = match value.get("tools") {
-        Some(Value::String(text)) => Some(arguments(text)),
-        other => other.cloned(),
-    };
-    conversation.set_tools(tools.as_ref(), value.get("parallel_tool_calls"));
+    conversation.set_tools(value.get("tools"), value.get("parallel_tool_calls"));
     let taken = ["messages", "system", "tools", "parallel_tool_calls"];
     conversation.keep(without(object, &taken));
     emit(conversation)

@@ -25,11 +25,7 @@ pub(super) fn read(value: &Value, name: &str, emit: &mut Emit<'_>) -> Result<(),
     messages.iter().for_each(|message| read_message(message, &mut calls, &mut said));
     let shared = said.len();
     said.into_iter().for_each(|said| conversation.say(said));
-    let tools = match value.get("tools") {
-        Some(Value::String(text)) => Some(arguments(text)),
-        other => other.cloned(),
-    };
-    conversation.set_tools(tools.as_ref(), None);
+    conversation.set_tools(value.get("tools"), None);
     let taken = ["conversations", "system", "tools", "chosen", "rejected"];
     conversation.keep(without(object, &taken));
     let (Some(chosen), Some(rejected)) = (value.get("chosen"), value.get("rejected")) else {

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use shs_store::{MessageId, SessionId, Timestamp, Transcript, python};
 
+use crate::conversation::no_time;
 use crate::found::{Gone, Sink};
-use crate::origin::name_of;
+use crate::origin::digest_of;
 use crate::{Format, Place};
 
 /// Reads a session with its messages, and hands it on. What only the Python package takes is read as it would, and that is told.
@@ -17,7 +19,7 @@ pub(crate) fn read(
     sink: &Sink,
 ) -> Result<(), Gone> {
     let bent = complete(&mut value);
-    let strict = serde_json::from_value::<Transcript>(value.clone());
+    let strict = Transcript::deserialize(&value);
     let (transcript, why) = match strict {
         Ok(transcript) => (transcript, bent.map(str::to_owned)),
         Err(why) => match python::transcript(value) {
@@ -36,15 +38,11 @@ pub(crate) fn read(
 /// Gives ids and times to what has none that fits, the same ones each time: otherwise a second import would be another
 /// conversation. Returns what did not fit.
 fn complete(value: &mut Value) -> Option<&'static str> {
-    let name = name_of(value);
+    let has_id = value["session_id"].as_str().is_some_and(|id| SessionId::new(id).is_ok());
+    let made = (!has_id).then(|| format!("transcripts-{}", digest_of(value)));
     let Value::Object(session) = value else { return None };
     let mut bent = None;
-    if session
-        .get("session_id")
-        .and_then(Value::as_str)
-        .is_none_or(|id| SessionId::new(id).is_err())
-    {
-        let id = format!("transcripts-{name}");
+    if let Some(id) = made {
         bent = replace(session, "session_id", id).then_some("the id of the session");
     }
     let time = |value: Option<&Value>| value?.as_str()?.parse::<Timestamp>().ok();
@@ -53,7 +51,7 @@ fn complete(value: &mut Value) -> Option<&'static str> {
     let created = time(session.get("created_at"))
         .or_else(|| of_messages.next())
         .or_else(|| time(session.get("updated_at")));
-    let created = created.map_or_else(|| EPOCH.to_owned(), |created| created.to_string());
+    let created = created.unwrap_or_else(no_time).to_string();
     if is_missing(session, "created_at") {
         session.insert("created_at".to_owned(), created.clone().into());
     }
@@ -97,9 +95,6 @@ fn replace(object: &mut Map<String, Value>, key: &str, value: String) -> bool {
         }
     }
 }
-
-/// When what has no time anywhere was said.
-const EPOCH: &str = "1970-01-01T00:00:00.000000+00:00";
 
 fn is_missing(object: &Map<String, Value>, key: &str) -> bool {
     object.get(key).is_none_or(Value::is_null)
