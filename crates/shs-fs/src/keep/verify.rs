@@ -85,29 +85,31 @@ pub(super) fn check(folder: &Folder) -> Result<Checked> {
         let what = "it is not a session of the Python package; move it out of the folder";
         note(python::read(&path).map(|_| ()), Finding::lasting(what).in_file(name), found)?;
     }
-    let mut arrivals: Vec<(i64, String)> = Vec::new();
-    for name in folder.names()? {
-        let records = waiting.remove(&name).unwrap_or_default();
-        let Some(bytes) = read(folder, &name, &records)? else { continue };
-        let mut looked = look_at(folder, &name, &bytes);
+    let names = folder.names()?;
+    // Of each message, its number and the place of its file among the names.
+    let mut arrivals: Vec<(i64, usize)> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let records = waiting.remove(name).unwrap_or_default();
+        let Some(bytes) = read(folder, name, &records)? else { continue };
+        let mut looked = look_at(folder, name, &bytes);
         if folder.is_in_use() && !looked.findings.is_empty() {
             // A write that was just taken back looks like damage.
-            let Some(bytes) = read(folder, &name, &records)? else { continue };
-            looked = look_at(folder, &name, &bytes);
+            let Some(bytes) = read(folder, name, &records)? else { continue };
+            looked = look_at(folder, name, &bytes);
         }
         checked.findings.append(&mut looked.findings);
         if let Some(conversation) = looked.conversation {
             checked.sessions += 1;
             checked.messages += conversation.entries.len() as u64;
             let numbers = conversation.entries.iter().map(|entry| entry.arrival);
-            arrivals.extend(numbers.map(|number| (number, name.clone())));
+            arrivals.extend(numbers.map(|number| (number, at)));
         }
     }
-    arrivals.sort();
+    arrivals.sort_unstable();
     let mut twice: Vec<&str> = arrivals
         .windows(2)
         .filter(|pair| pair[0].0 == pair[1].0)
-        .map(|pair| pair[1].1.as_str())
+        .map(|pair| names[pair[1].1].as_str())
         .collect();
     twice.dedup();
     for name in twice {

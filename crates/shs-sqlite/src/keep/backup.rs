@@ -9,9 +9,8 @@ use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::NamedTempFile;
 
-use super::copies::{draft, folder_of, sync_folder_of};
+use super::copies::{draft, folder_of, sync_folder_of, with};
 use super::reader;
-use super::restore::with;
 use crate::error::translate;
 use crate::row::unsigned;
 

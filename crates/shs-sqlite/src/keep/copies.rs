@@ -36,14 +36,9 @@ impl Copy {
 
     /// Makes an empty file `history.db.python-backup`, or that with a number, which nobody else takes then.
     pub(crate) fn reserve(self, database: &Path) -> Result<PathBuf> {
-        let name = |suffix: &str| {
-            let mut name = OsString::from(database);
-            name.push(suffix);
-            PathBuf::from(name)
-        };
         let suffix = self.suffix();
-        let names = std::iter::once(name(suffix))
-            .chain((2..1_000).map(|number| name(&format!("{suffix}-{number}"))));
+        let names = std::iter::once(with(database, suffix))
+            .chain((2..1_000).map(|number| with(database, &format!("{suffix}-{number}"))));
         for name in names {
             match OpenOptions::new().write(true).create_new(true).open(&name) {
                 Ok(_) => return Ok(name),
@@ -97,6 +92,13 @@ fn draft_prefix(target: &Path) -> String {
 /// An empty file beside the place that it is for. Dropping it removes it.
 pub(super) fn draft(target: &Path) -> io::Result<NamedTempFile> {
     Builder::new().prefix(&draft_prefix(target)).suffix(DRAFT).tempfile_in(folder_of(target))
+}
+
+/// A path with something behind its name.
+pub(crate) fn with(path: &Path, rest: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(rest);
+    name.into()
 }
 
 /// The folder that a file is in.

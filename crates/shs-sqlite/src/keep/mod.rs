@@ -8,7 +8,7 @@ mod restore;
 mod verify;
 
 pub use self::backup::backup;
-pub(crate) use self::copies::{Copy, copies, sync_folder_of};
+pub(crate) use self::copies::{Copy, copies, sync_folder_of, with};
 pub use self::repair::repair;
 pub use self::restore::restore;
 pub use self::verify::verify;

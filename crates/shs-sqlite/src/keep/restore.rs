@@ -1,6 +1,5 @@
 //! A backup becomes the database.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tempfile::NamedTempFile;
 
 use super::backup::{counts, in_background};
-use super::copies::{Copy, draft, sync_folder_of};
+use super::copies::{Copy, draft, sync_folder_of, with};
 use super::{reader, verify};
 use crate::error::translate;
 use crate::open::{Presence, behind_link, check_path};
@@ -226,11 +225,4 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// A path with something behind its name.
-pub(super) fn with(path: &Path, rest: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(rest);
-    name.into()
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use shs_store::{Error, ErrorKind, Result};
 
+use crate::keep::with;
+
 /// A mark that this store has the database open, held as a shared lock on a file beside it.
 ///
 /// The operating system takes the lock back when the process ends, however it ends. So whoever can
@@ -92,9 +94,7 @@ impl Arrival {
 
 /// Beside the database itself, as its log is: whoever comes by a link has to find the same one.
 fn lock_path(database: &Path) -> PathBuf {
-    let mut name = behind_link(database).into_os_string();
-    name.push("-lock");
-    name.into()
+    with(&behind_link(database), "-lock")
 }
 
 /// The file that a link leads to, or else the path as it is.

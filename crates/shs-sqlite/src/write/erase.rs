@@ -13,6 +13,13 @@ use sqlx::{Row, SqliteConnection};
 use super::{Operation, Transaction, execute};
 use crate::error::{Failure, spoils_connection, translate};
 
+/// Takes out the users that no session has.
+pub(crate) const UNUSED_USERS: &str =
+    "DELETE FROM users WHERE key NOT IN (SELECT user FROM sessions WHERE user IS NOT NULL)";
+/// Takes out the projects that no session has.
+pub(crate) const UNUSED_PROJECTS: &str = "DELETE FROM projects \
+     WHERE key NOT IN (SELECT project FROM sessions WHERE project IS NOT NULL)";
+
 /// Takes out of the tables what nothing refers to. The rest is done when that is committed.
 pub(crate) struct Erase;
 
@@ -22,9 +29,8 @@ impl Operation for Erase {
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         for sql in [
-            "DELETE FROM users WHERE key NOT IN (SELECT user FROM sessions WHERE user IS NOT NULL)",
-            "DELETE FROM projects \
-             WHERE key NOT IN (SELECT project FROM sessions WHERE project IS NOT NULL)",
+            UNUSED_USERS,
+            UNUSED_PROJECTS,
             "DELETE FROM models WHERE key NOT IN (SELECT model FROM messages WHERE model IS NOT NULL)",
             "DELETE FROM totals WHERE messages = 0 AND tokens = 0",
             "INSERT INTO search (search) VALUES ('optimize')",

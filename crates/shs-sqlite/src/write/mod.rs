@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::append::Append;
 pub(crate) use self::copy::{Fork, Import};
-pub(crate) use self::erase::Erase;
+pub(crate) use self::erase::{Erase, UNUSED_PROJECTS, UNUSED_USERS};
 pub(crate) use self::index::CatchUp;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{DeleteMessage, UpdateMessage};

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use crate::error::Failure;
-use crate::write::{Transaction, execute};
+use crate::write::{Transaction, UNUSED_PROJECTS, UNUSED_USERS, execute};
 
 /// How many numbers of arrival are passed over where it is not known which was the last.
 const FIRST_ARRIVAL: &str = "INSERT INTO counters (only_row, arrival, sessions, active) \
@@ -16,9 +16,8 @@ pub(super) async fn make_anew(transaction: &mut Transaction<'_>) -> Result<(), F
         "UPDATE sessions SET user = NULL WHERE user NOT IN (SELECT key FROM users)",
         "UPDATE sessions SET project = NULL WHERE project NOT IN (SELECT key FROM projects)",
         "UPDATE messages SET model = NULL WHERE model NOT IN (SELECT key FROM models)",
-        "DELETE FROM users WHERE key NOT IN (SELECT user FROM sessions WHERE user IS NOT NULL)",
-        "DELETE FROM projects \
-         WHERE key NOT IN (SELECT project FROM sessions WHERE project IS NOT NULL)",
+        UNUSED_USERS,
+        UNUSED_PROJECTS,
         "UPDATE sessions SET \
          message_count = (SELECT count(*) FROM messages m WHERE m.session = sessions.key), \
          total_tokens = (SELECT coalesce(sum(m.tokens), 0) FROM messages m WHERE m.session = sessions.key), \

@@ -14,8 +14,8 @@ use sqlx::{Connection, SqliteConnection};
 
 use self::quarantine::Quarantine;
 use super::backup::in_background;
-use super::copies::{Copy, sync_folder_of};
-use super::restore::{copy_raw, with};
+use super::copies::{Copy, sync_folder_of, with};
+use super::restore::copy_raw;
 use super::verify::verify;
 use crate::error::Failure;
 use crate::open::{Presence, check_path, next_writer};
