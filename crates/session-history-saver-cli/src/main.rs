@@ -10,6 +10,7 @@ mod find;
 mod output;
 mod pager;
 mod place;
+mod progress;
 mod when;
 
 use std::io;

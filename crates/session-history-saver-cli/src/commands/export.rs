@@ -4,14 +4,14 @@ use std::error::Error as _;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use session_history_saver::export::{Export, Report, SystemMessages};
 use session_history_saver::{SessionTracker, StatsQuery};
 
 use crate::arguments::{self, Preparation, System};
 use crate::failure::{Failure, Result};
-use crate::find;
 use crate::output::Output;
+use crate::{find, progress};
 
 pub(super) async fn run(
     history: &SessionTracker,
@@ -27,7 +27,7 @@ pub(super) async fn run(
     let to_stdout = arguments.output == Path::new("-");
     // Between the lines of an export it would be in the way.
     let bar = if io::stderr().is_terminal() && !(to_stdout && io::stdout().is_terminal()) {
-        progress(history, &arguments).await?
+        bar_for(history, &arguments).await?
     } else {
         ProgressBar::hidden()
     };
@@ -69,27 +69,18 @@ fn prepared(mut export: Export, preparation: &Preparation) -> Result<Export> {
     Ok(export)
 }
 
-const BAR: &str = "{wide_bar} {pos} of {len} conversations, {eta} left";
-const SPINNER: &str = "{spinner} {pos} conversations, {per_sec}";
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are constant, and tested")
-}
-
 /// A bar as long as there are conversations, or one without an end where that is not known.
-async fn progress(history: &SessionTracker, arguments: &arguments::Export) -> Result<ProgressBar> {
+async fn bar_for(history: &SessionTracker, arguments: &arguments::Export) -> Result<ProgressBar> {
     let filter = &arguments.filter;
     let total = if !arguments.ids.is_empty() {
         arguments.ids.len() as u64
     } else if filter.since.is_some() || filter.until.is_some() {
-        let bar = ProgressBar::new_spinner();
-        return Ok(bar.with_style(style(SPINNER)));
+        return Ok(progress::spinner());
     } else {
         let all = StatsQuery::new().with_scope(find::query(filter).scope);
         history.store().stats(&all).await?.sessions
     };
-    let bar = ProgressBar::new(total);
-    Ok(bar.with_style(style(BAR)))
+    Ok(progress::bar(total))
 }
 
 /// Tells what was written on the standard error; as JSON beside a file, on the standard output, as other data.
@@ -111,19 +102,5 @@ fn whoever_reads_has_left(error: session_history_saver::Error) -> Failure {
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::BrokenPipe) => Failure::Io(io::ErrorKind::BrokenPipe.into()),
         _ => Failure::Store(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_have_templates_that_can_be_drawn() {
-        for template in [BAR, SPINNER] {
-            let bar = ProgressBar::hidden().with_style(style(template));
-            bar.set_position(7);
-            assert_eq!(bar.position(), 7);
-        }
     }
 }

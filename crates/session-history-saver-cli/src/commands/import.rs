@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use session_history_saver::import::{Import, Input, Problem, Report};
 use session_history_saver::{ImportMode, SessionTracker};
 
 use crate::arguments::Import as Arguments;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, one_line};
+use crate::progress::spinner;
 
 pub(super) async fn run(
     history: &SessionTracker,
@@ -74,14 +75,6 @@ fn import(arguments: &Arguments) -> Import {
     if arguments.dry_run { import.with_dry_run() } else { import }
 }
 
-fn spinner() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template(SPINNER).expect("the template is constant, and tested");
-    ProgressBar::new_spinner().with_style(style)
-}
-
-const SPINNER: &str = "{spinner} {pos} conversations, {per_sec}";
-
 fn print(report: &Report, is_dry_run: bool, output: &mut Output) -> Result<()> {
     if output.is_json() {
         return Ok(output.json(report)?);
@@ -91,14 +84,4 @@ fn print(report: &Report, is_dry_run: bool, output: &mut Output) -> Result<()> {
     Ok(output.line(&format!(
         "{would}: {imported}, already there: {already_there}, updated: {updated}, skipped: {skipped}, failed: {failed}"
     ))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spinner_can_be_drawn() {
-        assert_eq!(spinner().position(), 0);
-    }
 }

@@ -6,9 +6,9 @@
 use std::io::Write;
 
 use serde_json::Value;
-use shs_store::{Message, Part, PartView, Role, Session, Status, Timestamp};
+use shs_store::{Message, Part, PartView, Session, Status, Timestamp};
 
-use super::markdown::details;
+use super::words::{details, name, untitled};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -197,19 +197,8 @@ fn time(buffer: &mut Vec<u8>, at: Timestamp) {
 }
 
 fn title(session: &Session) -> String {
-    let untitled =
-        || format!("Session {}", session.id.as_str().chars().take(8).collect::<String>());
-    session.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(untitled)
-}
-
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::User => "User",
-        Role::Assistant => "Assistant",
-        Role::System => "System",
-        Role::Tool => "Tool",
-        Role::Developer => "Developer",
-    }
+    let title = session.title.clone().filter(|title| !title.trim().is_empty());
+    title.unwrap_or_else(|| untitled(session))
 }
 
 /// The place of a session in the page: letters and digits of its id, anything else by its bytes.

@@ -2,6 +2,8 @@
 
 use shs_store::{Message, Role, Session};
 
+use super::words::{details, name, untitled};
+
 #[derive(Debug)]
 pub(crate) struct MarkdownLines {
     metadata: bool,
@@ -18,12 +20,8 @@ impl MarkdownLines {
             line(buffer, "");
         }
         self.sessions += 1;
-        let untitled = || {
-            let id: String = session.id.as_str().chars().take(8).collect();
-            format!("Session {id}")
-        };
         let title = session.title.clone().filter(|title| !title.is_empty());
-        line(buffer, &format!("# {}", title.unwrap_or_else(untitled)));
+        line(buffer, &format!("# {}", title.unwrap_or_else(|| untitled(session))));
         line(buffer, "");
         line(buffer, &format!("- **Session ID:** `{}`", session.id));
         let created = session.created_at.to_string();
@@ -48,13 +46,14 @@ impl MarkdownLines {
     }
 
     pub(super) fn message(&self, buffer: &mut Vec<u8>, message: &Message) {
-        let (emoji, role) = match message.role {
-            Role::User => ("👤", "User"),
-            Role::Assistant => ("🤖", "Assistant"),
-            Role::System => ("⚙️", "System"),
-            Role::Tool => ("🔧", "Tool"),
-            Role::Developer => ("💬", "Developer"),
+        let emoji = match message.role {
+            Role::User => "👤",
+            Role::Assistant => "🤖",
+            Role::System => "⚙️",
+            Role::Tool => "🔧",
+            Role::Developer => "💬",
         };
+        let role = name(message.role);
         let timestamp = message.timestamp.to_string();
         line(buffer, "");
         line(buffer, &format!("### {emoji} {role} `[{}]`", &timestamp[11..19]));
@@ -66,20 +65,6 @@ impl MarkdownLines {
             line(buffer, &format!("> _{}_", details.join(", ")));
         }
     }
-}
-
-pub(super) fn details(message: &Message) -> Vec<String> {
-    let mut details = Vec::new();
-    if let Some(model) = &message.model {
-        details.push(format!("model={model}"));
-    }
-    if let Some(tokens) = message.tokens {
-        details.push(format!("tokens={tokens}"));
-    }
-    if let Some(latency_ms) = message.latency_ms {
-        details.push(format!("latency={latency_ms:.0}ms"));
-    }
-    details
 }
 
 fn line(buffer: &mut Vec<u8>, text: &str) {

@@ -1,6 +1,7 @@
 //! The formats that models are trained on: one conversation, or one pair of answers, a line.
 
 mod alpaca;
+mod call;
 mod claude;
 mod dpo;
 mod openai;

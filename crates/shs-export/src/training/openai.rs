@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::call::Call;
 use crate::prepare::{Conversation, Speaker, Turn};
 
 #[derive(Debug, Serialize)]
@@ -35,7 +36,8 @@ pub(super) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Call<'a>>,
+    /// With JSON in a string.
+    tool_calls: Vec<Call<'a, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,11 +47,12 @@ pub(super) struct Message<'a> {
 impl<'a> Message<'a> {
     pub(super) fn of(turn: &'a Turn) -> Self {
         let is_answer = turn.speaker == Speaker::Assistant;
+        let calls = turn.calls.iter().map(|call| Call::new(call, call.arguments_text()));
         Self {
             role: turn.speaker.role(),
             content: Content::of(turn),
             name: turn.name.as_deref().filter(|name| is_name(name)),
-            tool_calls: turn.calls.iter().map(Call::of).collect(),
+            tool_calls: calls.collect(),
             tool_call_id: turn.call_id.as_deref(),
             weight: turn.weight.filter(|_| is_answer),
         }
@@ -90,27 +93,6 @@ impl<'a> Content<'a> {
         let text = (!turn.is_silent()).then_some(Block::Text { text: &turn.text });
         let images = turn.images.iter().map(|url| Block::ImageUrl { image_url: Url { url } });
         Some(Self::Blocks(text.into_iter().chain(images).collect()))
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    /// JSON in a string.
-    arguments: String,
-}
-
-impl<'a> Call<'a> {
-    fn of(call: &'a crate::prepare::Call) -> Self {
-        let function = Function { name: &call.name, arguments: call.arguments_text() };
-        Self { id: &call.id, r#type: "function", function }
     }
 }
 

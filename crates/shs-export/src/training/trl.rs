@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::call::Call;
 use crate::prepare::{Conversation, Turn};
 
 #[derive(Debug, Serialize)]
@@ -22,25 +23,12 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     thinking: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Call<'a>>,
+    /// With an object, not a string.
+    tool_calls: Vec<Call<'a, Cow<'a, Value>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    /// An object, not a string.
-    arguments: Cow<'a, Value>,
 }
 
 impl<'a> Line<'a> {
@@ -53,11 +41,7 @@ impl<'a> Line<'a> {
 }
 
 fn message(turn: &Turn) -> Message<'_> {
-    let calls = turn.calls.iter().map(|call| Call {
-        id: &call.id,
-        r#type: "function",
-        function: Function { name: &call.name, arguments: call.arguments_json() },
-    });
+    let calls = turn.calls.iter().map(|call| Call::new(call, call.arguments_json()));
     Message {
         role: turn.speaker.role(),
         content: &turn.text,
