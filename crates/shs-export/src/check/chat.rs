@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Problems, short};
+use crate::prepare::is_tool;
 
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
 
@@ -47,11 +48,6 @@ pub(super) fn definitions(place: &str, tools: &Value, problems: &mut Problems) {
             problems.say(format!("{place}[{at}]"), what);
         }
     }
-}
-
-fn is_tool(tool: &Value) -> bool {
-    let name = tool["function"]["name"].as_str();
-    tool["type"] == "function" && name.is_some_and(|name| !name.trim().is_empty())
 }
 
 /// What messages are for.

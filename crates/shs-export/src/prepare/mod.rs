@@ -143,7 +143,7 @@ fn tools(metadata: &Map, tally: &mut Tally) -> Vec<serde_json::Value> {
 }
 
 /// Whether it is `{"type": "function", "function": {"name": …}}`.
-fn is_tool(tool: &serde_json::Value) -> bool {
+pub(crate) fn is_tool(tool: &serde_json::Value) -> bool {
     tool["type"] == "function"
         && tool["function"]["name"].as_str().is_some_and(|name| !name.trim().is_empty())
 }

@@ -48,13 +48,11 @@ impl Quarantine {
             return Ok(None);
         }
         let path = Copy::Quarantine.reserve(database)?;
-        let target = path.clone();
+        let (target, database) = (path.clone(), database.to_owned());
         let written = move || {
-            // As private as the database.
-            let about =
-                fs::metadata(target.with_extension("")).or_else(|_| fs::metadata(&target))?;
             let mut file = File::options().write(true).open(&target)?;
-            file.set_permissions(about.permissions())?;
+            // As private as the database.
+            file.set_permissions(fs::metadata(&database)?.permissions())?;
             for line in &self.lines {
                 writeln!(file, "{line}")?;
             }
