@@ -1,7 +1,10 @@
 //! A row whose columns come out of SQLite as one value.
 //!
 //! sqlx copies every value of a row by itself, with allocations for each; for rows of many small columns that costs more
-//! than reading them. So SQLite puts the columns together, between bytes that no UTF-8 has.
+//! than reading them. So SQLite puts the columns together, between bytes that no UTF-8 has. What is put together is also
+//! what a row's checksum is of; [`Joined`] makes the same bytes of values that are to be written.
+
+use std::io::Write;
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;
@@ -9,16 +12,10 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::corrupt;
 
-/// Puts the columns together that [`Fields`] takes apart. Before the `;` are those that have to be texts.
-///
-/// A number where a text should be, which only damage can leave, would read as its digits; so the value is NULL then,
-/// which is an error. The `+` keeps SQLite from making a text of the number before it compares.
+/// Puts the columns together that [`Fields`] takes apart.
 macro_rules! fields {
-    ($first_text:literal $(, $text:literal)*; $first:expr $(, $field:expr)* $(,)?) => {
-        concat!(
-            "iif(+", $first_text, " < ''" $(, " OR +", $text, " < ''")*, ", NULL, concat_ws(x'ff', ",
-            $first $(, ", ", $field)*, "))"
-        )
+    ($first:expr $(, $field:expr)* $(,)?) => {
+        concat!("concat_ws(x'ff', ", $first $(, ", ", $field)*, ")")
     };
 }
 
@@ -43,6 +40,11 @@ pub(crate) struct Fields<'r>(&'r [u8]);
 impl<'r> Fields<'r> {
     pub(crate) fn new(row: &'r SqliteRow, at: usize) -> Result<Self, sqlx::Error> {
         Ok(Self(row.try_get(at)?))
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(&self) -> &'r [u8] {
+        self.0
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'r [u8], sqlx::Error> {
@@ -87,6 +89,57 @@ impl<'r> Fields<'r> {
     /// As [`last_text`](Self::last_text).
     pub(crate) fn last_integer(self) -> Result<i64, sqlx::Error> {
         integer(self.0)
+    }
+}
+
+/// Values put together as [`fields`] puts columns together.
+#[derive(Default)]
+pub(crate) struct Joined(Vec<u8>);
+
+impl Joined {
+    /// With room for a text of so many bytes.
+    pub(crate) fn for_text(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes + 128))
+    }
+
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
+        let Self(mut joined) = self;
+        joined.extend_from_slice(bytes);
+        joined.push(BREAK);
+        Self(joined)
+    }
+
+    pub(crate) fn integer(self, integer: i64) -> Self {
+        let Self(mut joined) = self;
+        write!(joined, "{integer}").expect("a vector takes everything");
+        joined.push(BREAK);
+        Self(joined)
+    }
+
+    pub(crate) fn maybe_integer(self, integer: Option<i64>) -> Self {
+        match integer {
+            Some(integer) => self.integer(integer),
+            None => self.bytes(NULL),
+        }
+    }
+
+    pub(crate) fn maybe_bytes(self, bytes: Option<impl AsRef<[u8]>>) -> Self {
+        match bytes {
+            Some(bytes) => self.bytes(bytes.as_ref()),
+            None => self.bytes(NULL),
+        }
+    }
+
+    /// All that was put together, with a break at its end.
+    pub(crate) fn broken(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// All that was put together, and a text at its end.
+    pub(crate) fn ended(self, text: &str) -> Vec<u8> {
+        let Self(mut joined) = self;
+        joined.extend_from_slice(text.as_bytes());
+        joined
     }
 }
 

@@ -57,6 +57,7 @@
 //! # }
 //! ```
 
+mod checksum;
 mod error;
 mod fields;
 mod keep;

@@ -1,8 +1,6 @@
 //! The ids of messages as they are stored: a UUID in its usual form as its 16 bytes, any other id as its text.
 
 use shs_store::MessageId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, TypeInfo, ValueRef};
 use uuid::Uuid;
 
 use crate::error::corrupt;
@@ -23,6 +21,17 @@ impl<'i> PackedId<'i> {
                 Self::Uuid(uuid)
             }
             _ => Self::Text(text),
+        }
+    }
+
+    pub(crate) fn is_uuid(&self) -> bool {
+        matches!(self, Self::Uuid(_))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Uuid(uuid) => uuid.as_bytes(),
+            Self::Text(text) => text.as_bytes(),
         }
     }
 
@@ -48,14 +57,6 @@ impl<'i> PackedId<'i> {
 
 /// How many bytes an id has that is stored as a UUID.
 pub(crate) const UUID_BYTES: usize = 16;
-
-/// The id in a column.
-pub(crate) fn unpack(row: &SqliteRow, at: usize) -> Result<MessageId, sqlx::Error> {
-    if row.try_get_raw(at)?.type_info().name() == "BLOB" {
-        return unpack_bytes(row.try_get(at)?);
-    }
-    unpack_text(row.try_get(at)?)
-}
 
 /// The id that is stored as bytes.
 pub(crate) fn unpack_bytes(bytes: &[u8]) -> Result<MessageId, sqlx::Error> {

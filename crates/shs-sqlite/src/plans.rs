@@ -107,7 +107,7 @@ fn is_bounded(step: &str) -> bool {
     let table = walked.split_whitespace().next().unwrap_or_default();
     match table {
         // Values that the caller gave.
-        "j" | "json_each" | "wanted" | "CONSTANT" => true,
+        "added" | "j" | "json_each" | "wanted" | "CONSTANT" => true,
         _ if walked.ends_with("VALUES CLAUSE") => true,
         // The result of another step, and that of grouping by role and model.
         "found" | "g" => true,

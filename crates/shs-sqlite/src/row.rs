@@ -9,15 +9,17 @@ use shs_store::{
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite};
 
+use crate::checksum;
 use crate::error::corrupt;
 use crate::fields::Fields;
 use crate::packed::{UUID_BYTES, unpack_bytes, unpack_text};
 
-/// The column that [`session`] reads, with the tables it comes from.
+/// The column that [`session`] reads, with the tables it comes from. What is behind the key and before the counts is what
+/// `checksum.rs` hashes.
 macro_rules! session_columns {
     () => {
         crate::fields::fields!(
-            "s.id", "u.name", "p.name", "s.title", "s.forked_session";
+            "s.checksum",
             "s.key",
             "s.id",
             crate::fields::maybe!("u.name"),
@@ -27,13 +29,14 @@ macro_rules! session_columns {
             crate::fields::maybe!("s.metadata"),
             crate::fields::maybe!("s.extra"),
             "s.created_at",
-            "s.updated_at",
             crate::fields::maybe!("s.ended_at"),
             crate::fields::maybe!("s.forked_session"),
             crate::fields::maybe!("s.forked_seq"),
+            "s.updated_at",
             "s.message_count",
             "s.total_tokens",
             "s.last_seq",
+            "s.edits",
         )
     };
 }
@@ -46,13 +49,15 @@ macro_rules! session_joins {
 }
 
 /// The columns that [`message`] reads, in its order. A blob is not less than an empty one, and everything else is; the
-/// latency stands alone, as no text of a float is sure to be the same float.
+/// latency stands alone, as no text of a float is sure to be the same float. What is behind the checksum is what
+/// `checksum.rs` hashes.
 macro_rules! message_columns {
     () => {
         concat!(
             crate::fields::fields!(
-                "m.id", "mo.name", "m.content";
+                "m.checksum",
                 "m.key",
+                "m.session",
                 "m.seq",
                 "m.id >= x''",
                 "m.id",
@@ -61,6 +66,8 @@ macro_rules! message_columns {
                 "m.timestamp",
                 crate::fields::maybe!("m.tokens"),
                 crate::fields::maybe!("mo.name"),
+                "m.digest IS NOT NULL",
+                crate::fields::maybe!("m.digest"),
                 crate::fields::maybe!("m.parts"),
                 crate::fields::maybe!("m.metadata"),
                 crate::fields::maybe!("m.extra"),
@@ -80,12 +87,64 @@ macro_rules! message_joins {
 
 pub(crate) use {message_columns, message_joins, session_columns, session_joins};
 
+const DIGEST_BYTES: usize = 16;
+
 type Decoded<T> = Result<T, sqlx::Error>;
 
-/// A session from the column at `at`, with its key.
-pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<(i64, Session)> {
+/// A session as its row has it.
+pub(crate) struct SessionRow {
+    pub(crate) key: i64,
+    /// How often its messages were changed or deleted.
+    pub(crate) edits: i64,
+    pub(crate) session: Session,
+    /// The checksum that it should have, and whether it has it.
+    pub(crate) checksum: i64,
+    pub(crate) is_sound: bool,
+}
+
+/// A message as its row has it.
+pub(crate) struct MessageRow {
+    pub(crate) key: i64,
+    /// The key of its session.
+    pub(crate) session: i64,
+    pub(crate) message: Message,
+    /// Of what was appended, if the message was changed since.
+    pub(crate) changed_from: Option<ContentDigest>,
+    /// The checksum that it should have, and whether it has it.
+    pub(crate) checksum: i64,
+    pub(crate) is_sound: bool,
+}
+
+impl MessageRow {
+    /// Of what was appended.
+    pub(crate) fn digest(&self) -> ContentDigest {
+        self.changed_from.unwrap_or_else(|| self.message.digest())
+    }
+}
+
+/// A session from the column at `at`.
+///
+/// # Errors
+/// Also if its values are not those that were written.
+pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<SessionRow> {
+    let read = any_session(row, at)?;
+    if read.is_sound { Ok(read) } else { Err(unsound("sessions")) }
+}
+
+/// A message from the two columns from `at` on.
+///
+/// # Errors
+/// Also if its values are not those that were written.
+pub(crate) fn message(row: &SqliteRow, at: usize) -> Decoded<MessageRow> {
+    let read = any_message(row, at)?;
+    if read.is_sound { Ok(read) } else { Err(unsound("messages")) }
+}
+
+/// As [`session`], whatever its checksum.
+pub(crate) fn any_session(row: &SqliteRow, at: usize) -> Decoded<SessionRow> {
     let mut fields = Fields::new(row, at)?;
-    let key = fields.integer()?;
+    let (stored, key) = (fields.integer()?, fields.integer()?);
+    let begin = fields.rest();
     let id = SessionId::new(fields.text()?).map_err(|e| corrupt("id", e))?;
     let (user, project) = (fields.maybe_text()?, fields.maybe_text()?);
     let title = fields.maybe_text()?.map(|marked| marked.strip_prefix('=').unwrap_or(marked));
@@ -97,7 +156,6 @@ pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<(i64, Session)> {
     session.project_id = project.map(str::to_owned);
     session.title = title.map(str::to_owned);
     (session.tags, session.metadata, session.extra) = (tags, metadata, extra);
-    session.updated_at = time(fields.integer()?)?;
     session.ended_at = fields.maybe_integer()?.map(time).transpose()?;
     session.forked_from = match (fields.maybe_text()?, fields.maybe_integer()?) {
         (Some(source), forked_seq) => Some(ForkPoint {
@@ -106,16 +164,22 @@ pub(crate) fn session(row: &SqliteRow, at: usize) -> Decoded<(i64, Session)> {
         }),
         (None, _) => None,
     };
+    let joined = &begin[..begin.len() - fields.rest().len()];
+    session.updated_at = time(fields.integer()?)?;
     session.message_count = unsigned(fields.integer()?)?;
     session.total_tokens = unsigned(fields.integer()?)?;
-    session.last_seq = seq(fields.last_integer()?)?;
-    Ok((key, session))
+    session.last_seq = seq(fields.integer()?)?;
+    let edits = fields.last_integer()?;
+    let checksum = checksum::of_session(joined, &session, edits);
+    Ok(SessionRow { key, edits, session, checksum, is_sound: stored == checksum })
 }
 
-/// A message from the two columns from `at` on, with its key.
-pub(crate) fn message(row: &SqliteRow, at: usize) -> Decoded<(i64, Message)> {
+/// As [`message`], whatever its checksum.
+pub(crate) fn any_message(row: &SqliteRow, at: usize) -> Decoded<MessageRow> {
     let mut fields = Fields::new(row, at)?;
-    let (key, seq) = (fields.integer()?, seq(fields.integer()?)?);
+    let stored = fields.integer()?;
+    let joined = fields.rest();
+    let (key, session, seq) = (fields.integer()?, fields.integer()?, seq(fields.integer()?)?);
     let id = match fields.integer()? {
         0 => unpack_text(fields.text()?)?,
         _ => unpack_bytes(fields.take(UUID_BYTES)?)?,
@@ -125,11 +189,21 @@ pub(crate) fn message(row: &SqliteRow, at: usize) -> Decoded<(i64, Message)> {
     let tokens = fields.maybe_integer()?.map(u32::try_from).transpose();
     let tokens = tokens.map_err(|e| corrupt("tokens", e))?;
     let model = fields.maybe_text()?.map(str::to_owned);
+    let changed_from = match fields.integer()? {
+        0 => fields.bytes().map(|_| None)?,
+        _ => Some(digest(fields.take(DIGEST_BYTES)?)?),
+    };
     let (parts, metadata, extra) = (fields.json::<Vec<Part>>()?, fields.json()?, fields.json()?);
     let mut new = NewMessage::known(id, role, fields.last_text()?, timestamp).with_status(status);
     (new.tokens, new.model, new.latency_ms) = (tokens, model, row.try_get(at + 1)?);
     (new.parts, new.metadata, new.extra) = (parts, metadata, extra);
-    Ok((key, new.into_message(seq)))
+    let checksum = checksum::of_message(joined, new.latency_ms);
+    let (message, is_sound) = (new.into_message(seq), stored == checksum);
+    Ok(MessageRow { key, session, message, changed_from, checksum, is_sound })
+}
+
+fn unsound(table: &'static str) -> sqlx::Error {
+    corrupt(table, "the checksum of a row is not that of its values")
 }
 
 pub(crate) fn id(row: &SqliteRow, at: usize) -> Decoded<SessionId> {
@@ -139,6 +213,7 @@ pub(crate) fn id(row: &SqliteRow, at: usize) -> Decoded<SessionId> {
 /// The id of a session of which something else may be unreadable, from the column of [`session_columns`] at 1.
 pub(crate) fn id_of_session(row: &SqliteRow) -> Option<SessionId> {
     let mut fields = Fields::new(row, 1).ok()?;
+    fields.bytes().ok()?;
     fields.integer().ok()?;
     SessionId::new(fields.text().ok()?).ok()
 }
@@ -146,8 +221,9 @@ pub(crate) fn id_of_session(row: &SqliteRow) -> Option<SessionId> {
 /// The id of a message of which something else may be unreadable, from the columns of [`message_columns`].
 pub(crate) fn id_of_message(row: &SqliteRow, at: usize) -> Option<MessageId> {
     let mut fields = Fields::new(row, at).ok()?;
-    fields.integer().ok()?;
-    fields.integer().ok()?;
+    for _checksum_key_session_seq in 0..4 {
+        fields.bytes().ok()?;
+    }
     match fields.integer().ok()? {
         0 => unpack_text(fields.text().ok()?).ok(),
         _ => unpack_bytes(fields.take(UUID_BYTES).ok()?).ok(),
@@ -166,8 +242,8 @@ pub(crate) fn unsigned(number: i64) -> Decoded<u64> {
     u64::try_from(number).map_err(|e| corrupt("a count", e))
 }
 
-pub(crate) fn digest(bytes: &[u8]) -> Decoded<ContentDigest> {
-    let bytes = <[u8; 16]>::try_from(bytes).map_err(|e| corrupt("digest", e))?;
+fn digest(bytes: &[u8]) -> Decoded<ContentDigest> {
+    let bytes = <[u8; DIGEST_BYTES]>::try_from(bytes).map_err(|e| corrupt("digest", e))?;
     Ok(ContentDigest::from_bytes(bytes))
 }
 

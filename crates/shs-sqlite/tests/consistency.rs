@@ -6,7 +6,7 @@ mod numbers;
 use std::path::Path;
 
 use serde_json::json;
-use shs_sqlite::{SqliteOptions, SqliteStore};
+use shs_sqlite::{SqliteOptions, SqliteStore, verify};
 use shs_store::{
     Durability, ErrorKind, ImportMode, Map, MessagePatch, MessageQuery, NewMessage, NewSession,
     Role, SearchOrder, SearchQuery, Seq, SessionId, SessionPatch, SessionQuery, Status, Store,
@@ -80,6 +80,7 @@ async fn assert_consistent(path: &Path) {
     let row = sqlx::query("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap();
     assert_eq!(row.get::<String, _>(0), "ok");
     connection.close().await.unwrap();
+    assert_eq!(verify(path).await.unwrap(), []);
 }
 
 const TEXTS: [&str; 6] =

@@ -283,8 +283,8 @@ async fn two_messages_in_one_place_are_told_apart() {
          WHERE name IN ('messages_seq', 'messages_id'); \
          DELETE FROM sqlite_schema WHERE name IN ('messages_seq', 'messages_id'); \
          PRAGMA writable_schema = RESET; \
-         INSERT INTO messages (key, session, seq, id, role, status, timestamp, digest, content) \
-         SELECT 5000, session, seq, id, role, status, timestamp, digest, 'twice' FROM messages WHERE key = 9; \
+         INSERT INTO messages (key, session, seq, id, role, status, timestamp, checksum, content) \
+         SELECT 5000, session, seq, id, role, status, timestamp, checksum, 'twice' FROM messages WHERE key = 9; \
          PRAGMA writable_schema = ON; INSERT INTO sqlite_schema SELECT * FROM kept; \
          PRAGMA writable_schema = RESET; DROP TABLE kept";
     execute(&path, twice).await;

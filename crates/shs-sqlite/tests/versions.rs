@@ -1,7 +1,9 @@
 //! Databases of older versions open as they are, and keep everything.
 
-use shs_sqlite::SqliteStore;
-use shs_store::{MessageId, MessageQuery, NewMessage, SearchQuery, SessionId, Store, StoreExt};
+use shs_sqlite::{SqliteStore, verify};
+use shs_store::{
+    ErrorKind, MessageId, MessageQuery, NewMessage, Role, SearchQuery, SessionId, Store, StoreExt,
+};
 use sqlx::{Connection, Row, SqliteConnection};
 
 /// What a store with the first schema wrote for two messages.
@@ -22,15 +24,32 @@ const CONTENT: &str = "
 const IDS: [&str; 2] =
     ["01a2046f-509f-71cf-9a63-a3e8af611657", "01A2046F-509F-71cf-9a63-a3e8af611657"];
 
+/// What brings the schema from one version to the next.
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../src/open/schema/1.sql"), include_str!("../src/open/schema/2.sql")];
+
 #[tokio::test]
 async fn a_database_with_the_first_schema_is_brought_to_the_newest() {
+    is_brought_to_the_newest(1).await;
+}
+
+#[tokio::test]
+async fn a_database_with_the_second_schema_is_brought_to_the_newest() {
+    is_brought_to_the_newest(2).await;
+}
+
+async fn is_brought_to_the_newest(version: usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     let url = format!("sqlite:{}?mode=rwc", path.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    for sql in [include_str!("../src/open/schema/1.sql"), CONTENT] {
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    for sql in [MIGRATIONS[0], CONTENT].iter().chain(&MIGRATIONS[1..version]) {
+        sqlx::raw_sql(*sql).execute(&mut connection).await.unwrap();
     }
+    // The first was never changed, the second was.
+    let digest = NewMessage::new(Role::User, "the first charge").digest();
+    let set = sqlx::query("UPDATE messages SET digest = ?1 WHERE key = 1");
+    set.bind(&digest.as_bytes()[..]).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 
     for opening in 0..2 {
@@ -52,9 +71,22 @@ async fn a_database_with_the_first_schema_is_brought_to_the_newest() {
     }
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let sql = "SELECT (SELECT user_version FROM pragma_user_version), count(*), \
-               (SELECT count(*) FROM messages WHERE typeof(id) = 'blob') FROM search";
+               (SELECT count(*) FROM messages WHERE typeof(id) = 'blob'), \
+               (SELECT count(*) FROM messages WHERE digest IS NOT NULL) FROM search";
     let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
     // One of the old messages and the two new ones have ids in bytes.
-    assert_eq!([0, 1, 2].map(|at| row.get::<i64, _>(at)), [2, 4, 3]);
+    assert_eq!([0, 1, 2, 3].map(|at| row.get::<i64, _>(at)), [3, 4, 3, 1]);
     connection.close().await.unwrap();
+    assert_eq!(verify(&path).await.unwrap(), []);
+    // A repetition is known as one, and what was appended differently is a conflict.
+    let store = SqliteStore::open(&path).await.unwrap();
+    let id = SessionId::new("s").unwrap();
+    let again = |at: usize, role, content: &str| {
+        NewMessage::new(role, content).with_id(MessageId::new(IDS[at]).unwrap())
+    };
+    let first = store.append(&id, again(0, Role::User, "the first charge")).await.unwrap();
+    assert_eq!(first.seq.get(), 1);
+    let second = store.append(&id, again(1, Role::Assistant, "a refund")).await.unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Conflict);
+    store.close().await.unwrap();
 }

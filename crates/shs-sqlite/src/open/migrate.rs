@@ -8,14 +8,16 @@ use sqlx::{Row, SqliteConnection};
 
 use super::python;
 use crate::error::Failure;
-use crate::write::{Memory, Transaction, execute};
+use crate::write::{Memory, Transaction, drop_digests, execute, seal};
 
 /// Says that a database is this library's: "SHS1".
 const APPLICATION_ID: i64 = 0x5348_5331;
 
 /// Numbered from 1; each brings the schema from the version before to its own. Frozen once released.
-pub(crate) const MIGRATIONS: [&str; 2] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(crate) const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+/// The version from which on rows have checksums.
+const SEALED: usize = 3;
 
 /// What a database file is.
 enum Found {
@@ -121,6 +123,10 @@ async fn advance(
 async fn run(connection: &mut SqliteConnection, from: usize) -> Result<(), Failure> {
     for migration in MIGRATIONS.iter().skip(from) {
         sqlx::raw_sql(*migration).execute(&mut *connection).await?;
+    }
+    if (1..SEALED).contains(&from) {
+        drop_digests(connection).await?;
+        seal(connection).await?;
     }
     Ok(())
 }

@@ -11,9 +11,12 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::cache::{Cache, Tail, Version};
 use super::filter;
-use crate::error::Failure;
+use super::gaps::Gaps;
+use crate::error::{Failure, corrupt};
 use crate::packed::PackedId;
-use crate::row::{self, message_columns, message_joins};
+use crate::row::{
+    self, MessageRow, SessionRow, message_columns, message_joins, session_columns, session_joins,
+};
 
 /// One message.
 pub(crate) async fn message(
@@ -31,7 +34,7 @@ pub(crate) async fn message(
     let query = PackedId::new(message_id).bind(sqlx::query(SQL).bind(id.as_str()));
     let row = query.fetch_optional(&mut *connection).await?;
     match row {
-        Some(row) => Ok(row::message(&row, 0)?.1),
+        Some(row) => Ok(row::message(&row, 0)?.message),
         None => {
             session_key(connection, id).await?;
             Err(Error::message_not_found(id, message_id).into())
@@ -139,9 +142,14 @@ async fn read(
     let mut sql = build(id, query)?;
     let mut rows = sql.build().fetch(connection);
     let head = rows.try_next().await?.ok_or_else(|| Error::session_not_found(id))?;
-    let (version, last) = version(&head)?;
+    let SessionRow { key, edits, session, .. } = row::session(&head, 0)?;
+    let mut gaps = Gaps::new(&session, query, range(id, query)?);
     while let Some(row) = rows.try_next().await? {
-        let (_, message) = row::message(&row, 0)?;
+        let MessageRow { session, message, .. } = row::message(&row, 0)?;
+        if session != key {
+            return Err(corrupt("messages_seq", "it names a message of another session").into());
+        }
+        gaps.pass(message.seq)?;
         if page.is_full() {
             page.mark_more();
             over = Some(message);
@@ -150,7 +158,12 @@ async fn read(
         let (position, weight) = (Position::Seq(message.seq), message.weight());
         page.push(message, position, weight);
     }
-    Ok(Read { version, last, page: page.finish(query.fingerprint(id)), over })
+    if over.is_none() {
+        gaps.end()?;
+    }
+    let version = Version { key, edits };
+    let page = page.finish(query.fingerprint(id));
+    Ok(Read { version, last: session.last_seq, page, over })
 }
 
 /// The version of a session's messages, and its last number.
@@ -159,37 +172,44 @@ fn version(row: &SqliteRow) -> Result<(Version, Seq), sqlx::Error> {
     Ok((version, row::seq(row.try_get(2)?)?))
 }
 
-/// The statement for the session's version, in the first row, and then a page and one row more: a walk along the index
+/// Behind which number the page's messages are, and up to which.
+fn range(id: &SessionId, query: &MessageQuery) -> Result<(u64, u64), Failure> {
+    let mut after = query.after_seq.unwrap_or(Seq::ZERO).get();
+    let mut up_to = query.up_to_seq.unwrap_or(Seq::MAX).get();
+    match query.page.position(query.fingerprint(id))? {
+        Some(Position::Seq(position)) if query.order == MessageOrder::Newest => {
+            up_to = up_to.min(position.get().saturating_sub(1));
+        }
+        Some(Position::Seq(position)) => after = after.max(position.get()),
+        Some(_) => return Err(Error::invalid("the cursor is not one of a list of messages").into()),
+        None => {}
+    }
+    Ok((after, up_to))
+}
+
+/// The statement for the session, in the first row, and then a page and one row more: a walk along the index
 /// by session and number.
 fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
-    let position = match query.page.position(query.fingerprint(id))? {
-        Some(Position::Seq(seq)) => Some(seq),
-        Some(_) => return Err(Error::invalid("the cursor is not one of a list of messages").into()),
-        None => None,
-    };
     let newest = query.order == MessageOrder::Newest;
-    let mut after = query.after_seq.unwrap_or(Seq::ZERO).get() as i64;
-    let mut up_to = query.up_to_seq.unwrap_or(Seq::MAX).get() as i64;
-    if let Some(position) = position {
-        let position = position.get() as i64;
-        if newest {
-            up_to = up_to.min(position - 1);
-        } else {
-            after = after.max(position);
-        }
-    }
-    let mut sql = QueryBuilder::new("SELECT key, edits, last_seq FROM sessions WHERE id = ");
+    let (after, up_to) = range(id, query)?;
+    let mut sql = QueryBuilder::new(concat!(
+        "SELECT ",
+        session_columns!(),
+        ", NULL FROM sessions s",
+        session_joins!(),
+        "WHERE s.id = "
+    ));
     sql.push_bind(id.as_str().to_owned());
     sql.push(concat!(
         " UNION ALL SELECT * FROM (SELECT ",
         message_columns!(),
-        ", NULL FROM messages m",
+        " FROM messages m",
         message_joins!(),
         "WHERE m.session = (SELECT key FROM sessions WHERE id = "
     ));
     sql.push_bind(id.as_str().to_owned());
-    sql.push(") AND m.seq > ").push_bind(after);
-    sql.push(" AND m.seq <= ").push_bind(up_to);
+    sql.push(") AND m.seq > ").push_bind(after as i64);
+    sql.push(" AND m.seq <= ").push_bind(up_to as i64);
     filter::kind(&mut sql, query.role, query.status, query.model.as_deref());
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     sql.push(if newest { " ORDER BY m.seq DESC LIMIT +" } else { " ORDER BY m.seq LIMIT +" });

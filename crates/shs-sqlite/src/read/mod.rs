@@ -2,6 +2,7 @@
 
 mod cache;
 mod filter;
+mod gaps;
 mod messages;
 mod search;
 mod sessions;

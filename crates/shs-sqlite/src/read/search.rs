@@ -8,9 +8,11 @@ use shs_store::{Hit, Page, SearchOrder, SearchQuery, Status};
 use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
+use crate::checksum::counter;
 use crate::error::Failure;
 use crate::row::{
-    self, message_columns, message_joins, role_code, session_columns, session_joins, status_code,
+    self, MessageRow, message_columns, message_joins, role_code, session_columns, session_joins,
+    status_code,
 };
 
 /// What came of a search.
@@ -48,8 +50,8 @@ pub(crate) async fn search(
                 continue;
             }
             let rank: Option<f64> = if ranked { row.try_get(0)? } else { None };
-            let (_, session) = row::session(&row, 1)?;
-            let (key, message) = row::message(&row, 2)?;
+            let session = row::session(&row, 1)?.session;
+            let MessageRow { key, message, .. } = row::message(&row, 2)?;
             let weight = message.weight();
             // bm25() is lower for better matches.
             let rank = ranked.then(|| -rank.unwrap_or(0.0));
@@ -92,8 +94,13 @@ fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> Query
     let indexed = uses_index(query);
     let few_pending = query.status == Some(Status::Pending) && !indexed;
     let ranked = query.order == SearchOrder::Rank;
-    let mut sql =
-        QueryBuilder::new("SELECT indexed, arrival FROM counters WHERE only_row = 1; SELECT ");
+    let mut sql = QueryBuilder::new(concat!(
+        "SELECT ",
+        counter!("indexed"),
+        ", ",
+        counter!("arrival"),
+        " FROM counters WHERE only_row = 1; SELECT "
+    ));
     sql.push(if ranked && text.is_some() { "bm25(search, 0.0, 1.0), " } else { "NULL, " });
     sql.push(concat!(session_columns!(), ", ", message_columns!()));
     let key = if indexed {

@@ -23,7 +23,7 @@ pub(crate) async fn session(
     );
     let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(connection).await?;
     let row = row.ok_or_else(|| Error::session_not_found(id))?;
-    Ok(row::session(&row, 0)?.1)
+    Ok(row::session(&row, 0)?.session)
 }
 
 /// A page of sessions.
@@ -36,7 +36,7 @@ pub(crate) async fn list_sessions(
     let mut sql = build(query)?;
     let mut rows = sql.build().fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        let (_, session) = row::session(&row, 0)?;
+        let session = row::session(&row, 0)?.session;
         let position = query.position_of(&session);
         if !page.push(session, position, 0) {
             break;

@@ -4,6 +4,7 @@ use shs_store::{Stats, StatsQuery, Usage};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
+use crate::checksum::{checksum_of_totals, counter};
 use crate::error::Failure;
 use crate::row;
 
@@ -32,11 +33,16 @@ pub(crate) async fn stats(
 /// NULL, and a row with messages and tokens for each role and model.
 fn build(query: &StatsQuery) -> QueryBuilder<Sqlite> {
     match (query.scope.is_everything(), query.has_range()) {
-        (true, false) => QueryBuilder::new(
-            "SELECT NULL, NULL, sessions, active FROM counters WHERE only_row = 1 UNION ALL \
-             SELECT t.role, mo.name, t.messages, t.tokens FROM totals t \
-             LEFT JOIN models mo ON mo.key = t.model",
-        ),
+        (true, false) => QueryBuilder::new(concat!(
+            "SELECT NULL, NULL, ",
+            counter!("sessions"),
+            ", ",
+            counter!("active"),
+            " FROM counters WHERE only_row = 1 UNION ALL \
+                 SELECT t.role, mo.name, iif(t.checksum = ",
+            checksum_of_totals!("t."),
+            ", t.messages, NULL), t.tokens FROM totals t LEFT JOIN models mo ON mo.key = t.model",
+        )),
         (true, true) => in_range(query),
         (false, _) => in_scope(query),
     }

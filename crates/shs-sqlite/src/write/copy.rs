@@ -1,15 +1,14 @@
 //! Forks and imports: many messages at once.
 
 use shs_store::document::fork_session;
-use shs_store::model::ContentDigest;
-use shs_store::{Error, ImportMode, Message, NewSession, Seq, Session, SessionId, Transcript};
+use shs_store::{Error, ImportMode, NewSession, Seq, Session, SessionId, Transcript};
 use sqlx::Row;
 
 use super::session::delete;
 use super::transaction::Record;
 use super::{Operation, Transaction};
 use crate::error::Failure;
-use crate::row::{self, message_columns, message_joins};
+use crate::row::{self, MessageRow, message_columns, message_joins};
 
 /// Messages that are copied at a time.
 const CHUNK: i64 = 256;
@@ -44,8 +43,8 @@ impl Operation for Fork {
         let mut after = Seq::ZERO;
         loop {
             let chunk = chunk(transaction, source.key, after, self.up_to).await?;
-            let Some((last, _)) = chunk.last() else { return Ok(fork) };
-            after = last.seq;
+            let Some(last) = chunk.last() else { return Ok(fork) };
+            after = last.message.seq;
             insert(transaction, key, &chunk).await?;
         }
     }
@@ -57,9 +56,9 @@ async fn chunk(
     session: i64,
     after: Seq,
     up_to: Seq,
-) -> Result<Vec<(Message, ContentDigest)>, sqlx::Error> {
+) -> Result<Vec<MessageRow>, sqlx::Error> {
     const SQL: &str = concat!(
-        "SELECT m.digest, ",
+        "SELECT ",
         message_columns!(),
         " FROM messages m",
         message_joins!(),
@@ -72,17 +71,17 @@ async fn chunk(
         .bind(CHUNK)
         .fetch_all(&mut *transaction.connection)
         .await?;
-    rows.iter().map(|row| Ok((row::message(row, 1)?.1, row::digest(row.try_get(0)?)?))).collect()
+    rows.iter().map(|row| row::message(row, 0)).collect()
 }
 
 async fn insert(
     transaction: &mut Transaction<'_>,
     session: i64,
-    messages: &[(Message, ContentDigest)],
+    messages: &[MessageRow],
 ) -> Result<(), sqlx::Error> {
     let records: Vec<Record<'_>> = messages
         .iter()
-        .map(|(message, digest)| Record { message, digest: *digest, session })
+        .map(|row| Record { message: &row.message, changed_from: row.changed_from, session })
         .collect();
     transaction.insert_messages(&records).await
 }
@@ -110,7 +109,7 @@ impl Operation for Import {
         for chunk in messages.chunks(CHUNK as usize) {
             let records: Vec<Record<'_>> = chunk
                 .iter()
-                .map(|message| Record { message, digest: message.digest(), session: key })
+                .map(|message| Record { message, changed_from: None, session: key })
                 .collect();
             transaction.insert_messages(&records).await?;
         }

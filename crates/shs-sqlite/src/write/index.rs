@@ -12,6 +12,7 @@ use super::memory::Entry;
 use super::transaction::{
     Insert, SessionScope, Transaction, chunk_of, content_tokens, insert_sql, scope_tokens,
 };
+use crate::checksum::{counter, recount};
 use crate::error::Failure;
 
 /// Most messages that one transaction puts into the index.
@@ -27,8 +28,15 @@ impl Operation for CatchUp {
     const FOLLOWS: bool = true;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<i64, Failure> {
-        const MARK: &str = "SELECT indexed, arrival FROM counters WHERE only_row = 1";
-        const MOVE: &str = "UPDATE counters SET indexed = ?1 WHERE only_row = 1";
+        const MARK: &str = concat!(
+            "SELECT ",
+            counter!("indexed"),
+            ", ",
+            counter!("arrival"),
+            " FROM counters WHERE only_row = 1"
+        );
+        const MOVE: &str =
+            concat!("UPDATE counters SET ", recount!(indexed = "?1"), " WHERE only_row = 1");
         let row = sqlx::query(MARK).fetch_one(&mut *transaction.connection).await?;
         let (indexed, arrival): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         if indexed >= arrival {

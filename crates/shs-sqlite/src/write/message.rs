@@ -5,16 +5,16 @@ use sqlx::Row;
 
 use super::transaction::{StoredSession, Totals, count, kind_of, scope_tokens};
 use super::{Operation, Transaction};
+use crate::checksum::{MessageColumns, recount};
 use crate::error::Failure;
 use crate::packed::PackedId;
-use crate::row::{self, json_of, json_of_list, message_columns, message_joins, status_code};
+use crate::row::{self, MessageRow, message_columns, message_joins, status_code};
 
 /// A message as its row has it.
 pub(super) struct StoredMessage {
-    key: i64,
     model: Option<i64>,
     is_indexed: bool,
-    pub(super) message: Message,
+    pub(super) row: MessageRow,
 }
 
 pub(super) async fn find(
@@ -32,9 +32,8 @@ pub(super) async fn find(
     let query = PackedId::new(id).bind(sqlx::query(SQL).bind(session));
     let row = query.fetch_optional(&mut *transaction.connection).await?;
     let Some(row) = row else { return Ok(None) };
-    let (key, message) = row::message(&row, 2)?;
     let (model, is_indexed) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(Some(StoredMessage { key, model, is_indexed, message }))
+    Ok(Some(StoredMessage { model, is_indexed, row: row::message(&row, 2)? }))
 }
 
 /// Moves the session's counts by so many messages and tokens, and its time and the version of its messages forward.
@@ -44,9 +43,16 @@ async fn touch(
     messages: i64,
     tokens: i64,
 ) -> Result<(), sqlx::Error> {
-    const SQL: &str = "UPDATE sessions SET message_count = message_count + ?2, \
-         total_tokens = total_tokens + ?3, updated_at = max(updated_at, ?4), edits = edits + 1 \
-         WHERE key = ?1";
+    const SQL: &str = concat!(
+        "UPDATE sessions SET ",
+        recount!(
+            message_count = "(message_count + ?2)",
+            total_tokens = "(total_tokens + ?3)",
+            updated_at = "max(updated_at, ?4)",
+            edits = "(edits + 1)",
+        ),
+        " WHERE key = ?1"
+    );
     sqlx::query(SQL)
         .bind(stored.key)
         .bind(messages)
@@ -69,41 +75,48 @@ impl Operation for UpdateMessage {
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Message, Failure> {
         const SQL: &str = "UPDATE messages SET status = ?2, tokens = ?3, model = ?4, latency_ms = ?5, \
-             parts = ?6, metadata = ?7, content = ?8 WHERE key = ?1";
+             parts = ?6, metadata = ?7, content = ?8, digest = ?9, checksum = ?10 WHERE key = ?1";
         let session = transaction.session(&self.id).await?;
         let before = find(transaction, session.key, &self.message)
             .await?
             .ok_or_else(|| Error::message_not_found(&self.id, &self.message))?;
+        let StoredMessage { model: model_before, is_indexed, row: before } = before;
         let mut message = before.message.clone();
         self.patch.clone().apply(&mut message).map_err(|error| error.with_session(&self.id))?;
         let model = match &message.model {
             Some(name) if message.model != before.message.model => {
                 Some(transaction.model_key(name).await?)
             }
-            Some(_) => before.model,
+            Some(_) => model_before,
             None => None,
         };
+        let digest = before.digest();
+        let changed_from = (message.digest() != digest).then_some(digest);
+        let columns = MessageColumns::new(before.key, session.key, &message, changed_from);
+        let checksum = columns.checksum();
         sqlx::query(SQL)
             .bind(before.key)
             .bind(status_code(message.status))
             .bind(message.tokens.map(i64::from))
             .bind(model)
             .bind(message.latency_ms)
-            .bind(json_of_list(&message.parts))
-            .bind(json_of(&message.metadata))
+            .bind(columns.parts)
+            .bind(columns.metadata)
             .bind(message.content.as_str())
+            .bind(changed_from.map(|digest| digest.as_bytes().to_vec()))
+            .bind(checksum)
             .execute(&mut *transaction.connection)
             .await?;
         let kind = kind_of(&message, model);
-        if before.is_indexed
+        if is_indexed
             && (message.content != before.message.content
-                || kind != kind_of(&before.message, before.model))
+                || kind != kind_of(&before.message, model_before))
         {
             let scope = scope_tokens(session.key, session.scope, kind);
             transaction.index_again(before.key, &scope, &message.content).await?;
         }
         let mut totals = Totals::new();
-        count(&mut totals, &before.message, before.model, -1);
+        count(&mut totals, &before.message, model_before, -1);
         count(&mut totals, &message, model, 1);
         transaction.add_totals(&totals).await?;
         let tokens = |message: &Message| message.tokens.map_or(0, i64::from);
@@ -132,13 +145,13 @@ impl Operation for DeleteMessage {
             return Ok(false);
         };
         if stored.is_indexed {
-            transaction.unindex(stored.key).await?;
+            transaction.unindex(stored.row.key).await?;
         }
-        sqlx::query(SQL).bind(stored.key).execute(&mut *transaction.connection).await?;
+        sqlx::query(SQL).bind(stored.row.key).execute(&mut *transaction.connection).await?;
         let mut totals = Totals::new();
-        count(&mut totals, &stored.message, stored.model, -1);
+        count(&mut totals, &stored.row.message, stored.model, -1);
         transaction.add_totals(&totals).await?;
-        touch(transaction, &session, -1, -stored.message.tokens.map_or(0, i64::from)).await?;
+        touch(transaction, &session, -1, -stored.row.message.tokens.map_or(0, i64::from)).await?;
         Ok(true)
     }
 }

@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::transaction::StoredSession;
 use super::{Operation, Transaction};
+use crate::checksum;
 use crate::error::Failure;
 use crate::row::{json_of, json_of_list};
 
@@ -35,7 +36,7 @@ impl Operation for UpdateSession {
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Session, Failure> {
         const SQL: &str = "UPDATE sessions SET title = ?2, tags = ?3, metadata = ?4, ended_at = ?5, \
-             updated_at = ?6 WHERE key = ?1";
+             updated_at = ?6, checksum = ?7 WHERE key = ?1";
         let stored = transaction.session(&self.id).await?;
         let mut session = stored.session.clone();
         self.patch.clone().apply(&mut session, transaction.now())?;
@@ -46,6 +47,7 @@ impl Operation for UpdateSession {
             .bind(json_of(&session.metadata))
             .bind(session.ended_at.map(|at| at.as_micros()))
             .bind(session.updated_at.as_micros())
+            .bind(checksum::of_written_session(&session, stored.edits))
             .execute(&mut *transaction.connection)
             .await?;
         if session.tags != stored.session.tags {

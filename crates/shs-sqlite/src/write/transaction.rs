@@ -9,10 +9,11 @@ use shs_store::{Clock, Error, Message, Session, SessionId, Timestamp};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::Memory;
+use crate::checksum::{self, MessageColumns, add_to_totals, recount};
 use crate::error::Failure;
-use crate::packed::PackedId;
 use crate::row::{
-    self, json_of, json_of_list, role_code, session_columns, session_joins, status_code, to_json,
+    self, SessionRow, json_of, json_of_list, role_code, session_columns, session_joins,
+    status_code, to_json,
 };
 
 /// A transaction that has begun, and that somebody else commits.
@@ -25,6 +26,8 @@ pub(crate) struct Transaction<'a> {
 /// A session as its row has it.
 pub(crate) struct StoredSession {
     pub(crate) key: i64,
+    /// How often its messages were changed or deleted.
+    pub(super) edits: i64,
     pub(crate) session: Session,
     pub(crate) scope: SessionScope,
 }
@@ -39,7 +42,8 @@ pub(crate) struct SessionScope {
 /// A message to be inserted.
 pub(crate) struct Record<'m> {
     pub(crate) message: &'m Message,
-    pub(crate) digest: ContentDigest,
+    /// Of what was appended, if the message was changed since.
+    pub(crate) changed_from: Option<ContentDigest>,
     pub(crate) session: i64,
 }
 
@@ -64,7 +68,11 @@ impl<'a> Transaction<'a> {
     /// It is also what a commit has to sync if there is nothing else: what a repetition finds may have been written
     /// by a process that ended before its commit was on disk.
     pub(crate) async fn pass_over_arrival(&mut self) -> Result<(), sqlx::Error> {
-        const SQL: &str = "UPDATE counters SET arrival = arrival + 1 WHERE only_row = 1";
+        const SQL: &str = concat!(
+            "UPDATE counters SET ",
+            recount!(arrival = "(arrival + 1)"),
+            " WHERE only_row = 1"
+        );
         sqlx::query(SQL).execute(&mut *self.connection).await?;
         Ok(())
     }
@@ -80,9 +88,9 @@ impl<'a> Transaction<'a> {
         );
         let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *self.connection).await?;
         let row = row.ok_or_else(|| Error::session_not_found(id))?;
-        let (key, session) = row::session(&row, 2)?;
+        let SessionRow { key, edits, session, .. } = row::session(&row, 2)?;
         let scope = SessionScope { user: row.try_get(0)?, project: row.try_get(1)? };
-        Ok(StoredSession { key, session, scope })
+        Ok(StoredSession { key, edits, session, scope })
     }
 
     /// Whether there is a session with this id.
@@ -95,8 +103,8 @@ impl<'a> Transaction<'a> {
     /// Inserts a session's row and tags, and counts it. Its counts are taken as they are.
     pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<i64, sqlx::Error> {
         const SQL: &str = "INSERT INTO sessions (id, user, project, title, tags, metadata, extra, created_at, \
-             updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+             updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         let user = match &session.user_id {
             Some(name) => Some(self.key_of(Names::Users, name).await?),
             None => None,
@@ -122,6 +130,7 @@ impl<'a> Transaction<'a> {
             .bind(session.message_count as i64)
             .bind(session.total_tokens as i64)
             .bind(session.last_seq.get() as i64)
+            .bind(checksum::of_written_session(session, 0))
             .execute(&mut *self.connection)
             .await?;
         let key = done.last_insert_rowid();
@@ -150,8 +159,11 @@ impl<'a> Transaction<'a> {
         sessions: i64,
         active: i64,
     ) -> Result<(), sqlx::Error> {
-        const SQL: &str =
-            "UPDATE counters SET sessions = sessions + ?1, active = active + ?2 WHERE only_row = 1";
+        const SQL: &str = concat!(
+            "UPDATE counters SET ",
+            recount!(sessions = "(sessions + ?1)", active = "(active + ?2)"),
+            " WHERE only_row = 1"
+        );
         sqlx::query(SQL).bind(sessions).bind(active).execute(&mut *self.connection).await?;
         Ok(())
     }
@@ -192,8 +204,11 @@ impl<'a> Transaction<'a> {
 
     /// Numbers of arrival, never given before; returns the first.
     async fn take_arrivals(&mut self, count: usize) -> Result<i64, sqlx::Error> {
-        const SQL: &str =
-            "UPDATE counters SET arrival = arrival + ?1 WHERE only_row = 1 RETURNING arrival";
+        const SQL: &str = concat!(
+            "UPDATE counters SET ",
+            recount!(arrival = "(arrival + ?1)"),
+            " WHERE only_row = 1 RETURNING arrival"
+        );
         let count = count as i64;
         let last: i64 =
             sqlx::query(SQL).bind(count).fetch_one(&mut *self.connection).await?.try_get(0)?;
@@ -202,9 +217,8 @@ impl<'a> Transaction<'a> {
 
     /// Adds to the totals by role and model.
     pub(crate) async fn add_totals(&mut self, totals: &Totals) -> Result<(), sqlx::Error> {
-        const SQL: &str = "INSERT INTO totals (role, model, messages, tokens) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
-             tokens = tokens + excluded.tokens";
+        const SQL: &str =
+            add_to_totals!("SELECT ?1 AS role, ?2 AS model, ?3 AS messages, ?4 AS tokens");
         for ((role, model), (messages, tokens)) in totals {
             if (*messages, *tokens) != (0, 0) {
                 sqlx::query(SQL)
@@ -303,20 +317,24 @@ pub(super) fn bind_message<'q>(
     record: &Record<'q>,
     model: Option<i64>,
 ) -> row::Query<'q> {
-    let message = record.message;
-    let insert = insert.bind(key).bind(record.session).bind(message.seq.get() as i64);
-    PackedId::new(&message.id)
+    let Record { message, changed_from, session } = *record;
+    let columns = MessageColumns::new(key, session, message, changed_from);
+    let checksum = columns.checksum();
+    let insert = insert.bind(key).bind(session).bind(message.seq.get() as i64);
+    columns
+        .id
         .bind(insert)
         .bind(role_code(message.role))
         .bind(status_code(message.status))
         .bind(message.timestamp.as_micros())
+        .bind(checksum)
         .bind(message.tokens.map(i64::from))
         .bind(model)
         .bind(message.latency_ms)
-        .bind(record.digest.as_bytes().to_vec())
-        .bind(json_of_list(&message.parts))
-        .bind(json_of(&message.metadata))
-        .bind(json_of(&message.extra))
+        .bind(columns.digest.map(|digest| digest.as_bytes().to_vec()))
+        .bind(columns.parts)
+        .bind(columns.metadata)
+        .bind(columns.extra)
         .bind(message.content.as_str())
 }
 
@@ -324,9 +342,9 @@ pub(super) fn bind_message<'q>(
 pub(super) type Insert = (&'static str, usize);
 
 pub(super) const MESSAGE_INSERT: Insert = (
-    "INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, model, \
-     latency_ms, digest, parts, metadata, extra, content) VALUES ",
-    15,
+    "INSERT INTO messages (key, session, seq, id, role, status, timestamp, checksum, tokens, \
+     model, latency_ms, digest, parts, metadata, extra, content) VALUES ",
+    16,
 );
 
 /// How many of so many rows the next statement inserts.

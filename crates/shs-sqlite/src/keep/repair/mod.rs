@@ -20,14 +20,15 @@ use super::verify::verify;
 use crate::error::Failure;
 use crate::open::{Presence, check_path, next_writer};
 use crate::options::SqliteOptions;
-use crate::write::{CatchUp, Memory, Operation, Transaction, execute};
+use crate::write::{CatchUp, Memory, Operation, Transaction, execute, seal};
 
 /// Puts right what [`verify`](super::verify()) finds and can be put right; a healthy database is left as it is.
 ///
 /// Counts, totals, tags, indexes and the text index are made anew from sessions and messages. Messages without a session get one,
 /// `recovered-N`. A message that cannot be read is moved, as it is, into `history.db.quarantine`, an object of JSON
 /// for each, where what is no text stands as hexadecimal digits; of a session that cannot be read, the whole row is copied
-/// there, and only the values that cannot be read are emptied. It all happens in one transaction, after the files were copied to
+/// there, and only the values that cannot be read are emptied. A row that can be read and is not as it was written, as its checksum
+/// says, is copied there too, and stays: what of it is wrong cannot be told. It all happens in one transaction, after the files were copied to
 /// `history.db.before-repair`. Pages that are damaged are beyond this: restore a backup.
 ///
 /// # Errors
@@ -128,11 +129,13 @@ async fn work(
     findings: &[Finding],
 ) -> Result<(), Failure> {
     indexes::make_anew(transaction, quarantine).await?;
+    quarantine::copy_unsound(transaction, quarantine).await?;
     sessions::mend(transaction, quarantine).await?;
     quarantine::move_messages(transaction, quarantine).await?;
     sessions::recover(transaction).await?;
     derive::make_anew(transaction).await?;
     indexes::empty_search(transaction, findings).await?;
+    seal(transaction.connection).await?;
     loop {
         let mark = CatchUp.run(transaction).await?;
         if mark >= derive::arrival(transaction).await? {

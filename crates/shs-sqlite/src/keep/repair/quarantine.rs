@@ -11,9 +11,11 @@ use sqlx::{Column, Row, TypeInfo, ValueRef};
 
 use super::super::backup::in_background;
 use super::super::copies::{Copy, sync_folder_of};
-use super::super::verify::unreadable;
+use super::super::verify::{unreadable, unsound};
 use crate::error::Failure;
 use crate::write::Transaction;
+
+const MESSAGE: &str = "SELECT * FROM messages WHERE key = ?1";
 
 /// Rows that are put aside.
 #[derive(Debug, Default)]
@@ -94,9 +96,26 @@ pub(super) async fn move_messages(
     transaction: &mut Transaction<'_>,
     quarantine: &mut Quarantine,
 ) -> Result<(), Failure> {
-    let (_, keys) = unreadable(transaction.connection).await?;
-    for key in keys {
+    for key in unreadable(transaction.connection).await?.messages {
         move_message(transaction, quarantine, key).await?;
+    }
+    Ok(())
+}
+
+/// Copies the rows that can be read and are not as they were written; they stay where they are.
+pub(super) async fn copy_unsound(
+    transaction: &mut Transaction<'_>,
+    quarantine: &mut Quarantine,
+) -> Result<(), Failure> {
+    const SESSION: &str = "SELECT * FROM sessions WHERE key = ?1";
+    let unsound = unsound(transaction.connection).await?;
+    for (table, sql, keys) in
+        [("sessions", SESSION, unsound.sessions), ("messages", MESSAGE, unsound.messages)]
+    {
+        for key in keys {
+            let row = sqlx::query(sql).bind(key).fetch_one(&mut *transaction.connection).await?;
+            quarantine.put(table, key, &row)?;
+        }
     }
     Ok(())
 }
@@ -121,9 +140,8 @@ async fn move_message(
     quarantine: &mut Quarantine,
     key: i64,
 ) -> Result<(), Failure> {
-    const FIND: &str = "SELECT * FROM messages WHERE key = ?1";
     const DELETE: &str = "DELETE FROM messages WHERE key = ?1";
-    let row = sqlx::query(FIND).bind(key).fetch_one(&mut *transaction.connection).await?;
+    let row = sqlx::query(MESSAGE).bind(key).fetch_one(&mut *transaction.connection).await?;
     quarantine.put("messages", key, &row)?;
     sqlx::query(DELETE).bind(key).execute(&mut *transaction.connection).await?;
     Ok(())

@@ -28,8 +28,8 @@ pub(super) async fn mend(
 ) -> Result<(), Failure> {
     const FIND: &str = "SELECT s.*, u.name AS user_name, p.name AS project_name FROM sessions s \
          LEFT JOIN users u ON u.key = s.user LEFT JOIN projects p ON p.key = s.project WHERE s.key = ?1";
-    let (keys, _) = unreadable(transaction.connection).await?;
-    for key in &keys {
+    let unread = unreadable(transaction.connection).await?;
+    for key in &unread.sessions {
         let row = sqlx::query(FIND).bind(key).fetch_one(&mut *transaction.connection).await?;
         quarantine.put("sessions", *key, &row)?;
         for (column, is_good) in OPTIONAL {
@@ -65,8 +65,8 @@ pub(super) async fn mend(
         }
     }
     // What can be read and is beyond a limit.
-    let (left, _) = unreadable(transaction.connection).await?;
-    for key in left {
+    let left = unreadable(transaction.connection).await?;
+    for key in left.sessions {
         for column in
             ["title", "tags", "metadata", "extra", "ended_at", "forked_session", "user", "project"]
         {

@@ -4,6 +4,7 @@ use shs_store::keeping::Finding;
 use sqlx::{Row, SqliteConnection};
 
 use super::rows::session_id;
+use crate::checksum::{checksum_of_counters, checksum_of_totals};
 use crate::error::Failure;
 
 /// Sessions whose counts are not those of their messages.
@@ -57,10 +58,16 @@ async fn check_totals(
          FROM messages GROUP BY 1, 2) \
          SELECT (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)) \
          + (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))";
-    let different: i64 = sqlx::query(SQL).fetch_one(connection).await?.try_get(0)?;
-    if different > 0 {
-        let what = "messages or tokens by role and model are not what the messages come to";
-        found.push(Finding::repairable(what).in_table("totals"));
+    const CHECKSUMS: &str =
+        concat!("SELECT count(*) FROM totals WHERE checksum <> ", checksum_of_totals!(""));
+    for (sql, what) in [
+        (SQL, "messages or tokens by role and model are not what the messages come to"),
+        (CHECKSUMS, "the checksum of a row is not that of its values"),
+    ] {
+        let different: i64 = sqlx::query(sql).fetch_one(&mut *connection).await?.try_get(0)?;
+        if different > 0 {
+            found.push(Finding::repairable(what).in_table("totals"));
+        }
     }
     Ok(())
 }
@@ -69,11 +76,16 @@ async fn check_counters(
     connection: &mut SqliteConnection,
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    const SQL: &str = "SELECT (SELECT count(*) FROM counters), \
+    const SQL: &str = concat!(
+        "SELECT (SELECT count(*) FROM counters), \
          (SELECT sessions IS NOT (SELECT count(*) FROM sessions) FROM counters), \
          (SELECT active IS NOT (SELECT count(*) FROM sessions WHERE ended_at IS NULL) FROM counters), \
          (SELECT arrival < (SELECT coalesce(max(key), 0) FROM messages) FROM counters), \
-         (SELECT indexed > arrival OR indexed < 0 FROM counters)";
+         (SELECT indexed > arrival OR indexed < 0 FROM counters), \
+         (SELECT checksum <> ",
+        checksum_of_counters!(),
+        " FROM counters)"
+    );
     let row = sqlx::query(SQL).fetch_one(connection).await?;
     if row.try_get::<i64, _>(0)? != 1 {
         found.push(Finding::repairable("it has not one row").in_table("counters"));
@@ -84,6 +96,7 @@ async fn check_counters(
         (2, "active is not the number of sessions that have not ended"),
         (3, "arrival is lower than the key of a message"),
         (4, "indexed is beyond the last message"),
+        (5, "the checksum is not that of its values"),
     ] {
         if row.try_get::<bool, _>(at)? {
             found.push(Finding::repairable(what).in_table("counters").at_row(1));

@@ -12,7 +12,7 @@ use shs_store::keeping::Finding;
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, SqliteConnection};
 
-pub(super) use self::rows::unreadable;
+pub(super) use self::rows::{unreadable, unsound};
 use self::structure::Structure;
 pub(super) use self::structure::{expected, is_of_search};
 use super::reader;
@@ -26,7 +26,7 @@ use crate::write::execute;
 ///
 /// - the file's pages and indexes (`PRAGMA integrity_check`), and that the tables and indexes are those of this version; no
 ///   foreign keys are declared, so `PRAGMA foreign_key_check` has nothing to say, and references are looked up here
-/// - every value of every session and message can be read and is within the limits
+/// - every value of every session and message can be read, is within the limits, and has the checksum it was written with
 /// - counts, tokens and last numbers of sessions, the totals and the counters are what the messages come to
 /// - no message, tag or name is without what it belongs to
 /// - the text index has each message, up to the mark that says how far it is, with its words and no others: the words of all

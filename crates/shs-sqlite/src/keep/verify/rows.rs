@@ -6,25 +6,30 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use crate::error::Failure;
-use crate::row::{self, message_columns, message_joins, session_columns, session_joins};
+use crate::row::{
+    self, MessageRow, SessionRow, message_columns, message_joins, session_columns, session_joins,
+};
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 256;
 
-/// The sessions after a key, each with it.
+/// The sessions after a key, each with it, and whether what has to be a text is one.
 const SESSIONS: &str = concat!(
     "SELECT s.key, ",
     session_columns!(),
-    " FROM sessions s",
+    ", typeof(s.id) = 'text' AND typeof(u.name) IN ('text', 'null') AND typeof(p.name) IN ('text', 'null') \
+     AND typeof(s.title) IN ('text', 'null') AND typeof(s.forked_session) IN ('text', 'null') \
+     FROM sessions s",
     session_joins!(),
     "WHERE s.key > ?1 ORDER BY s.key LIMIT +?2"
 );
 
-/// The messages after a key, each with it, its session's id, and what was appended under its own.
+/// The messages after a key, each with it, its session's id, and whether what has to be a text is one.
 const MESSAGES: &str = concat!(
-    "SELECT m.key, s.id, m.digest, ",
+    "SELECT m.key, s.id, ",
     message_columns!(),
-    " FROM messages m LEFT JOIN sessions s ON s.key = m.session",
+    ", typeof(m.id) IN ('text', 'blob') AND typeof(mo.name) IN ('text', 'null') AND typeof(m.content) = 'text' \
+     FROM messages m LEFT JOIN sessions s ON s.key = m.session",
     message_joins!(),
     "WHERE m.key > ?1 ORDER BY m.key LIMIT +?2"
 );
@@ -34,7 +39,7 @@ pub(super) async fn check(
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     walk(connection, SESSIONS, |row, key| {
-        if let Err(what) = session(row) {
+        if let Some(what) = session(row).finding() {
             let finding = Finding::repairable(what).in_table("sessions").at_row(key);
             found.push(match row::id_of_session(row) {
                 Some(id) => finding.of_session(&id),
@@ -44,12 +49,12 @@ pub(super) async fn check(
     })
     .await?;
     walk(connection, MESSAGES, |row, key| {
-        if let Err(what) = message(row) {
+        if let Some(what) = message(row).finding() {
             let mut finding = Finding::repairable(what).in_table("messages").at_row(key);
             if let Ok(id) = row::id(row, 1) {
                 finding = finding.of_session(&id);
             }
-            if let Some(id) = row::id_of_message(row, 3) {
+            if let Some(id) = row::id_of_message(row, 2) {
                 finding = finding.of_message(&id);
             }
             found.push(finding);
@@ -58,24 +63,43 @@ pub(super) async fn check(
     .await
 }
 
-/// The keys of the rows that cannot be read: sessions, and messages.
+/// The keys of some rows.
+#[derive(Debug, Default)]
+pub(in crate::keep) struct Keys {
+    pub(in crate::keep) sessions: Vec<i64>,
+    pub(in crate::keep) messages: Vec<i64>,
+}
+
+/// The rows that cannot be read.
 pub(in crate::keep) async fn unreadable(
     connection: &mut SqliteConnection,
-) -> Result<(Vec<i64>, Vec<i64>), Failure> {
-    let (mut sessions, mut messages) = (Vec::new(), Vec::new());
+) -> Result<Keys, Failure> {
+    those(connection, |state| matches!(state, State::Unreadable(_))).await
+}
+
+/// The rows that can be read and are not as they were written.
+pub(in crate::keep) async fn unsound(connection: &mut SqliteConnection) -> Result<Keys, Failure> {
+    those(connection, |state| matches!(state, State::Unsound)).await
+}
+
+async fn those(
+    connection: &mut SqliteConnection,
+    is_one: fn(&State) -> bool,
+) -> Result<Keys, Failure> {
+    let mut keys = Keys::default();
     walk(connection, SESSIONS, |row, key| {
-        if session(row).is_err() {
-            sessions.push(key);
+        if is_one(&session(row)) {
+            keys.sessions.push(key);
         }
     })
     .await?;
     walk(connection, MESSAGES, |row, key| {
-        if message(row).is_err() {
-            messages.push(key);
+        if is_one(&message(row)) {
+            keys.messages.push(key);
         }
     })
     .await?;
-    Ok((sessions, messages))
+    Ok(keys)
 }
 
 /// Shows each row with its key.
@@ -97,21 +121,64 @@ async fn walk(
     }
 }
 
-/// What is wrong with a session, without its content.
-fn session(row: &SqliteRow) -> Result<(), String> {
-    let (_, session) = row::session(row, 1).map_err(|error| unread("session", &error))?;
-    session.validate().map_err(|error| error.detail().to_owned())
+/// How a row is.
+enum State {
+    Sound,
+    /// It can be read, but something else was written.
+    Unsound,
+    /// What is wrong with it, without its content.
+    Unreadable(String),
 }
 
-/// What is wrong with a message, without its content.
-fn message(row: &SqliteRow) -> Result<(), String> {
-    let (_, message) = row::message(row, 3).map_err(|error| unread("message", &error))?;
-    let digest: Result<&[u8], _> = row.try_get(2);
-    digest.and_then(row::digest).map_err(|error| unread("message", &error))?;
+impl State {
+    fn of(checked: Result<bool, String>) -> Self {
+        match checked {
+            Ok(true) => Self::Sound,
+            Ok(false) => Self::Unsound,
+            Err(what) => Self::Unreadable(what),
+        }
+    }
+
+    fn finding(self) -> Option<String> {
+        match self {
+            Self::Sound => None,
+            Self::Unsound => Some("its checksum is not that of its values".to_owned()),
+            Self::Unreadable(what) => Some(what),
+        }
+    }
+}
+
+fn session(row: &SqliteRow) -> State {
+    State::of(check_session(row))
+}
+
+fn message(row: &SqliteRow) -> State {
+    State::of(check_message(row))
+}
+
+/// Whether a session is as it was written.
+fn check_session(row: &SqliteRow) -> Result<bool, String> {
+    let unread = |error| unread("session", &error);
+    let SessionRow { session, is_sound, .. } = row::any_session(row, 1).map_err(unread)?;
+    check_types(row.try_get(2).map_err(unread)?)?;
+    session.validate().map_err(|error| error.detail().to_owned())?;
+    Ok(is_sound)
+}
+
+/// Whether a message is as it was written.
+fn check_message(row: &SqliteRow) -> Result<bool, String> {
+    let unread = |error| unread("message", &error);
+    let MessageRow { message, is_sound, .. } = row::any_message(row, 2).map_err(unread)?;
+    check_types(row.try_get(4).map_err(unread)?)?;
     if message.seq == Seq::ZERO {
         return Err("the message has no number".to_owned());
     }
-    message.validate().map_err(|error| error.detail().to_owned())
+    message.validate().map_err(|error| error.detail().to_owned())?;
+    Ok(is_sound)
+}
+
+fn check_types(are_texts: bool) -> Result<(), String> {
+    if are_texts { Ok(()) } else { Err("a text is not of its type".to_owned()) }
 }
 
 fn unread(what: &str, error: &sqlx::Error) -> String {

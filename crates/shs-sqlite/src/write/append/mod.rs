@@ -5,7 +5,6 @@ mod statements;
 
 use std::collections::HashMap;
 
-use shs_store::model::ContentDigest;
 use shs_store::{
     AppendOptions, Appended, Error, ErrorKind, Message, NewMessage, Result, SessionId,
 };
@@ -28,29 +27,18 @@ pub(crate) struct Append {
 /// An append and the caller who waits for it.
 pub(crate) struct AppendJob {
     append: Append,
-    /// For each message of the batch.
-    derived: Vec<Derived>,
+    /// The tokens of each message of the batch for the index, computed by the caller and not by the one writer.
+    tokens: Vec<String>,
     outcome: Option<Result<Appended>>,
     reply: oneshot::Sender<Result<Appended>>,
-}
-
-/// What is computed from a message by its caller, and not by the one writer.
-struct Derived {
-    digest: ContentDigest,
-    /// The tokens for the index.
-    tokens: String,
 }
 
 impl Append {
     /// The append as it goes into the queue, and where its answer arrives.
     pub(crate) fn queued(self) -> (super::Queued, oneshot::Receiver<Result<Appended>>) {
         let (reply, answer) = oneshot::channel();
-        let derive = |new: &NewMessage| Derived {
-            digest: new.digest(),
-            tokens: content_tokens(&new.content),
-        };
-        let derived = self.batch.iter().map(derive).collect();
-        let job = AppendJob { append: self, derived, outcome: None, reply };
+        let tokens = self.batch.iter().map(|new| content_tokens(&new.content)).collect();
+        let job = AppendJob { append: self, tokens, outcome: None, reply };
         (super::Queued::Append(job), answer)
     }
 }
@@ -106,7 +94,7 @@ pub(super) async fn run(
     transaction.memory.look(found.arrival);
     let plan = Plan::make(jobs, found, now);
     let repeated = statements::repeated(transaction, &plan).await?;
-    statements::write(transaction, jobs, &plan, frame, Begin::Done).await?;
+    statements::write(transaction, &plan, frame, Begin::Done).await?;
     finish(transaction, jobs, plan, repeated, frame);
     Ok(())
 }
@@ -133,7 +121,7 @@ async fn run_from_memory(
     if plan.new.is_empty() || plan.refuses_any() || !plan.new.iter().all(has_key) {
         return Ok(false);
     }
-    match statements::write(transaction, jobs, &plan, Frame::Whole, Begin::WithFirst).await {
+    match statements::write(transaction, &plan, Frame::Whole, Begin::WithFirst).await {
         Ok(()) => {
             finish(transaction, jobs, plan, Vec::new(), Frame::Whole);
             Ok(true)
@@ -168,7 +156,7 @@ fn finish(
         for (key, new) in (plan.first_arrival..).zip(&plan.new) {
             let model = new.message.model.as_ref().and_then(|name| memory.model(name));
             let scope = scope_tokens(new.key, new.scope, kind_of(&new.message, model));
-            let content = std::mem::take(&mut jobs[new.job].derived[new.at].tokens);
+            let content = std::mem::take(&mut jobs[new.job].tokens[new.at]);
             entries.push(Entry { key, scope, content });
         }
         memory.learn((before, arrival), targets, entries);

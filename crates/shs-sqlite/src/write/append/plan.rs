@@ -71,7 +71,7 @@ enum Slot {
 
 impl Plan {
     pub(super) fn make(jobs: &[&mut AppendJob], found: Found, now: Timestamp) -> Self {
-        let Found { arrival, targets, mut digests } = found;
+        let Found { arrival, targets, digests } = found;
         let mut plan = Self {
             targets,
             new: Vec::new(),
@@ -81,7 +81,7 @@ impl Plan {
         };
         let mut brought: HashMap<(i64, MessageId), usize> = HashMap::new();
         for (number, job) in jobs.iter().enumerate() {
-            let slots = plan.add(number, job, now, &mut digests, &mut brought);
+            let slots = plan.add(number, job, now, &digests, &mut brought);
             plan.slots.push(slots);
         }
         plan
@@ -97,12 +97,17 @@ impl Plan {
         number: usize,
         job: &AppendJob,
         now: Timestamp,
-        digests: &mut HashMap<(i64, MessageId), ContentDigest>,
+        digests: &HashMap<(i64, MessageId), ContentDigest>,
         brought: &mut HashMap<(i64, MessageId), usize>,
     ) -> Result<Vec<Slot>> {
         let Append { id, batch, options } = &job.append;
         let target = self.targets.get_mut(id).ok_or_else(|| Error::session_not_found(id))?;
-        let known = |message: &MessageId| digests.get(&(target.key, message.clone())).copied();
+        let (key, new) = (target.key, &self.new);
+        let known = |message: &MessageId| {
+            let place = (key, message.clone());
+            let here = || brought.get(&place).map(|at| new[*at].message.digest());
+            digests.get(&place).copied().or_else(here)
+        };
         let seqs = plan_append(id, target.last_seq, batch, *options, known)?;
         let mut slots = Vec::with_capacity(batch.len());
         for (at, (new, seq)) in batch.iter().zip(seqs).enumerate() {
@@ -121,7 +126,6 @@ impl Plan {
             target.added += 1;
             target.tokens += new.tokens.map_or(0, i64::from);
             target.updated_at = target.updated_at.max(now);
-            digests.insert(place.clone(), job.derived[at].digest);
             brought.insert(place, self.new.len());
             slots.push(Slot::New);
             let message = new.clone().into_message(seq);

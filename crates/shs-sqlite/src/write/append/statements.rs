@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt;
-use shs_store::Message;
+use shs_store::{Message, SessionId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Either, Executor, Row};
 
@@ -17,8 +17,11 @@ use super::super::transaction::{
 };
 use super::plan::{Found, New, Plan, Target};
 use super::{AppendJob, Begin, Frame, SessionScope};
-use crate::packed::{PackedId, unpack};
-use crate::row::{self, to_json};
+use crate::checksum::{add_to_totals, counter, recount, weight};
+use crate::packed::PackedId;
+use crate::row::{
+    self, SessionRow, message_columns, message_joins, session_columns, session_joins, to_json,
+};
 
 const BEGIN: &str = "BEGIN IMMEDIATE;";
 const COMMIT: &str = "COMMIT";
@@ -29,12 +32,19 @@ pub(super) async fn find(
     jobs: &[&mut AppendJob],
     frame: Frame,
 ) -> Result<Found, sqlx::Error> {
-    const SQL: &str = "SELECT arrival FROM counters WHERE only_row = 1; \
-         SELECT s.id, s.key, s.user, s.project, s.last_seq, s.updated_at \
-         FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value; \
-         SELECT m.session, m.id, m.digest FROM json_each(?) j \
-         CROSS JOIN sessions s ON s.id = j.value ->> 0 \
-         CROSS JOIN messages m ON m.session = s.key AND m.id = coalesce(unhex(j.value ->> 1), j.value ->> 2)";
+    const SQL: &str = concat!(
+        "SELECT ",
+        counter!("arrival"),
+        " FROM counters WHERE only_row = 1; SELECT s.user, s.project, ",
+        session_columns!(),
+        " FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value",
+        session_joins!(),
+        "; SELECT ",
+        message_columns!(),
+        " FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value ->> 0 \
+         CROSS JOIN messages m ON m.session = s.key AND m.id = coalesce(unhex(j.value ->> 1), j.value ->> 2)",
+        message_joins!(),
+    );
     let mut ids: Vec<&str> = jobs.iter().map(|job| job.append.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -59,26 +69,30 @@ pub(super) async fn find(
             Either::Left(_) => ended += 1,
             Either::Right(row) if ended == first => found.arrival = row.try_get(0)?,
             Either::Right(row) if ended == first + 1 => {
-                found.targets.insert(row::id(&row, 0)?, target(&row)?);
+                let (id, target) = target(&row)?;
+                found.targets.insert(id, target);
             }
             Either::Right(row) => {
-                let place = (row.try_get(0)?, unpack(&row, 1)?);
-                found.digests.insert(place, row::digest(row.try_get(2)?)?);
+                let row = row::message(&row, 0)?;
+                let digest = row.digest();
+                found.digests.insert((row.session, row.message.id), digest);
             }
         }
     }
     Ok(found)
 }
 
-fn target(row: &SqliteRow) -> Result<Target, sqlx::Error> {
-    Ok(Target {
-        key: row.try_get(1)?,
-        scope: SessionScope { user: row.try_get(2)?, project: row.try_get(3)? },
-        last_seq: row::seq(row.try_get(4)?)?,
+fn target(row: &SqliteRow) -> Result<(SessionId, Target), sqlx::Error> {
+    let SessionRow { key, session, .. } = row::session(row, 2)?;
+    let target = Target {
+        key,
+        scope: SessionScope { user: row.try_get(0)?, project: row.try_get(1)? },
+        last_seq: session.last_seq,
         added: 0,
         tokens: 0,
-        updated_at: row::time(row.try_get(5)?)?,
-    })
+        updated_at: session.updated_at,
+    };
+    Ok((session.id, target))
 }
 
 /// The repeated messages as they are stored.
@@ -89,7 +103,7 @@ pub(super) async fn repeated(
     let mut messages = Vec::with_capacity(plan.repeated.len());
     for (session, id) in &plan.repeated {
         let stored = message::find(transaction, *session, id).await?;
-        messages.push(stored.ok_or(sqlx::Error::RowNotFound)?.message);
+        messages.push(stored.ok_or(sqlx::Error::RowNotFound)?.row.message);
     }
     Ok(messages)
 }
@@ -97,12 +111,16 @@ pub(super) async fn repeated(
 /// Writes the new messages and all that follows from them but the index, and commits if the appends are all there is.
 pub(super) async fn write(
     transaction: &mut Transaction<'_>,
-    jobs: &[&mut AppendJob],
     plan: &Plan,
     frame: Frame,
     begin: Begin,
 ) -> Result<(), sqlx::Error> {
-    const ARRIVAL: &str = "UPDATE counters SET arrival = CASE arrival WHEN ? THEN ? ELSE json('moved') END WHERE only_row = 1;";
+    const ARRIVAL: &str = concat!(
+        "UPDATE counters SET arrival = CASE arrival WHEN ? THEN ? ELSE json('moved') END, \
+         checksum = checksum + ",
+        weight!(arrival),
+        " * ? WHERE only_row = 1;"
+    );
     let commit = if frame == Frame::Whole { COMMIT } else { "" };
     if plan.new.is_empty() {
         if !plan.repeated.is_empty() {
@@ -139,17 +157,18 @@ pub(super) async fn write(
         sql.push_str(&insert_sql(MESSAGE_INSERT, rows));
         if is_last {
             sql.push(';');
-            sql.push_str(counts.sql());
+            sql.push_str(Counts::SQL);
             sql.push_str(commit);
         }
         let mut query = sqlx::query(AssertSqlSafe(sql));
         if is_first {
             let before = plan.first_arrival - 1;
-            query = query.bind(before).bind(before + plan.new.len() as i64);
+            let count = plan.new.len() as i64;
+            query = query.bind(before).bind(before + count).bind(count);
         }
         let first = plan.first_arrival + at as i64;
         for ((key, new), model) in (first..).zip(&plan.new[at..end]).zip(&models[at..end]) {
-            query = bind_message(query, key, &record(jobs, new), *model);
+            query = bind_message(query, key, &record(new), *model);
         }
         if is_last {
             query = counts.bind(query);
@@ -160,20 +179,34 @@ pub(super) async fn write(
     Ok(())
 }
 
-fn record<'m>(jobs: &[&mut AppendJob], new: &'m New) -> Record<'m> {
-    let digest = jobs[new.job].derived[new.at].digest;
-    Record { message: &new.message, digest, session: new.key }
+fn record(new: &New) -> Record<'_> {
+    Record { message: &new.message, changed_from: None, session: new.key }
 }
 
-/// What appends add to the counts of sessions and to the totals.
-enum Counts {
-    /// Those of one session, and of one pair of role and model: by far the most frequent.
-    One { session: [i64; 5], total: [i64; 4] },
-    /// Those of many, as JSON.
-    Many { sessions: String, totals: String },
+/// What appends add to the counts of sessions and to the totals, as JSON.
+struct Counts {
+    sessions: String,
+    totals: String,
 }
 
 impl Counts {
+    const SQL: &str = concat!(
+        "UPDATE sessions SET ",
+        recount!(
+            message_count = "(message_count + j.added)",
+            total_tokens = "(total_tokens + j.tokens)",
+            last_seq = "j.seq",
+            updated_at = "j.time",
+        ),
+        " FROM (SELECT value ->> 0 AS session, value ->> 1 AS added, value ->> 2 AS tokens, \
+         value ->> 3 AS seq, value ->> 4 AS time FROM json_each(?)) j WHERE sessions.key = j.session; ",
+        add_to_totals!(
+            "SELECT value ->> 0 AS role, value ->> 1 AS model, value ->> 2 AS messages, \
+             value ->> 3 AS tokens FROM json_each(?)"
+        ),
+        ";"
+    );
+
     fn new(plan: &Plan, totals: &Totals) -> Self {
         // A session's key, how many messages and tokens more, its last number and time.
         let session = |t: &Target| {
@@ -183,43 +216,10 @@ impl Counts {
         let sessions: Vec<[i64; 5]> = changed.map(session).collect();
         let totals: Vec<[i64; 4]> =
             totals.iter().map(|((role, model), (m, t))| [*role, *model, *m, *t]).collect();
-        match (sessions.as_slice(), totals.as_slice()) {
-            (&[session], &[total]) => Self::One { session, total },
-            _ => Self::Many { sessions: to_json(&sessions), totals: to_json(&totals) },
-        }
-    }
-
-    fn sql(&self) -> &'static str {
-        match self {
-            Self::One { .. } => {
-                "UPDATE sessions SET message_count = message_count + ?, \
-                 total_tokens = total_tokens + ?, last_seq = ?, updated_at = ? WHERE key = ?; \
-                 INSERT INTO totals (role, model, messages, tokens) VALUES (?, ?, ?, ?) \
-                 ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
-                 tokens = tokens + excluded.tokens;"
-            }
-            Self::Many { .. } => {
-                "UPDATE sessions SET message_count = message_count + j.added, \
-                 total_tokens = total_tokens + j.tokens, last_seq = j.last_seq, updated_at = j.updated_at \
-                 FROM (SELECT value ->> 0 AS key, value ->> 1 AS added, value ->> 2 AS tokens, \
-                 value ->> 3 AS last_seq, value ->> 4 AS updated_at FROM json_each(?)) j \
-                 WHERE sessions.key = j.key; \
-                 INSERT INTO totals (role, model, messages, tokens) \
-                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true \
-                 ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
-                 tokens = tokens + excluded.tokens;"
-            }
-        }
+        Self { sessions: to_json(&sessions), totals: to_json(&totals) }
     }
 
     fn bind<'q>(&'q self, query: row::Query<'q>) -> row::Query<'q> {
-        match self {
-            Self::One { session: [key, added, tokens, last_seq, updated_at], total } => {
-                let query =
-                    query.bind(added).bind(tokens).bind(last_seq).bind(updated_at).bind(key);
-                total.iter().fold(query, |query, value| query.bind(value))
-            }
-            Self::Many { sessions, totals } => query.bind(sessions.as_str()).bind(totals.as_str()),
-        }
+        query.bind(self.sessions.as_str()).bind(self.totals.as_str())
     }
 }

@@ -1,0 +1,78 @@
+//! Checksums of all rows anew: for a database that had none, and after a repair.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::execute;
+use crate::checksum::{checksum_of_counters, checksum_of_totals};
+use crate::row::{self, message_columns, message_joins, session_columns, session_joins, to_json};
+
+/// Rows that are read at a time.
+const CHUNK: i64 = 256;
+
+const SESSIONS: &str = concat!(
+    "SELECT s.key, ",
+    session_columns!(),
+    " FROM sessions s",
+    session_joins!(),
+    "WHERE s.key > ?1 ORDER BY s.key LIMIT +?2"
+);
+const MESSAGES: &str = concat!(
+    "SELECT m.key, ",
+    message_columns!(),
+    " FROM messages m",
+    message_joins!(),
+    "WHERE m.key > ?1 ORDER BY m.key LIMIT +?2"
+);
+
+/// Gives every row the checksum of its values. What cannot be read is left as it is.
+pub(crate) async fn seal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    const SEAL_SESSIONS: &str = "UPDATE sessions SET checksum = j.checksum FROM \
+         (SELECT value ->> 0 AS row, value ->> 1 AS checksum FROM json_each(?1)) j WHERE key = j.row";
+    const SEAL_MESSAGES: &str = "UPDATE messages SET checksum = j.checksum FROM \
+         (SELECT value ->> 0 AS row, value ->> 1 AS checksum FROM json_each(?1)) j WHERE key = j.row";
+    change(connection, SESSIONS, SEAL_SESSIONS, |row| {
+        let read = row::any_session(row, 1).ok()?;
+        (!read.is_sound).then_some((read.key, read.checksum))
+    })
+    .await?;
+    change(connection, MESSAGES, SEAL_MESSAGES, |row| {
+        let read = row::any_message(row, 1).ok()?;
+        (!read.is_sound).then_some((read.key, read.checksum))
+    })
+    .await?;
+    execute(connection, concat!("UPDATE totals SET checksum = ", checksum_of_totals!(""))).await?;
+    execute(connection, concat!("UPDATE counters SET checksum = ", checksum_of_counters!())).await
+}
+
+/// Takes the digests out that follow from the messages, because these were never changed.
+pub(crate) async fn drop_digests(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    const DROP: &str = "UPDATE messages SET digest = NULL FROM \
+         (SELECT value ->> 0 AS row FROM json_each(?1)) j WHERE key = j.row";
+    change(connection, MESSAGES, DROP, |row| {
+        let read = row::any_message(row, 1).ok()?;
+        (read.changed_from == Some(read.message.digest())).then_some((read.key, 0))
+    })
+    .await
+}
+
+/// Reads all rows with one statement, and changes some with another, which takes them as pairs of key and value.
+async fn change(
+    connection: &mut SqliteConnection,
+    read: &'static str,
+    write: &'static str,
+    mut choose: impl FnMut(&SqliteRow) -> Option<(i64, i64)> + Send,
+) -> Result<(), sqlx::Error> {
+    let mut after = i64::MIN;
+    loop {
+        let rows = sqlx::query(read).bind(after).bind(CHUNK).fetch_all(&mut *connection).await?;
+        let chosen: Vec<(i64, i64)> = rows.iter().filter_map(&mut choose).collect();
+        if !chosen.is_empty() {
+            sqlx::query(write).bind(to_json(&chosen)).execute(&mut *connection).await?;
+        }
+        match rows.last() {
+            Some(last) if rows.len() as i64 == CHUNK => after = last.try_get(0)?,
+            _ => return Ok(()),
+        }
+    }
+}
