@@ -17,6 +17,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::SqliteStore;
 use crate::open::MIGRATIONS;
+use crate::write::VIEW;
 
 /// Collects the statements that sqlx tells of.
 #[derive(Clone, Default)]
@@ -75,6 +76,7 @@ async fn no_statement_scans_a_table_that_grows() {
 
     let url = format!("sqlite:{}", path.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(VIEW).execute(&mut connection).await.unwrap();
     let recorded = statements.0.lock().unwrap().clone();
     let mut explained = 0;
     let mut unbounded = BTreeSet::new();
@@ -83,8 +85,8 @@ async fn no_statement_scans_a_table_that_grows() {
         if !["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&verb) {
             continue;
         }
-        if MIGRATIONS.iter().any(|migration| migration.contains(&sql)) {
-            // It is for the tables as they were then, and walks them once.
+        // It is for the tables as they were then, and walks them once; or it is explained with what fires the trigger.
+        if MIGRATIONS.iter().any(|migration| migration.contains(&sql)) || VIEW.contains(&sql) {
             continue;
         }
         explained += 1;

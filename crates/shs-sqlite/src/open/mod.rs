@@ -19,6 +19,7 @@ pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
 use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;
+use crate::write::VIEW;
 
 /// A WAL file longer than this is cut back when it is reset, in bytes.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
@@ -53,6 +54,7 @@ pub(crate) async fn first_writer(options: &SqliteOptions) -> Result<SqliteConnec
     check_database(&mut connection, options.busy_timeout).await?;
     switch_to_wal(&mut connection, options.busy_timeout).await?;
     migrate(&mut connection, &options.path, &options.clock).await?;
+    make_view(&mut connection).await?;
     Ok(connection)
 }
 
@@ -60,7 +62,14 @@ pub(crate) async fn first_writer(options: &SqliteOptions) -> Result<SqliteConnec
 pub(crate) async fn next_writer(options: &SqliteOptions) -> Result<SqliteConnection> {
     let mut connection = connect(options, false).await?;
     switch_to_wal(&mut connection, options.busy_timeout).await?;
+    make_view(&mut connection).await?;
     Ok(connection)
+}
+
+/// Makes what the connection that writes has for itself.
+async fn make_view(connection: &mut SqliteConnection) -> Result<()> {
+    let made = sqlx::raw_sql(VIEW).execute(connection).await;
+    made.map(|_| ()).map_err(|error| translate(&Arc::new(error)))
 }
 
 async fn connect(options: &SqliteOptions, create: bool) -> Result<SqliteConnection> {

@@ -31,7 +31,7 @@ use shs_store::{Error, ErrorKind, Result};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
-pub(crate) use self::append::Append;
+pub(crate) use self::append::{Append, VIEW};
 pub(crate) use self::copy::{Fork, Import};
 pub(crate) use self::erase::{Erase, UNUSED_PROJECTS, UNUSED_USERS};
 pub(crate) use self::index::CatchUp;

@@ -3,11 +3,13 @@
 #[cfg(test)]
 mod schedules;
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use shs_store::Error;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 
 /// Most jobs in one transaction.
 const MAX_JOBS: usize = 512;
@@ -64,14 +66,17 @@ pub(super) enum Broken {
 
 /// Works until every sender of the queue is gone and the queue is empty.
 pub(super) async fn work<E: Engine>(mut engine: E, mut queue: mpsc::Receiver<E::Job>) {
+    // One timer, which is only put off: a new one for each pause would wake the thread that waits for timers, each time.
+    let mut pause = pin!(sleep(PAUSE));
     loop {
         while engine.rest() == Rest::Now {
             engine.do_rest().await;
         }
         let next = if engine.rest() == Rest::Later {
-            match timeout(PAUSE, queue.recv()).await {
-                Ok(next) => next,
-                Err(_) => {
+            pause.as_mut().reset(Instant::now() + PAUSE);
+            match select(pin!(queue.recv()), pause.as_mut()).await {
+                Either::Left((next, _)) => next,
+                Either::Right(((), _)) => {
                     engine.do_rest().await;
                     continue;
                 }

@@ -1,5 +1,6 @@
 //! Appending: neighbouring appends of the queue are stored together, in a few commands.
 
+mod alone;
 mod plan;
 mod statements;
 
@@ -10,6 +11,7 @@ use shs_store::{
 };
 use tokio::sync::oneshot;
 
+pub(crate) use self::alone::VIEW;
 pub(super) use self::plan::Target;
 use self::plan::{Found, New, Plan};
 use super::execute;
@@ -121,7 +123,13 @@ async fn run_from_memory(
     if plan.new.is_empty() || plan.refuses_any() || !plan.new.iter().all(has_key) {
         return Ok(false);
     }
-    match statements::write(transaction, &plan, Frame::Whole, Begin::WithFirst).await {
+    let written = match plan.only_one() {
+        Some((new, updated_at)) => {
+            alone::write(transaction, new, plan.first_arrival, updated_at).await
+        }
+        None => statements::write(transaction, &plan, Frame::Whole, Begin::WithFirst).await,
+    };
+    match written {
         Ok(()) => {
             finish(transaction, jobs, plan, Vec::new(), Frame::Whole);
             Ok(true)
@@ -130,7 +138,8 @@ async fn run_from_memory(
         Err(error) => {
             transaction.memory.forget();
             // If SQLite did that itself, the connection is not to be used again.
-            if execute(transaction.connection, "ROLLBACK").await.is_err() {
+            let is_open = plan.only_one().is_none();
+            if is_open && execute(transaction.connection, "ROLLBACK").await.is_err() {
                 return Err(error);
             }
             Ok(false)

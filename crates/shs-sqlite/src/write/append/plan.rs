@@ -92,6 +92,13 @@ impl Plan {
         self.slots.iter().any(Result::is_err)
     }
 
+    /// The new message, if it is a single one, and its session's time.
+    pub(super) fn only_one(&self) -> Option<(&New, Timestamp)> {
+        let [new] = self.new.as_slice() else { return None };
+        let target = self.targets.values().find(|target| target.key == new.key)?;
+        Some((new, target.updated_at))
+    }
+
     fn add(
         &mut self,
         number: usize,

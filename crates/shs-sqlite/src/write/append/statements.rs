@@ -179,7 +179,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-fn record(new: &New) -> Record<'_> {
+pub(super) fn record(new: &New) -> Record<'_> {
     Record { message: &new.message, changed_from: None, session: new.key }
 }
 
