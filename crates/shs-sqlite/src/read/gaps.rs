@@ -2,7 +2,8 @@
 //!
 //! Checksums tell that what is read is what was written, and not that all of it is read: a bit that flips in an index hides a
 //! row. The numbers of a session's messages rise by one, but for those that were deleted. So as long as a session has
-//! as many messages as its last number says, a number that does not come is damage.
+//! as many messages as its last number says, a number that does not come is damage; and a session that is read in one page
+//! has as many messages as it counts.
 
 use shs_store::{MessageOrder, MessageQuery, Seq, Session};
 
@@ -11,8 +12,17 @@ use crate::error::corrupt;
 /// Watches the numbers of a page.
 pub(super) struct Gaps {
     order: MessageOrder,
-    /// The numbers that have to come, first and last; `None` if any may be missing.
-    rest: Option<(u64, u64)>,
+    expected: Expected,
+}
+
+/// What has to come.
+enum Expected {
+    /// It is not known.
+    Any,
+    /// So many messages, in all.
+    Count(u64),
+    /// These numbers, first and last.
+    All { first: u64, last: u64 },
 }
 
 impl Gaps {
@@ -24,35 +34,52 @@ impl Gaps {
             || query.since.is_some()
             || query.until.is_some()
             || query.page.offset > 0;
-        let last = session.last_seq.get();
-        let is_whole = session.message_count == last;
-        let rest = (is_whole && !is_filtered).then_some((after + 1, up_to.min(last)));
-        Self { order: query.order, rest }
+        let (count, last) = (session.message_count, session.last_seq.get());
+        let expected = if is_filtered {
+            Expected::Any
+        } else if count == last {
+            Expected::All { first: after + 1, last: up_to.min(last) }
+        } else if after == 0 && up_to >= last {
+            Expected::Count(count)
+        } else {
+            Expected::Any
+        };
+        Self { order: query.order, expected }
     }
 
     /// The next message has this number.
     pub(super) fn pass(&mut self, seq: Seq) -> Result<(), sqlx::Error> {
-        let Some((first, last)) = &mut self.rest else { return Ok(()) };
-        let expected = if self.order == MessageOrder::Newest { *last } else { *first };
-        if *first > *last || seq.get() != expected {
-            return Err(missing());
+        match &mut self.expected {
+            Expected::Any => Ok(()),
+            Expected::Count(left) => {
+                *left = left.checked_sub(1).ok_or_else(damaged)?;
+                Ok(())
+            }
+            Expected::All { first, last } => {
+                let newest = self.order == MessageOrder::Newest;
+                if first > last || seq.get() != if newest { *last } else { *first } {
+                    return Err(damaged());
+                }
+                if newest {
+                    *last -= 1;
+                } else {
+                    *first += 1;
+                }
+                Ok(())
+            }
         }
-        match self.order {
-            MessageOrder::Newest => *last -= 1,
-            _ => *first += 1,
-        }
-        Ok(())
     }
 
     /// No more messages come.
     pub(super) fn end(self) -> Result<(), sqlx::Error> {
-        match self.rest {
-            Some((first, last)) if first <= last => Err(missing()),
-            _ => Ok(()),
+        match self.expected {
+            Expected::Count(1..) => Err(damaged()),
+            Expected::All { first, last } if first <= last => Err(damaged()),
+            Expected::Any | Expected::Count(0) | Expected::All { .. } => Ok(()),
         }
     }
 }
 
-fn missing() -> sqlx::Error {
-    corrupt("messages_seq", "it lacks a message that the session counts")
+fn damaged() -> sqlx::Error {
+    corrupt("messages_seq", "it has other messages than the session counts")
 }

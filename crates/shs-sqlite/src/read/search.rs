@@ -9,7 +9,7 @@ use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
 use crate::checksum::counter;
-use crate::error::Failure;
+use crate::error::{Failure, corrupt};
 use crate::row::{
     self, MessageRow, message_columns, message_joins, role_code, session_columns, session_joins,
     status_code,
@@ -30,6 +30,7 @@ pub(crate) async fn search(
 ) -> Result<Searched, Failure> {
     let text = query.parsed_text()?;
     let ranked = query.order == SearchOrder::Rank;
+    let has_words = text.as_ref().is_some_and(|text| text.positive().next().is_some());
     let mut page = PageBuilder::new(query.page.checked_limit()?);
     let after = query.begins_after()?;
     if text.as_ref().is_some_and(Query::is_empty) {
@@ -56,6 +57,9 @@ pub(crate) async fn search(
             // bm25() is lower for better matches.
             let rank = ranked.then(|| -rank.unwrap_or(0.0));
             let hit = Hit::new(session, message, text.as_ref(), rank);
+            if has_words && hit.snippet.matches.is_empty() {
+                return Err(corrupt("search", "it names a message without the words").into());
+            }
             if !page.push(hit, Position::Arrival(key), weight) {
                 break;
             }
