@@ -9,14 +9,15 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::Operation;
 use super::memory::Entry;
-use super::transaction::{
-    Insert, SessionScope, Transaction, chunk_of, content_tokens, insert_sql, scope_tokens,
-};
+use super::transaction::{SessionScope, Transaction, content_tokens, scope_tokens};
 use crate::checksum::{counter, recount};
 use crate::error::Failure;
 
 /// Most messages that one transaction puts into the index.
-const MAX_MESSAGES: usize = 1_024;
+const MAX_MESSAGES: usize = 2 * MAX_ROWS;
+/// How many rows one statement inserts.
+const ROWS: [usize; 4] = [1, 8, 64, MAX_ROWS];
+const MAX_ROWS: usize = 512;
 /// Bytes of tokens at which no more are put into it.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
@@ -43,7 +44,7 @@ impl Operation for CatchUp {
             transaction.memory.set_backlog(0);
             return Ok(indexed);
         }
-        let mut entries = transaction.memory.take_unindexed(indexed, arrival);
+        let mut entries = transaction.memory.take_unindexed(indexed, arrival, MAX_ROWS);
         let mut mark = entries.last().map_or(indexed, |entry| entry.key);
         if entries.is_empty() {
             let is_all;
@@ -84,17 +85,21 @@ async fn read(
     Ok((entries, is_all))
 }
 
+/// Puts messages into the index, by few statements: each makes FTS5 write what the one before it has left in memory, as a
+/// segment that has to be merged with the others.
 async fn insert(transaction: &mut Transaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    const INSERT: Insert = ("INSERT INTO search (rowid, scope, content) VALUES ", 3);
-    let mut at = 0;
-    while at < entries.len() {
-        let rows = chunk_of(entries.len() - at);
-        let mut insert = sqlx::query(AssertSqlSafe(insert_sql(INSERT, rows)));
-        for Entry { key, scope, content } in &entries[at..at + rows] {
+    for entries in entries.chunks(MAX_ROWS) {
+        // A few sizes, so that the statements stay prepared; the rows over are empty.
+        let rows = ROWS.into_iter().find(|rows| *rows >= entries.len()).unwrap_or(MAX_ROWS);
+        let values = vec!["(?,?,?)"; rows].join(",");
+        let mut insert = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO search (rowid, scope, content) SELECT * FROM (VALUES {values}) added \
+             WHERE column1 IS NOT NULL"
+        )));
+        for Entry { key, scope, content } in entries {
             insert = insert.bind(key).bind(scope.as_str()).bind(content.as_str());
         }
         insert.execute(&mut *transaction.connection).await?;
-        at += rows;
     }
     Ok(())
 }

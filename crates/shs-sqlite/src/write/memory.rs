@@ -125,8 +125,9 @@ impl Memory {
         }
     }
 
-    /// Takes the messages out that follow a key without a gap, if the last number of arrival is the one remembered.
-    pub(super) fn take_unindexed(&mut self, after: i64, arrival: i64) -> Vec<Entry> {
+    /// Takes messages out that follow a key without a gap, so many at most, if the last number of arrival is the one
+    /// remembered.
+    pub(super) fn take_unindexed(&mut self, after: i64, arrival: i64, most: usize) -> Vec<Entry> {
         let Some(known) = &mut self.known else { return Vec::new() };
         if known.arrival != arrival {
             self.known = None;
@@ -134,7 +135,7 @@ impl Memory {
         }
         let is_done = |entry: &Entry| entry.key <= after;
         let done = known.unindexed.iter().take_while(|entry| is_done(entry)).count();
-        let rest = known.unindexed.iter().skip(done);
+        let rest = known.unindexed.iter().skip(done).take(most);
         let next = rest.zip(after + 1..).take_while(|(entry, key)| entry.key == *key).count();
         let taken: Vec<Entry> = known.unindexed.drain(..done + next).skip(done).collect();
         known.tokens = known.unindexed.iter().map(|entry| entry.content.len()).sum();

@@ -341,8 +341,10 @@ pub(super) fn bind_message<'q>(
 /// An insert without its rows, and how many columns it has.
 pub(super) type Insert = (&'static str, usize);
 
+/// `OR FAIL`, because a statement that is to undo its own work if it fails copies each page before it changes it; here the
+/// whole transaction is undone.
 pub(super) const MESSAGE_INSERT: Insert = (
-    "INSERT INTO messages (key, session, seq, id, role, status, timestamp, checksum, tokens, \
+    "INSERT OR FAIL INTO messages (key, session, seq, id, role, status, timestamp, checksum, tokens, \
      model, latency_ms, digest, parts, metadata, extra, content) VALUES ",
     16,
 );

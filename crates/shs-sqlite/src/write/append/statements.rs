@@ -191,7 +191,7 @@ struct Counts {
 
 impl Counts {
     const SQL: &str = concat!(
-        "UPDATE sessions SET ",
+        "UPDATE OR FAIL sessions SET ",
         recount!(
             message_count = "(message_count + j.added)",
             total_tokens = "(total_tokens + j.tokens)",
