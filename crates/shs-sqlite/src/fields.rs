@@ -31,6 +31,8 @@ pub(crate) use {fields, maybe};
 
 /// What parts the columns.
 const BREAK: u8 = 0xff;
+/// From so many digits on a number may be too large for an integer.
+const DIGITS: usize = 19;
 /// What stands for NULL: it is no number and no JSON, and no name has it.
 const NULL: &[u8] = &[1];
 
@@ -156,13 +158,20 @@ fn integer(bytes: &[u8]) -> Result<i64, sqlx::Error> {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
+    let not_one = || corrupt("a number", "it is not an integer");
+    if digits.len() < DIGITS && !digits.is_empty() {
+        let sum = digits.iter().try_fold(0_i64, |sum, digit| {
+            digit.is_ascii_digit().then_some(sum * 10 + i64::from(digit & 0x0f))
+        });
+        return sum.map(|sum| if is_negative { -sum } else { sum }).ok_or_else(not_one);
+    }
     // A negative number reaches further, so it is summed up below zero.
     let sum = digits.iter().try_fold(0_i64, |sum, digit| {
         let digit = digit.is_ascii_digit().then_some(i64::from(digit & 0x0f))?;
         let sum = sum.checked_mul(10)?;
         if is_negative { sum.checked_sub(digit) } else { sum.checked_add(digit) }
     });
-    sum.filter(|_| !digits.is_empty()).ok_or_else(|| corrupt("a number", "it is not an integer"))
+    sum.filter(|_| !digits.is_empty()).ok_or_else(not_one)
 }
 
 fn missing() -> sqlx::Error {

@@ -25,6 +25,8 @@ use crate::write::VIEW;
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
 /// Bytes of a page in a new database.
 const PAGE_SIZE: u32 = 8_192;
+/// Rows that SQLite may be ahead of whoever reads them: those of a usual page, so that it need not wait.
+const ROWS_AHEAD: usize = 64;
 /// Pages in the WAL at which a commit moves them into the database; 32 MB.
 const AUTOCHECKPOINT: &str = "4000";
 
@@ -37,6 +39,7 @@ fn connect_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", AUTOCHECKPOINT)
         .page_size(PAGE_SIZE)
+        .row_buffer_size(ROWS_AHEAD)
         .pragma("trusted_schema", "OFF")
         .synchronous(if options.durability == Durability::Relaxed {
             SqliteSynchronous::Normal
