@@ -4,7 +4,7 @@
 //! CRC-32 of its values, in the form in which they are read (`fields.rs`), and every reader checks it. Names that stand in
 //! other tables are part of it, so that a key that has become another one is noticed too. To it is added, with a weight for
 //! each, what a session counts: statements that add to the counts add to the checksum. Totals and counters, which are
-//! nothing but counts, have such a sum alone.
+//! nothing but counts, have such a sum alone, and names a CRC-32 of their own, for statistics.
 
 use shs_store::model::ContentDigest;
 use shs_store::{Message, Session};
@@ -174,6 +174,11 @@ pub(crate) fn of_message(joined: &[u8], latency_ms: Option<f64>) -> i64 {
         hasher.update(&(latency + 0.0).to_bits().to_le_bytes());
     }
     i64::from(hasher.finalize())
+}
+
+/// The checksum of a user's, project's or model's name.
+pub(crate) fn of_name(name: &str) -> i64 {
+    i64::from(crc32fast::hash(name.as_bytes()))
 }
 
 /// The checksum of a session that is to be written, whose messages were changed so many times.

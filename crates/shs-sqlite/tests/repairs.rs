@@ -276,6 +276,77 @@ async fn what_cannot_be_read_goes_into_quarantine_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_not_as_it_was_written_is_an_error_until_it_is_repaired() {
+    let healthy = Healthy::new().await;
+    let message = "key = 16";
+    let session = "id = 's-02'";
+    let damages = [
+        ("messages", "content", "'another'", message, "session s-02, message"),
+        ("messages", "timestamp", "timestamp + 1", message, "session s-02, message"),
+        ("messages", "tokens", "NULL", message, "session s-02, message"),
+        ("messages", "latency_ms", "0.5", message, "session s-02, message"),
+        ("messages", "role", "1", message, "session s-02, message"),
+        ("messages", "digest", "zeroblob(16)", message, "session s-02, message"),
+        ("sessions", "title", "'another'", session, "session s-02"),
+        ("sessions", "created_at", "created_at - 1", session, "session s-02"),
+        ("sessions", "updated_at", "updated_at + 1", session, "session s-02"),
+        ("sessions", "edits", "edits + 1", session, "session s-02"),
+        ("models", "name", "'another'", "true", "table models, row 1"),
+    ];
+    for (number, (table, column, value, which, what)) in damages.into_iter().enumerate() {
+        let sql = format!("UPDATE {table} SET {column} = {value} WHERE {which}");
+        let path = healthy.copy(number);
+        execute(&path, &sql).await;
+        let store = SqliteStore::open(&path).await.unwrap();
+        let error = store.transcript(&id(2)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
+        store.close().await.unwrap();
+        let findings = verify(&path).await.unwrap();
+        let is_named = |finding: &Finding| {
+            let text = finding.to_string();
+            text.contains(what) && text.contains("its checksum is not that of its values")
+        };
+        assert!(findings.iter().any(is_named), "{sql}: {findings:#?}");
+        let repaired = repair(&path).await.unwrap();
+        assert_eq!((repaired.remaining.len(), repaired.fixed.len()), (0, findings.len()), "{sql}");
+        assert!(repaired.quarantined > 0, "{sql}: what it was is kept");
+        // It stays, as it is now.
+        let (before, after) = (transcripts(&healthy.path).await, transcripts(&path).await);
+        assert_eq!(before.len(), after.len(), "{sql}");
+        assert_eq!(before[2].messages.len(), after[2].messages.len(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_an_index_has_lost_is_missed() {
+    let healthy = Healthy::new().await;
+    // From the second session one was deleted.
+    for (number, session) in [2, 3].into_iter().enumerate() {
+        let path = healthy.copy(number);
+        let hide = format!(
+            "PRAGMA writable_schema = ON; \
+             UPDATE sqlite_schema SET sql = sql || ' WHERE session <> {}' WHERE name = 'messages_seq'; \
+             PRAGMA writable_schema = RESET; REINDEX messages_seq; PRAGMA writable_schema = ON; \
+             UPDATE sqlite_schema SET sql = substr(sql, 1, instr(sql, ' WHERE') - 1) \
+             WHERE name = 'messages_seq'; PRAGMA writable_schema = RESET",
+            session + 1
+        );
+        execute(&path, &hide).await;
+        let store = SqliteStore::open(&path).await.unwrap();
+        for other in (0..SESSIONS).filter(|other| *other != session) {
+            store.transcript(&id(other)).await.unwrap();
+        }
+        let error = store.transcript(&id(session)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let error = store.last_messages(&id(2), 2).await.map(|_| ());
+        assert_eq!(error.is_err(), session == 2, "{error:?}");
+        store.close().await.unwrap();
+        assert_eq!(repair(&path).await.unwrap().remaining, []);
+        assert_eq!(transcripts(&path).await, transcripts(&healthy.path).await);
+    }
+}
+
+#[tokio::test]
 async fn two_messages_in_one_place_are_told_apart() {
     let healthy = Healthy::new().await;
     let path = healthy.copy(0);

@@ -1,11 +1,12 @@
 //! Totals.
 
 use shs_store::{Stats, StatsQuery, Usage};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
-use crate::checksum::{checksum_of_totals, counter};
-use crate::error::Failure;
+use crate::checksum::{self, checksum_of_totals, counter};
+use crate::error::{Failure, corrupt};
 use crate::row;
 
 /// Totals: from kept counters for everything, else over the sessions or the range of time that the query
@@ -22,15 +23,25 @@ pub(crate) async fn stats(
             Some(_) if first == 0 => {}
             Some(role) => {
                 let usage = Usage { messages: first, tokens: second };
-                stats.count_usage(row::role(role)?, row.try_get(1)?, usage);
+                stats.count_usage(row::role(role)?, model(&row)?, usage);
             }
         }
     }
     Ok(stats)
 }
 
+/// The name of a row's model, if it has one.
+fn model(row: &SqliteRow) -> Result<Option<&str>, sqlx::Error> {
+    let (name, checksum): (Option<&str>, Option<i64>) = (row.try_get(1)?, row.try_get(4)?);
+    if name.map(checksum::of_name) == checksum {
+        return Ok(name);
+    }
+    Err(corrupt("models", "the checksum of a name is not that of its row"))
+}
+
 /// One statement, and so one state of the database: a row with the sessions and the active ones, whose role is
-/// NULL, and a row with messages and tokens for each role and model.
+/// NULL, and a row with messages and tokens for each role and model, and the checksum of the model's name; -1 if there should
+/// be one.
 fn build(query: &StatsQuery) -> QueryBuilder<Sqlite> {
     match (query.scope.is_everything(), query.has_range()) {
         (true, false) => QueryBuilder::new(concat!(
@@ -38,10 +49,11 @@ fn build(query: &StatsQuery) -> QueryBuilder<Sqlite> {
             counter!("sessions"),
             ", ",
             counter!("active"),
-            " FROM counters WHERE only_row = 1 UNION ALL \
-                 SELECT t.role, mo.name, iif(t.checksum = ",
+            ", NULL FROM counters WHERE only_row = 1 UNION ALL \
+             SELECT t.role, mo.name, iif(t.checksum = ",
             checksum_of_totals!("t."),
-            ", t.messages, NULL), t.tokens FROM totals t LEFT JOIN models mo ON mo.key = t.model",
+            ", t.messages, NULL), t.tokens, iif(t.model = 0, NULL, ifnull(mo.checksum, -1)) \
+             FROM totals t LEFT JOIN models mo ON mo.key = t.model",
         )),
         (true, true) => in_range(query),
         (false, _) => in_scope(query),
@@ -50,7 +62,7 @@ fn build(query: &StatsQuery) -> QueryBuilder<Sqlite> {
 
 fn in_range(query: &StatsQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0) FROM \
+        "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0), NULL FROM \
          (SELECT DISTINCT m.session FROM messages m WHERE true",
     );
     filter::said(&mut sql, "m.timestamp", query.since, query.until);
@@ -63,7 +75,7 @@ fn in_range(query: &StatsQuery) -> QueryBuilder<Sqlite> {
 
 fn in_scope(query: &StatsQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
-        "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0) FROM sessions s WHERE true",
+        "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0), NULL FROM sessions s WHERE true",
     );
     scope(&mut sql, query);
     if query.has_range() {
@@ -80,7 +92,8 @@ fn in_scope(query: &StatsQuery) -> QueryBuilder<Sqlite> {
 }
 
 /// Messages and tokens by role and model, out of what follows.
-const USAGE: &str = "SELECT g.role, mo.name, g.messages, g.tokens FROM \
+const USAGE: &str = "SELECT g.role, mo.name, g.messages, g.tokens, \
+     iif(g.model IS NULL, NULL, ifnull(mo.checksum, -1)) FROM \
      (SELECT m.role, m.model, count(*) AS messages, coalesce(sum(m.tokens), 0) AS tokens FROM ";
 const USAGE_END: &str = " GROUP BY m.role, m.model) g LEFT JOIN models mo ON mo.key = g.model";
 

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::execute;
-use crate::checksum::{checksum_of_counters, checksum_of_totals};
+use crate::checksum::{self, checksum_of_counters, checksum_of_totals};
 use crate::row::{self, message_columns, message_joins, session_columns, session_joins, to_json};
 
 /// Rows that are read at a time.
@@ -25,18 +25,49 @@ const MESSAGES: &str = concat!(
     "WHERE m.key > ?1 ORDER BY m.key LIMIT +?2"
 );
 
+/// Sets checksums, which come as pairs of a key and a checksum.
+macro_rules! seal {
+    ($table:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET checksum = j.checksum FROM \
+             (SELECT value ->> 0 AS row, value ->> 1 AS checksum FROM json_each(?1)) j WHERE key = j.row"
+        )
+    };
+}
+
+/// How the names of a table are read, and how their checksums are set.
+macro_rules! names {
+    ($table:literal) => {
+        (
+            concat!(
+                "SELECT key, name, checksum FROM ",
+                $table,
+                " WHERE key > ?1 ORDER BY key LIMIT +?2"
+            ),
+            seal!($table),
+        )
+    };
+}
+
+const NAMES: [(&str, &str); 3] = [names!("users"), names!("projects"), names!("models")];
+
 /// Gives every row the checksum of its values. What cannot be read is left as it is.
 pub(crate) async fn seal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    const SEAL_SESSIONS: &str = "UPDATE sessions SET checksum = j.checksum FROM \
-         (SELECT value ->> 0 AS row, value ->> 1 AS checksum FROM json_each(?1)) j WHERE key = j.row";
-    const SEAL_MESSAGES: &str = "UPDATE messages SET checksum = j.checksum FROM \
-         (SELECT value ->> 0 AS row, value ->> 1 AS checksum FROM json_each(?1)) j WHERE key = j.row";
-    change(connection, SESSIONS, SEAL_SESSIONS, |row| {
+    for (read, write) in NAMES {
+        change(connection, read, write, |row| {
+            let checksum = checksum::of_name(row.try_get(1).ok()?);
+            (row.try_get::<i64, _>(2).ok()? != checksum).then_some((row.try_get(0).ok()?, checksum))
+        })
+        .await?;
+    }
+    change(connection, SESSIONS, seal!("sessions"), |row| {
         let read = row::any_session(row, 1).ok()?;
         (!read.is_sound).then_some((read.key, read.checksum))
     })
     .await?;
-    change(connection, MESSAGES, SEAL_MESSAGES, |row| {
+    change(connection, MESSAGES, seal!("messages"), |row| {
         let read = row::any_message(row, 1).ok()?;
         (!read.is_sound).then_some((read.key, read.checksum))
     })

@@ -250,7 +250,8 @@ impl<'a> Transaction<'a> {
         {
             return row.try_get(0);
         }
-        let done = sqlx::query(insert).bind(name).execute(&mut *self.connection).await?;
+        let insert = sqlx::query(insert).bind(name).bind(checksum::of_name(name));
+        let done = insert.execute(&mut *self.connection).await?;
         Ok(done.last_insert_rowid())
     }
 
@@ -287,16 +288,18 @@ enum Names {
 impl Names {
     fn sql(self) -> (&'static str, &'static str) {
         match self {
-            Self::Users => {
-                ("SELECT key FROM users WHERE name = ?1", "INSERT INTO users (name) VALUES (?1)")
-            }
+            Self::Users => (
+                "SELECT key FROM users WHERE name = ?1",
+                "INSERT INTO users (name, checksum) VALUES (?1, ?2)",
+            ),
             Self::Projects => (
                 "SELECT key FROM projects WHERE name = ?1",
-                "INSERT INTO projects (name) VALUES (?1)",
+                "INSERT INTO projects (name, checksum) VALUES (?1, ?2)",
             ),
-            Self::Models => {
-                ("SELECT key FROM models WHERE name = ?1", "INSERT INTO models (name) VALUES (?1)")
-            }
+            Self::Models => (
+                "SELECT key FROM models WHERE name = ?1",
+                "INSERT INTO models (name, checksum) VALUES (?1, ?2)",
+            ),
         }
     }
 }

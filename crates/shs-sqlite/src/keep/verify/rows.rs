@@ -5,6 +5,7 @@ use shs_store::{Seq, SessionId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use crate::checksum;
 use crate::error::Failure;
 use crate::row::{
     self, MessageRow, SessionRow, message_columns, message_joins, session_columns, session_joins,
@@ -12,6 +13,16 @@ use crate::row::{
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 256;
+
+/// What is wrong with a row that can be read, and that nobody has written so.
+const UNSOUND: &str = "its checksum is not that of its values";
+
+/// The names after a key, each with it and its checksum.
+const NAMES: [(&str, &str); 3] = [
+    ("users", "SELECT key, name, checksum FROM users WHERE key > ?1 ORDER BY key LIMIT +?2"),
+    ("projects", "SELECT key, name, checksum FROM projects WHERE key > ?1 ORDER BY key LIMIT +?2"),
+    ("models", "SELECT key, name, checksum FROM models WHERE key > ?1 ORDER BY key LIMIT +?2"),
+];
 
 /// The sessions after a key, each with it, and whether what has to be a text is one.
 const SESSIONS: &str = concat!(
@@ -38,6 +49,15 @@ pub(super) async fn check(
     connection: &mut SqliteConnection,
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
+    for (table, sql) in NAMES {
+        walk(connection, sql, |row, key| {
+            let name: Result<&str, _> = row.try_get(1);
+            if name.is_ok_and(|name| row.try_get(2).ok() != Some(checksum::of_name(name))) {
+                found.push(Finding::repairable(UNSOUND).in_table(table).at_row(key));
+            }
+        })
+        .await?;
+    }
     walk(connection, SESSIONS, |row, key| {
         if let Some(what) = session(row).finding() {
             let finding = Finding::repairable(what).in_table("sessions").at_row(key);
@@ -142,7 +162,7 @@ impl State {
     fn finding(self) -> Option<String> {
         match self {
             Self::Sound => None,
-            Self::Unsound => Some("its checksum is not that of its values".to_owned()),
+            Self::Unsound => Some(UNSOUND.to_owned()),
             Self::Unreadable(what) => Some(what),
         }
     }

@@ -1,9 +1,12 @@
 -- Version 3: rows have checksums, and the digest of what was appended stands only where it does not follow from the row.
 --
 -- SQLite's pages have no checksums: "checksum" says whether the values of a row are those that were written. That of a
--- session or message is computed by the library (checksum.rs), and 0 until then; that of totals and counters here.
+-- session, message or name is computed by the library (checksum.rs), and 0 until then; that of totals and counters here.
 -- Numbers that a statement adds to are in it as a weighted sum, so that the same statement adds to it.
 
+ALTER TABLE users ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE projects ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE models ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE totals ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
