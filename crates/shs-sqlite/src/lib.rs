@@ -12,6 +12,9 @@
 //! - The newest messages of the sessions that were read last are kept in memory
 //!   ([16 MiB](SqliteOptions::with_cache) unless said otherwise). Each read still asks the file whether they
 //!   changed and what came since.
+//! - Each row has a checksum, which is checked when it is read: what was not written so, because a bit has flipped or somebody
+//!   has changed it by hand, is [`Corrupt`](shs_store::ErrorKind::Corrupt). So read the file with any SQLite tool, and write it
+//!   with none; or have [`repair`] accept what was written.
 //! - Several processes may have the file open; writers take turns, for as long as
 //!   [the busy timeout](SqliteOptions::with_busy_timeout).
 //! - Search is an FTS5 index over the tokens of [`shs_store::text`]. It follows behind the messages: an append does not

@@ -157,7 +157,7 @@ pub(super) async fn write(
         sql.push_str(&insert_sql(MESSAGE_INSERT, rows));
         if is_last {
             sql.push(';');
-            sql.push_str(Counts::SQL);
+            counts.push_to(&mut sql);
             sql.push_str(commit);
         }
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -183,43 +183,60 @@ pub(super) fn record(new: &New) -> Record<'_> {
     Record { message: &new.message, changed_from: None, session: new.key }
 }
 
-/// What appends add to the counts of sessions and to the totals, as JSON.
+/// What appends add to the counts of sessions and to the totals.
 struct Counts {
-    sessions: String,
+    /// A session's key, how many messages and tokens more, its last number and time.
+    sessions: Vec<[i64; 5]>,
+    /// As JSON: role, model, messages and tokens.
     totals: String,
 }
 
 impl Counts {
-    const SQL: &str = concat!(
-        "UPDATE OR FAIL sessions SET ",
-        recount!(
-            message_count = "(message_count + j.added)",
-            total_tokens = "(total_tokens + j.tokens)",
-            last_seq = "j.seq",
-            updated_at = "j.time",
-        ),
-        " FROM (SELECT value ->> 0 AS session, value ->> 1 AS added, value ->> 2 AS tokens, \
-         value ->> 3 AS seq, value ->> 4 AS time FROM json_each(?)) j WHERE sessions.key = j.session; ",
-        add_to_totals!(
-            "SELECT value ->> 0 AS role, value ->> 1 AS model, value ->> 2 AS messages, \
-             value ->> 3 AS tokens FROM json_each(?)"
-        ),
-        ";"
-    );
+    /// How many sessions one statement counts. The rows over are empty, so that few statements stay prepared.
+    const SIZES: [usize; 4] = [1, 16, 64, 512];
 
     fn new(plan: &Plan, totals: &Totals) -> Self {
-        // A session's key, how many messages and tokens more, its last number and time.
         let session = |t: &Target| {
             [t.key, t.added, t.tokens, t.last_seq.get() as i64, t.updated_at.as_micros()]
         };
         let changed = plan.targets.values().filter(|target| target.added > 0);
-        let sessions: Vec<[i64; 5]> = changed.map(session).collect();
         let totals: Vec<[i64; 4]> =
             totals.iter().map(|((role, model), (m, t))| [*role, *model, *m, *t]).collect();
-        Self { sessions: to_json(&sessions), totals: to_json(&totals) }
+        Self { sessions: changed.map(session).collect(), totals: to_json(&totals) }
+    }
+
+    /// How many rows there are with the empty ones: the queue takes no more sessions at once than the largest size.
+    fn rows(&self) -> usize {
+        let fits = |size: &usize| *size >= self.sessions.len();
+        Self::SIZES.into_iter().find(fits).unwrap_or(self.sessions.len())
+    }
+
+    fn push_to(&self, sql: &mut String) {
+        const SESSIONS: &str = concat!(
+            "UPDATE OR FAIL sessions SET ",
+            recount!(
+                message_count = "(message_count + j.column2)",
+                total_tokens = "(total_tokens + j.column3)",
+                last_seq = "j.column4",
+                updated_at = "j.column5",
+            ),
+            " FROM (VALUES "
+        );
+        const TOTALS: &str = add_to_totals!(
+            "SELECT value ->> 0 AS role, value ->> 1 AS model, value ->> 2 AS messages, \
+             value ->> 3 AS tokens FROM json_each(?)"
+        );
+        sql.push_str(SESSIONS);
+        sql.push_str(&vec!["(?,?,?,?,?)"; self.rows()].join(","));
+        sql.push_str(") j WHERE sessions.key = j.column1; ");
+        sql.push_str(TOTALS);
+        sql.push(';');
     }
 
     fn bind<'q>(&'q self, query: row::Query<'q>) -> row::Query<'q> {
-        query.bind(self.sessions.as_str()).bind(self.totals.as_str())
+        let query = self.sessions.iter().flatten().fold(query, |query, value| query.bind(value));
+        let empty = (self.rows() - self.sessions.len()) * 5;
+        let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
+        query.bind(self.totals.as_str())
     }
 }
