@@ -51,6 +51,9 @@ const GROWTH: u64 = 8;
 const MOST_RECORDS: u64 = 16 * 1024 * 1024;
 /// Most files that only the journal keeps on disk; each is held open, so that no error of its disk is missed.
 const MOST_FILES: usize = 256;
+/// Most buffers that are kept for the next lines, and the most memory of each, in bytes.
+const MOST_BUFFERS: usize = 128;
+const MOST_MEMORY: usize = 8 * 1024;
 
 /// The journal, and the files of which it keeps on disk what they do not have there themselves.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub(crate) struct Disk {
     next: u64,
     /// Whether journals grow.
     grows: bool,
+    /// What earlier batches had their lines in.
+    buffers: Vec<Vec<u8>>,
     /// How many bytes are still synced file by file before a journal is tried again, after one could not be made.
     pause: u64,
 }
@@ -80,6 +85,7 @@ impl Disk {
             is_journal_in_doubt: false,
             next: journal.unwrap_or(FIRST),
             grows: journal.is_none(),
+            buffers: Vec::new(),
             pause: 0,
         }
     }
@@ -88,12 +94,12 @@ impl Disk {
     pub(crate) fn commit(
         &mut self,
         folder: &Folder,
-        batch: HashMap<SessionId, Written>,
+        mut batch: HashMap<SessionId, Written>,
     ) -> Committed {
-        let (small, large) = batch.into_iter().partition(|(_, written)| written.bytes.is_some());
+        let large = batch.extract_if(|_, written| written.bytes.is_none()).collect();
         let mut committed = Committed::default();
         self.sync(large, &mut committed);
-        self.commit_small(folder, small, &mut committed);
+        self.commit_small(folder, batch, &mut committed);
         committed
     }
 
@@ -118,7 +124,8 @@ impl Disk {
         }
         let written = journal.write(batch.values().map(Written::record));
         self.is_journal_in_doubt = written.is_err();
-        for (id, Written { file, name, before, .. }) in batch {
+        for (id, Written { file, name, before, bytes, .. }) in batch {
+            self.keep(bytes);
             self.files.insert(name, file);
             match &written {
                 Ok(()) => committed.done.push(id),
@@ -216,6 +223,22 @@ impl Disk {
             self.is_journal_in_doubt = false;
         }
         Ok(())
+    }
+
+    /// An empty buffer for lines, whose memory was used before if there is one.
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of lines that are in the journal.
+    fn keep(&mut self, bytes: Option<Vec<u8>>) {
+        if let Some(mut bytes) = bytes
+            && self.buffers.len() < MOST_BUFFERS
+        {
+            bytes.clear();
+            bytes.shrink_to(MOST_MEMORY);
+            self.buffers.push(bytes);
+        }
     }
 
     /// A file that is open because the journal keeps some of it.

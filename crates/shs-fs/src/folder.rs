@@ -318,9 +318,7 @@ impl Folder {
         } else if about.len() < at {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut writer = &*file;
-        writer.seek(SeekFrom::Start(at))?;
-        writer.write_all(bytes)?;
+        write_at(&file, at, bytes)?;
         Ok((file, is_longer))
     }
 
@@ -438,6 +436,18 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
             Err(unavailable(&format!("the folder {} cannot be locked", folder.display()), error))
         }
     }
+}
+
+/// Writes bytes at a place in an open file, in one call where there is one for it.
+#[cfg(unix)]
+pub(crate) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
 }
 
 /// Waits until names that were made, renamed or removed in a folder are on disk. Windows does that by

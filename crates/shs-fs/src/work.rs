@@ -369,7 +369,8 @@ impl<'a> Work<'a> {
         let mut remaining = plan.iter().flatten().count();
         let mut messages = Vec::with_capacity(batch.len());
         let mut added = Vec::with_capacity(remaining);
-        let mut bytes = Vec::with_capacity(drafts.iter().map(Draft::length).sum());
+        let mut bytes = self.disk.buffer();
+        bytes.reserve(drafts.iter().map(Draft::length).sum());
         for ((new, draft), seq) in batch.into_iter().zip(drafts).zip(plan) {
             let Some(seq) = seq else {
                 let conversation = self.state.conversation(id)?;

@@ -58,12 +58,7 @@ impl Job {
 /// Works until every sender of the queue is gone and the queue is empty.
 pub(crate) fn work(shared: &Shared, mut disk: Disk, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < MAX_CHANGES {
-            let Ok(next) = queue.try_recv() else { break };
-            batch.push(next);
-        }
-        run(shared, &mut disk, batch);
+        run(shared, &mut disk, first, &mut queue);
     }
     // Else the next opening does it.
     if let Err(error) = disk.remove_journal(&shared.folder) {
@@ -71,12 +66,18 @@ pub(crate) fn work(shared: &Shared, mut disk: Disk, mut queue: mpsc::Receiver<Jo
     }
 }
 
-/// Readers wait meanwhile: what they see is on disk.
-fn run(shared: &Shared, disk: &mut Disk, batch: Vec<Job>) {
+/// Makes a change, and those that come while this is done. Readers wait meanwhile: what they see is on disk.
+fn run(shared: &Shared, disk: &mut Disk, first: Job, queue: &mut mpsc::Receiver<Job>) {
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
     let mut work = Work::new(&shared.folder, &mut state, &*shared.clock, disk);
-    let answers: Vec<(Option<SessionId>, Answer)> =
-        batch.into_iter().map(|job| (job.session, (job.run)(&mut work))).collect();
+    let mut answers: Vec<(Option<SessionId>, Answer)> = Vec::new();
+    // The queue is looked into after each: callers who were answered a moment ago may be back before the sync, which costs
+    // the most.
+    let mut next = Some(first);
+    while let Some(Job { session, run }) = next {
+        answers.push((session, run(&mut work)));
+        next = if answers.len() < MAX_CHANGES { queue.try_recv().ok() } else { None };
+    }
     let failed: HashMap<SessionId, Error> = work.sync().into_iter().collect();
     work.tidy(answers.iter().filter_map(|(session, _)| session.as_ref()));
     drop(state);

@@ -31,6 +31,8 @@ struct Open {
     has_content: bool,
     bytes: u64,
     first_byte: Option<Duration>,
+    /// The first piece, until it is decoded.
+    first: Option<Bytes>,
     first_token: Option<Duration>,
     error: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Tap {
             has_content: false,
             bytes: 0,
             first_byte: None,
+            first: None,
             first_token: None,
             error: None,
         };
@@ -90,30 +93,18 @@ impl Tap {
         open.bytes += data.len() as u64;
         if open.first_byte.is_none() {
             open.first_byte = Some(open.begun.elapsed());
+            // It is what the client waits for, so it is decoded when it has passed.
+            open.first = Some(data.clone());
+            return;
         }
-        let Some(decoder) = &mut open.decoder else { return };
-        let encoding = &mut open.encoding;
-        let pushed = guarded("a decoder", || {
-            encoding.push(data, |bytes| decoder.push(bytes));
-            decoder.has_content()
-        });
-        match pushed {
-            Ok(true) if !open.has_content => {
-                open.has_content = true;
-                open.first_token = Some(open.begun.elapsed());
-            }
-            Ok(_) => {}
-            Err(error) => {
-                open.error = Some(error);
-                // What a decoder that panicked knows is not to be trusted.
-                open.decoder = None;
-            }
-        }
+        open.decode_first();
+        open.decode(data, None);
     }
 
     /// The exchange ends.
     pub(crate) fn end(&mut self, ending: Ending, error: Option<String>) {
         let Some(mut open) = self.open.take() else { return };
+        open.decode_first();
         let at_end = ending == Ending::Completed;
         let finished = open.decoder.as_mut().map(|decoder| {
             guarded("a decoder", || {
@@ -156,6 +147,36 @@ impl Tap {
         };
         let Open { room, settings, .. } = open;
         self.recorder.submit(Exchange { question, response, settings, room });
+    }
+}
+
+impl Open {
+    fn decode_first(&mut self) {
+        if let Some(data) = self.first.take() {
+            self.decode(&data, self.first_byte);
+        }
+    }
+
+    /// Decodes a piece that came at this time, or now.
+    fn decode(&mut self, data: &Bytes, at: Option<Duration>) {
+        let Some(decoder) = &mut self.decoder else { return };
+        let encoding = &mut self.encoding;
+        let pushed = guarded("a decoder", || {
+            encoding.push(data, |bytes| decoder.push(bytes));
+            decoder.has_content()
+        });
+        match pushed {
+            Ok(true) if !self.has_content => {
+                self.has_content = true;
+                self.first_token = at.or_else(|| Some(self.begun.elapsed()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.error = Some(error);
+                // What a decoder that panicked knows is not to be trusted.
+                self.decoder = None;
+            }
+        }
     }
 }
 

@@ -12,9 +12,9 @@ pub(crate) mod record;
 mod replay;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, write_at};
 use crate::journal::record::Record;
 pub(crate) use crate::journal::replay::{Waiting, apply, recover, replay, waiting};
 
@@ -68,8 +68,7 @@ impl Journal {
         for record in records {
             record.write(self.epoch, self.end, &mut self.buffer);
         }
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&self.buffer)?;
+        write_at(&self.file, self.end, &self.buffer)?;
         self.file.sync_data()?;
         self.end += self.buffer.len() as u64;
         self.buffer.shrink_to(MOST_MEMORY);
@@ -82,8 +81,7 @@ impl Journal {
         if self.end == HEAD {
             return Ok(());
         }
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&head(self.epoch + 1))?;
+        write_at(&self.file, 0, &head(self.epoch + 1))?;
         self.file.sync_data()?;
         self.epoch += 1;
         self.end = HEAD;

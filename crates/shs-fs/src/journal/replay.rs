@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader};
 
 use shs_store::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 use super::record::{Record, has_later};
 use super::{FORMAT, HEAD, HEADING, JOURNAL, head};
-use crate::folder::{Folder, unavailable};
+use crate::folder::{Folder, unavailable, write_at};
 use crate::line::Line;
 use crate::name::is_conversation;
 
@@ -131,13 +131,12 @@ fn write(folder: &Folder, name: &str, records: &[Record<'_>]) -> Result<bool> {
         let what = format!("what the journal has for {name} cannot be written");
         unavailable(&what, error)
     };
-    let mut file = folder.open_to_write(name).map_err(error)?;
+    let file = folder.open_to_write(name).map_err(error)?;
     for record in records {
         if file.metadata().map_err(error)?.len() < record.at {
             return Err(error(io::ErrorKind::UnexpectedEof.into()));
         }
-        file.seek(SeekFrom::Start(record.at)).map_err(error)?;
-        file.write_all(record.bytes).map_err(error)?;
+        write_at(&file, record.at, record.bytes).map_err(error)?;
     }
     file.sync_data().map_err(error)?;
     Ok(true)

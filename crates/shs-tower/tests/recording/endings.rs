@@ -31,6 +31,18 @@ async fn a_stream_that_was_passed_on_is_delivered() {
 }
 
 #[tokio::test]
+async fn text_in_the_first_piece_came_with_the_first_byte() {
+    let setup = Setup::new();
+    let mut answer = Answer::words(["a", "b"]);
+    answer.frames = answer.frames.split_off(1);
+    setup.send(chat("s", turns(["Hello!"])), answer).await;
+    let last = setup.last("s").await;
+    assert_eq!(last.content, "ab");
+    assert!(last.metadata["shs.first_token_ms"].is_number());
+    assert_eq!(last.metadata["shs.first_token_ms"], last.metadata["shs.first_byte_ms"]);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_at_any_frame_leaves_all_text_that_had_come() {
     let answer = Answer::words(["a", "b", "c", "d"]);
     for frames in 0..=answer.frames.len() {
