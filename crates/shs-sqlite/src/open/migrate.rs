@@ -95,18 +95,18 @@ async fn advance(
     let found = find(connection).await?;
     match found {
         Found::Empty => {
-            run(connection, 0).await?;
+            run(connection, clock, 0).await?;
             tracing::info!(version = MIGRATIONS.len(), "created a database");
         }
         Found::Ours(version) => {
-            run(connection, version).await?;
+            run(connection, clock, version).await?;
             if version < MIGRATIONS.len() {
                 tracing::info!(from = version, to = MIGRATIONS.len(), "migrated a database");
             }
         }
         Found::Python => {
             python::set_aside(connection).await?;
-            run(connection, 0).await?;
+            run(connection, clock, 0).await?;
             let mut memory = Memory::default();
             let mut transaction = Transaction::new(connection, Arc::clone(clock), &mut memory);
             let counts = python::migrate(&mut transaction).await?;
@@ -120,13 +120,19 @@ async fn advance(
     Ok(found)
 }
 
-async fn run(connection: &mut SqliteConnection, from: usize) -> Result<(), Failure> {
+async fn run(
+    connection: &mut SqliteConnection,
+    clock: &Arc<dyn Clock>,
+    from: usize,
+) -> Result<(), Failure> {
     for migration in MIGRATIONS.iter().skip(from) {
         sqlx::raw_sql(*migration).execute(&mut *connection).await?;
     }
     if (1..SEALED).contains(&from) {
-        drop_digests(connection).await?;
-        seal(connection).await?;
+        let mut memory = Memory::default();
+        let mut transaction = Transaction::new(connection, Arc::clone(clock), &mut memory);
+        drop_digests(&mut transaction).await?;
+        seal(&mut transaction).await?;
     }
     Ok(())
 }

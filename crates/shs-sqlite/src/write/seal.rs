@@ -1,9 +1,9 @@
 //! Checksums of all rows anew: for a database that had none, and after a repair.
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::execute;
+use super::{Transaction, execute};
 use crate::checksum::{self, checksum_of_counters, checksum_of_totals};
 use crate::row::{self, message_columns, message_joins, session_columns, session_joins, to_json};
 
@@ -54,33 +54,41 @@ macro_rules! names {
 const NAMES: [(&str, &str); 3] = [names!("users"), names!("projects"), names!("models")];
 
 /// Gives every row the checksum of its values. What cannot be read is left as it is.
-pub(crate) async fn seal(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn seal(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
     for (read, write) in NAMES {
-        change(connection, read, write, |row| {
+        change(transaction, read, write, |row| {
             let checksum = checksum::of_name(row.try_get(1).ok()?);
             (row.try_get::<i64, _>(2).ok()? != checksum).then_some((row.try_get(0).ok()?, checksum))
         })
         .await?;
     }
-    change(connection, SESSIONS, seal!("sessions"), |row| {
+    change(transaction, SESSIONS, seal!("sessions"), |row| {
         let read = row::any_session(row, 1).ok()?;
         (!read.is_sound).then_some((read.key, read.checksum))
     })
     .await?;
-    change(connection, MESSAGES, seal!("messages"), |row| {
+    change(transaction, MESSAGES, seal!("messages"), |row| {
         let read = row::any_message(row, 1).ok()?;
         (!read.is_sound).then_some((read.key, read.checksum))
     })
     .await?;
-    execute(connection, concat!("UPDATE totals SET checksum = ", checksum_of_totals!(""))).await?;
-    execute(connection, concat!("UPDATE counters SET checksum = ", checksum_of_counters!())).await
+    execute(
+        transaction.connection,
+        concat!("UPDATE totals SET checksum = ", checksum_of_totals!("")),
+    )
+    .await?;
+    execute(
+        transaction.connection,
+        concat!("UPDATE counters SET checksum = ", checksum_of_counters!()),
+    )
+    .await
 }
 
 /// Takes the digests out that follow from the messages, because these were never changed.
-pub(crate) async fn drop_digests(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn drop_digests(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
     const DROP: &str = "UPDATE messages SET digest = NULL FROM \
          (SELECT value ->> 0 AS row FROM json_each(?1)) j WHERE key = j.row";
-    change(connection, MESSAGES, DROP, |row| {
+    change(transaction, MESSAGES, DROP, |row| {
         let read = row::any_message(row, 1).ok()?;
         (read.changed_from == Some(read.message.digest())).then_some((read.key, 0))
     })
@@ -89,17 +97,21 @@ pub(crate) async fn drop_digests(connection: &mut SqliteConnection) -> Result<()
 
 /// Reads all rows with one statement, and changes some with another, which takes them as pairs of key and value.
 async fn change(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     read: &'static str,
     write: &'static str,
     mut choose: impl FnMut(&SqliteRow) -> Option<(i64, i64)> + Send,
 ) -> Result<(), sqlx::Error> {
     let mut after = i64::MIN;
     loop {
-        let rows = sqlx::query(read).bind(after).bind(CHUNK).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(read)
+            .bind(after)
+            .bind(CHUNK)
+            .fetch_all(&mut *transaction.connection)
+            .await?;
         let chosen: Vec<(i64, i64)> = rows.iter().filter_map(&mut choose).collect();
         if !chosen.is_empty() {
-            sqlx::query(write).bind(to_json(&chosen)).execute(&mut *connection).await?;
+            sqlx::query(write).bind(to_json(&chosen)).execute(&mut *transaction.connection).await?;
         }
         match rows.last() {
             Some(last) if rows.len() as i64 == CHUNK => after = last.try_get(0)?,

@@ -135,7 +135,7 @@ async fn work(
     sessions::recover(transaction).await?;
     derive::make_anew(transaction).await?;
     indexes::empty_search(transaction, findings).await?;
-    seal(transaction.connection).await?;
+    seal(transaction).await?;
     loop {
         let mark = CatchUp.run(transaction).await?;
         if mark >= derive::arrival(transaction).await? {
