@@ -123,7 +123,7 @@ fn assert_true(told: &Told, expected: &Told, what: &str) {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_anywhere_is_an_error_or_does_not_matter_but_to_what_lists_everything() {
+async fn whatever_bit_flips_what_is_read_is_an_error_or_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
     write(&path).await.unwrap();
