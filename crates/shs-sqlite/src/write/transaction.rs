@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use shs_store::model::ContentDigest;
 use shs_store::text::tokens;
 use shs_store::{Clock, Error, Message, Session, SessionId, Timestamp};
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Either, Executor, Row, SqliteConnection};
 
 use super::Memory;
 use crate::checksum::{self, MessageColumns, add_to_totals, recount};
@@ -61,6 +62,25 @@ impl<'a> Transaction<'a> {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Runs a command of so many statements, none of which gives rows.
+    ///
+    /// It has succeeded when the result of the last one is there, which comes after a commit. sqlx then tells that nothing
+    /// follows, for which nobody has to be woken.
+    pub(super) async fn command(
+        &mut self,
+        query: row::Query<'_>,
+        statements: usize,
+    ) -> Result<(), sqlx::Error> {
+        let mut results = self.connection.fetch_many(query);
+        for _ in 0..statements {
+            match results.try_next().await? {
+                Some(Either::Left(_)) => {}
+                Some(Either::Right(_)) | None => return Err(sqlx::Error::WorkerCrashed),
+            }
+        }
+        Ok(())
     }
 
     /// Passes a number of arrival over, by which everybody who remembers the last one sees that something was written.

@@ -5,9 +5,7 @@
 //! trigger of the writer's own connection makes what follows. Without a transaction around it, the statement is one by
 //! itself: SQLite ends it after the commit, and undoes it if that fails.
 
-use futures::TryStreamExt;
 use shs_store::Timestamp;
-use sqlx::{Either, Executor};
 
 use super::super::transaction::{Transaction, bind_message};
 use super::plan::New;
@@ -57,10 +55,5 @@ pub(super) async fn write(
         None => None,
     };
     let query = bind_message(sqlx::query(SQL), key, &record(new), model);
-    let mut results = transaction.connection.fetch_many(query.bind(updated_at.as_micros()));
-    // There is one result, and it comes after the commit. That nothing follows it need not be waited for.
-    match results.try_next().await? {
-        Some(Either::Left(_)) => Ok(()),
-        Some(Either::Right(_)) | None => Err(sqlx::Error::WorkerCrashed),
-    }
+    transaction.command(query.bind(updated_at.as_micros()), 1).await
 }

@@ -1,8 +1,7 @@
 //! The commands of an append. Each is one trip to the database, with several statements in it.
 //!
-//! sqlx runs the statements of a command one after the other and stops at the first that fails; the stream of
-//! its results is read to the end, so the command has succeeded only if all of them have, a `COMMIT` at its
-//! end included.
+//! sqlx runs the statements of a command one after the other and stops at the first that fails; its results are read
+//! up to that of the last statement, so the command has succeeded only if all of them have, a `COMMIT` at its end included.
 
 use std::collections::HashMap;
 
@@ -147,18 +146,22 @@ pub(super) async fn write(
         let rows = chunk_of(plan.new.len() - at);
         let end = at + rows;
         let mut sql = String::new();
+        let mut statements = 1;
         let (is_first, is_last) = (at == 0, end == plan.new.len());
         if is_first && begin == Begin::WithFirst {
             sql.push_str(BEGIN);
+            statements += 1;
         }
         if is_first {
             sql.push_str(ARRIVAL);
+            statements += 1;
         }
         sql.push_str(&insert_sql(MESSAGE_INSERT, rows));
         if is_last {
             sql.push(';');
             counts.push_to(&mut sql);
             sql.push_str(commit);
+            statements += if frame == Frame::Whole { 3 } else { 2 };
         }
         let mut query = sqlx::query(AssertSqlSafe(sql));
         if is_first {
@@ -173,7 +176,7 @@ pub(super) async fn write(
         if is_last {
             query = counts.bind(query);
         }
-        query.execute(&mut *transaction.connection).await?;
+        transaction.command(query, statements).await?;
         at = end;
     }
     Ok(())
