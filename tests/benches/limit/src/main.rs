@@ -18,9 +18,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const SCHEMA: &str = concat!(
     include_str!("../../../../crates/shs-sqlite/src/open/schema/1.sql"),
     include_str!("../../../../crates/shs-sqlite/src/open/schema/2.sql"),
+    include_str!("../../../../crates/shs-sqlite/src/open/schema/3.sql"),
 );
 /// Most messages in one transaction, as in the library.
 const MAX_BATCH: usize = 512;
+/// Stands for a checksum, and takes as many bytes.
+const CHECKSUM: i64 = u32::MAX as i64;
 /// How many rows one statement puts into the index.
 const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
@@ -77,14 +80,12 @@ struct Ready {
     message: NewMessage,
     /// The 16 bytes of its id.
     id: [u8; 16],
-    digest: [u8; 16],
     tokens: String,
 }
 
 impl Ready {
     fn new(caller: usize, text: &str) -> Self {
         let message = NewMessage::user(text);
-        let digest = *message.digest().as_bytes();
         let mut indexed = String::with_capacity(text.len() + 8);
         tokens(text, |token| {
             if !indexed.is_empty() {
@@ -93,7 +94,7 @@ impl Ready {
             indexed.push_str(token);
         });
         let id = bytes_of(message.id.as_str());
-        Self { caller, message, id, digest, tokens: indexed }
+        Self { caller, message, id, tokens: indexed }
     }
 }
 
@@ -186,11 +187,11 @@ fn write(connection: &mut Connection, group: &[Ready]) -> Result<()> {
         let mut find =
             transaction.prepare_cached("SELECT key, last_seq FROM sessions WHERE id = ?1")?;
         let mut repeated = transaction
-            .prepare_cached("SELECT digest FROM messages WHERE session = ?1 AND id = ?2")?;
+            .prepare_cached("SELECT key FROM messages WHERE session = ?1 AND id = ?2")?;
         let mut insert = transaction.prepare_cached(
-            "INSERT INTO messages (key, session, seq, id, role, status, timestamp, tokens, model, \
-             latency_ms, digest, parts, metadata, extra, content) \
-             VALUES (?1, ?2, ?3, ?4, 0, 1, ?5, NULL, NULL, NULL, ?6, NULL, NULL, NULL, ?7)",
+            "INSERT INTO messages (key, session, seq, id, role, status, timestamp, checksum, tokens, \
+             model, latency_ms, digest, parts, metadata, extra, content) \
+             VALUES (?1, ?2, ?3, ?4, 0, 1, ?5, ?6, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ?7)",
         )?;
         let mut update = transaction.prepare_cached(
             "UPDATE sessions SET message_count = message_count + 1, last_seq = ?2, updated_at = ?3 \
@@ -205,7 +206,7 @@ fn write(connection: &mut Connection, group: &[Ready]) -> Result<()> {
             }
             let now = Timestamp::now().as_micros();
             let content = &ready.message.content;
-            insert.execute(params![key, session, last + 1, id, now, ready.digest, content])?;
+            insert.execute(params![key, session, last + 1, id, now, CHECKSUM, content])?;
             update.execute(params![session, last + 1, now])?;
             sessions.push(session);
         }
