@@ -88,9 +88,10 @@ pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
             (ErrorKind::Corrupt, "a row is missing that every database here has")
         }
         sqlx::Error::Io(_) => (ErrorKind::Unavailable, "the database file cannot be used"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            (ErrorKind::Corrupt, "a stored value is not what the schema says")
-        }
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (
+            ErrorKind::Corrupt,
+            "a stored value is damaged; verify the database, and repair it or restore a backup",
+        ),
         _ => (ErrorKind::Internal, "SQLite could not be used"),
     };
     // The source says more, but never content: SQLite's messages name tables and columns.
