@@ -66,7 +66,8 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 pub(crate) fn spoils_connection(error: &sqlx::Error) -> bool {
     match primary_code(error) {
         Some(code) => matches!(code, FULL | IOERR | NOMEM | CORRUPT | NOTADB | READONLY),
-        None => true,
+        // SQLite has read a value that is damaged: that says nothing of the connection.
+        None => !matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)),
     }
 }
 

@@ -128,6 +128,31 @@ async fn a_damaged_schema_is_damage() {
     assert!(error.to_string().contains("schema"), "{error}");
 }
 
+#[tokio::test]
+async fn who_appends_beside_a_damaged_session_is_not_refused_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let ids = ["damaged", "sound"].map(|id| SessionId::new(id).unwrap());
+    for id in &ids {
+        store.create_session(NewSession::with_id(id.clone())).await.unwrap();
+    }
+    store.close().await.unwrap();
+    execute(&path, "UPDATE sessions SET title = 'another' WHERE id = 'damaged'").await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    // All are in the queue before the writer looks into it, so they are one batch.
+    let appends = (0..20).map(|number| store.append(&ids[number % 2], NewMessage::user("word")));
+    let outcomes = futures::future::join_all(appends).await;
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        match number % 2 {
+            0 => assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Corrupt),
+            _ => drop(outcome.unwrap()),
+        }
+    }
+    assert_eq!(store.session(&ids[1]).await.unwrap().message_count, 10);
+    store.close().await.unwrap();
+}
+
 /// A value in a column of another type, as a flipped bit in the head of a row leaves it.
 async fn misplace(path: &Path, table: &str, column: &str, value: &str) {
     let typeless = |types: &str| {
