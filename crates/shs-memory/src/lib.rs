@@ -7,13 +7,14 @@
 //! # Examples
 //! ```
 //! use shs_memory::MemoryStore;
-//! use shs_store::{NewMessage, NewSession, Store, StoreExt};
+//! use shs_store::{NewMessage, NewSession, Scope, Store, StoreExt};
 //!
 //! # futures::executor::block_on(async {
 //! let store = MemoryStore::new();
-//! let session = store.create_session(NewSession::new().with_user("alice")).await?;
-//! store.append(&session.id, NewMessage::user("Hello!")).await?;
-//! assert_eq!(store.session(&session.id).await?.message_count, 1);
+//! let scope = Scope::DEFAULT;
+//! let session = store.create_session(&scope, NewSession::new().with_user("alice")).await?;
+//! store.append(&scope, &session.id, NewMessage::user("Hello!")).await?;
+//! assert_eq!(store.session(&scope, &session.id).await?.message_count, 1);
 //! # Ok::<_, shs_store::Error>(())
 //! # }).unwrap();
 //! ```
@@ -24,9 +25,10 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use shs_store::{
-    AppendOptions, Appended, Clock, Deleted, Error, Hit, ImportMode, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
-    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, SystemClock, Transcript,
+    AdminStore, AppendOptions, Appended, Clock, Deleted, Error, Hit, ImportMode, Message,
+    MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
+    Stats, StatsQuery, Store, SystemClock, Tenant, TenantId, TenantQuery, Transcript,
 };
 
 use crate::state::State;
@@ -94,92 +96,127 @@ impl Store for MemoryStore {
         Self::NAME
     }
 
-    async fn create_session(&self, new: NewSession) -> Result<Session> {
-        self.write("create_session", |mut state| state.create(new, self.clock.now()))
+    async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
+        self.write("create_session", |mut state| state.create(scope, new, self.clock.now()))
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session> {
-        self.read("session", |state| Ok(state.document(id)?.session().clone()))
+    async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session> {
+        self.read("session", |state| Ok(state.of(scope).document(scope, id)?.session().clone()))
     }
 
-    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
+    async fn update_session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session> {
         self.write("update_session", |mut state| {
-            state.document_mut(id)?.update_session(patch, self.clock.now()).cloned()
+            state.document_mut(scope, id)?.update_session(patch, self.clock.now()).cloned()
         })
     }
 
-    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-        self.write("delete_session", |mut state| Ok(state.remove(id).is_some()))
+    async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool> {
+        self.write("delete_session", |mut state| Ok(state.delete(scope, id)))
     }
 
-    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-        self.write("delete_user", |mut state| Ok(state.remove_user(user_id)))
+    async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        self.write("delete_user", |mut state| Ok(state.delete_user(scope, user_id)))
     }
 
-    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
-        self.read("list_sessions", |state| query.page_of(state.sessions()))
+    async fn list_sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>> {
+        self.read("list_sessions", |state| query.page_of(scope, state.of(scope).sessions()))
     }
 
     async fn append_opts(
         &self,
+        scope: &Scope,
         id: &SessionId,
         batch: Vec<NewMessage>,
         options: AppendOptions,
     ) -> Result<Appended> {
-        self.write("append", |mut state| state.append(id, batch, options, self.clock.now()))
+        self.write("append", |mut state| state.append(scope, id, batch, options, self.clock.now()))
     }
 
-    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
-        self.read("message", |state| state.document(id)?.message(message_id).cloned())
+    async fn message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<Message> {
+        self.read("message", |state| {
+            state.of(scope).document(scope, id)?.message(message_id).cloned()
+        })
     }
 
-    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        self.read("messages", |state| state.document(id)?.page(query))
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>> {
+        self.read("messages", |state| state.of(scope).document(scope, id)?.page(scope, query))
     }
 
     async fn update_message(
         &self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
     ) -> Result<Message> {
         self.write("update_message", |mut state| {
-            state.update_message(id, message_id, patch, self.clock.now())
+            state.update_message(scope, id, message_id, patch, self.clock.now())
         })
     }
 
-    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
+    async fn delete_message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool> {
         self.write("delete_message", |mut state| {
-            state.delete_message(id, message_id, self.clock.now())
+            state.delete_message(scope, id, message_id, self.clock.now())
         })
     }
 
-    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        self.write("fork", |mut state| state.fork(id, up_to, new, self.clock.now()))
+    async fn fork(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session> {
+        self.write("fork", |mut state| state.fork(scope, id, up_to, new, self.clock.now()))
     }
 
-    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
-        self.write("import", |mut state| state.import(transcript, mode))
+    async fn import(
+        &self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        self.write("import", |mut state| state.import(scope, transcript, mode))
     }
 
-    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
+    async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
         // What is refused needs no index.
         let is_behind = |state: &State| {
             query.parsed_text()?;
-            query.begins_after()?;
-            Ok(state.is_behind(query))
+            query.begins_after(scope)?;
+            Ok(state.of(scope).is_behind(query))
         };
         if self.read("search", |state| is_behind(&state))? {
             return self.write("search", |mut state| {
-                state.update_index()?;
-                RwLockWriteGuard::downgrade(state).search(query)
+                state.update_index(scope)?;
+                RwLockWriteGuard::downgrade(state).of(scope).search(scope, query)
             });
         }
-        self.read("search", |state| state.search(query))
+        self.read("search", |state| state.of(scope).search(scope, query))
     }
 
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        self.read("stats", |state| Ok(state.stats(query)))
+    async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats> {
+        self.read("stats", |state| Ok(state.of(scope).stats(scope, query)))
     }
 
     async fn flush(&self) -> Result<()> {
@@ -189,5 +226,20 @@ impl Store for MemoryStore {
     async fn close(&self) -> Result<()> {
         self.state.write().unwrap_or_else(|poisoned| poisoned.into_inner()).closed = true;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AdminStore for MemoryStore {
+    async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+        self.read("tenants", |state| state.tenants(query))
+    }
+
+    async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {
+        self.write("delete_tenant", |mut state| Ok(state.delete_tenant(tenant)))
+    }
+
+    async fn pending_streams(&self, page: &PageRequest) -> Result<Page<PendingStream>> {
+        self.read("pending_streams", |state| state.pending_streams(page))
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use shs_memory::MemoryStore;
-use shs_store::{Clock, Result, Store, TracedStore};
-use shs_testkit::{FaultStore, Fixture, async_trait};
+use shs_store::{AdminStore, Clock, Result, TracedStore};
+use shs_testkit::{FaultStore, Fixture, InTenant, async_trait};
 
 /// A fixture over the memory store, behind a wrapper.
 macro_rules! fixture {
@@ -30,12 +30,13 @@ macro_rules! fixture {
 }
 
 fixture!(Memory, MemoryStore, std::convert::identity);
-fixture!(Shared, Arc<dyn Store>, |store| Arc::new(store));
-fixture!(Boxed, Box<dyn Store>, |store| Box::new(store));
+fixture!(Shared, Arc<dyn AdminStore>, |store| Arc::new(store));
+fixture!(Boxed, Box<dyn AdminStore>, |store| Box::new(store));
 fixture!(Traced, TracedStore<MemoryStore>, TracedStore::new);
 fixture!(Faultless, FaultStore<MemoryStore>, FaultStore::new);
 
 shs_testkit::conformance!(memory, Memory);
+shs_testkit::conformance!(in_a_tenant, InTenant<Memory>);
 shs_testkit::conformance!(shared, Shared);
 shs_testkit::conformance!(boxed, Boxed);
 shs_testkit::conformance!(traced, Traced);

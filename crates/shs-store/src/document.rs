@@ -9,8 +9,8 @@ use crate::limits::MAX_BATCH;
 use crate::model::ContentDigest;
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Seq, Session, SessionId,
-    SessionPatch, Timestamp, Transcript,
+    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Scope, Seq, Session,
+    SessionId, SessionPatch, Timestamp, Transcript,
 };
 
 /// A session with its messages, as a store keeps it; every change follows the contract of
@@ -111,8 +111,10 @@ impl Document {
     /// A new session without messages.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it breaks a limit.
-    pub fn create(new: NewSession, now: Timestamp) -> Result<Self> {
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it breaks a limit, or names another user than the
+    /// scope.
+    pub fn create(scope: &Scope, mut new: NewSession, now: Timestamp) -> Result<Self> {
+        scope.claim(&mut new.user_id)?;
         Ok(Self::assemble(new.into_session(now)?, Vec::new()))
     }
 
@@ -277,12 +279,13 @@ impl Document {
     /// As [`Store::fork`](crate::Store::fork), but for a taken id.
     pub fn fork(
         &self,
+        scope: &Scope,
         up_to: Seq,
         new: NewSession,
         now: Timestamp,
         mut arrival: impl FnMut() -> i64,
     ) -> Result<Self> {
-        let mut session = fork_session(&self.session, up_to, new, now)?;
+        let mut session = fork_session(scope, &self.session, up_to, new, now)?;
         let records: Vec<Record> = self
             .records
             .iter()
@@ -299,8 +302,9 @@ impl Document {
     ///
     /// # Errors
     /// As [`Store::messages`](crate::Store::messages).
-    pub fn page(&self, query: &MessageQuery) -> Result<Page<Message>> {
+    pub fn page(&self, scope: &Scope, query: &MessageQuery) -> Result<Page<Message>> {
         query.page_of(
+            scope,
             &self.session.id,
             &self.records,
             |record| &record.message,
@@ -401,17 +405,20 @@ pub fn plan_append(
 /// The session that a fork makes, without messages yet.
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) if `up_to` is beyond the last number, or a limit is broken.
+/// [`InvalidInput`](ErrorKind::InvalidInput) if `up_to` is beyond the last number, a limit is broken, or
+/// the new session names another user than the scope.
 pub fn fork_session(
+    scope: &Scope,
     source: &Session,
     up_to: Seq,
-    new: NewSession,
+    mut new: NewSession,
     now: Timestamp,
 ) -> Result<Session> {
     if up_to > source.last_seq {
         let detail = format!("cannot fork at seq {up_to}; the last is {}", source.last_seq);
         return Err(Error::invalid(detail).with_session(&source.id));
     }
+    scope.claim(&mut new.user_id)?;
     let mut session = new.inherit(source).into_session(now)?;
     session.forked_from = Some(ForkPoint { session_id: source.id.clone(), seq: up_to });
     session.last_seq = up_to;
@@ -426,7 +433,8 @@ mod tests {
 
     #[test]
     fn a_form_that_was_not_written_so_is_refused() {
-        let mut document = Document::create(NewSession::new(), Timestamp::MIN).unwrap();
+        let mut document =
+            Document::create(&Scope::DEFAULT, NewSession::new(), Timestamp::MIN).unwrap();
         let batch = ["a", "b"].map(|text| NewMessage::user(text).with_tokens(2));
         document.append(batch.to_vec(), AppendOptions::new(), Timestamp::MIN, || 1).unwrap();
         let form = serde_json::to_value(&document).unwrap();

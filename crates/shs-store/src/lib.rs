@@ -40,15 +40,17 @@ pub use document::Document;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
     ForkPoint, Message, MessageId, MessagePatch, MetadataPatch, NewMessage, NewSession, Part,
-    PartView, Role, Seq, Session, SessionId, SessionPatch, Status, Timestamp, Transcript,
+    PartView, Role, Scope, Seq, Session, SessionId, SessionKey, SessionPatch, Status, TenantId,
+    Timestamp, Transcript,
 };
 pub use query::{
-    Cursor, Hit, MessageOrder, MessageQuery, Page, PageRequest, Scope, SearchOrder, SearchQuery,
-    SessionOrder, SessionQuery, Stats, StatsQuery, Usage,
+    Cursor, Hit, MessageOrder, MessageQuery, Page, PageRequest, SearchOrder, SearchQuery,
+    SessionFilter, SessionOrder, SessionQuery, Stats, StatsQuery, Usage,
 };
 pub use store::{
-    AppendOptions, Appended, Deleted, DocumentStore, Documents, Durability, Expected, ImportMode,
-    SessionStats, Store, StoreExt, TracedStore,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Deleted, DocumentStore, Documents,
+    Durability, Expected, ImportMode, PendingStream, SessionStats, Store, StoreExt, Tenant,
+    TenantQuery, TracedStore,
 };
 
 /// A JSON object, as used for metadata.

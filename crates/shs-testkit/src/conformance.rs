@@ -143,6 +143,20 @@ macro_rules! conformance {
                 copies_recognize_repetitions,
                 a_write_whose_answer_was_lost_can_be_repeated,
             }
+            scopes {
+                tenants_with_the_same_ids_never_meet,
+                what_is_outside_of_the_scope_is_as_if_it_were_not_there,
+                a_session_of_a_users_scope_is_theirs,
+                naming_another_user_is_refused,
+                an_id_is_taken_for_the_whole_tenant,
+                a_cursor_of_another_scope_is_refused,
+                a_cursor_at_an_extreme_gives_a_page,
+                tenants_are_told_apart_byte_by_byte,
+                words_of_other_tenants_are_not_found,
+                tenants_are_listed_by_name,
+                deleting_a_tenant_deletes_exactly_its_sessions,
+                stale_streams_of_all_tenants_are_interrupted,
+            }
             search {
                 words_are_found_in_every_script,
                 the_query_language_is_kept,

@@ -4,9 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shs_store::{
-    AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
-    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, Transcript,
+    AdminStore, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message,
+    MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
+    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Transcript,
 };
 
 /// An operation of a [`Store`].
@@ -47,6 +48,12 @@ pub enum Operation {
     Flush,
     /// [`Store::close`].
     Close,
+    /// [`AdminStore::tenants`].
+    Tenants,
+    /// [`AdminStore::delete_tenant`].
+    DeleteTenant,
+    /// [`AdminStore::pending_streams`].
+    PendingStreams,
 }
 
 impl Operation {
@@ -70,6 +77,9 @@ impl Operation {
             Self::Stats => "stats",
             Self::Flush => "flush",
             Self::Close => "close",
+            Self::Tenants => "tenants",
+            Self::DeleteTenant => "delete_tenant",
+            Self::PendingStreams => "pending_streams",
         }
     }
 
@@ -86,6 +96,7 @@ impl Operation {
                 | Self::DeleteMessage
                 | Self::Fork
                 | Self::Import
+                | Self::DeleteTenant
         )
     }
 }
@@ -248,75 +259,108 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.name()
     }
 
-    async fn create_session(&self, new: NewSession) -> Result<Session> {
-        self.call(Operation::CreateSession, self.inner.create_session(new)).await
+    async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
+        self.call(Operation::CreateSession, self.inner.create_session(scope, new)).await
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session> {
-        self.call(Operation::Session, self.inner.session(id)).await
+    async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session> {
+        self.call(Operation::Session, self.inner.session(scope, id)).await
     }
 
-    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
-        self.call(Operation::UpdateSession, self.inner.update_session(id, patch)).await
+    async fn update_session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session> {
+        self.call(Operation::UpdateSession, self.inner.update_session(scope, id, patch)).await
     }
 
-    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-        self.call(Operation::DeleteSession, self.inner.delete_session(id)).await
+    async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool> {
+        self.call(Operation::DeleteSession, self.inner.delete_session(scope, id)).await
     }
 
-    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-        self.call(Operation::DeleteUser, self.inner.delete_user(user_id)).await
+    async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        self.call(Operation::DeleteUser, self.inner.delete_user(scope, user_id)).await
     }
 
-    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
-        self.call(Operation::ListSessions, self.inner.list_sessions(query)).await
+    async fn list_sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>> {
+        self.call(Operation::ListSessions, self.inner.list_sessions(scope, query)).await
     }
 
     async fn append_opts(
         &self,
+        scope: &Scope,
         id: &SessionId,
         batch: Vec<NewMessage>,
         options: AppendOptions,
     ) -> Result<Appended> {
-        self.call(Operation::Append, self.inner.append_opts(id, batch, options)).await
+        self.call(Operation::Append, self.inner.append_opts(scope, id, batch, options)).await
     }
 
-    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
-        self.call(Operation::Message, self.inner.message(id, message_id)).await
+    async fn message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<Message> {
+        self.call(Operation::Message, self.inner.message(scope, id, message_id)).await
     }
 
-    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        self.call(Operation::Messages, self.inner.messages(id, query)).await
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>> {
+        self.call(Operation::Messages, self.inner.messages(scope, id, query)).await
     }
 
     async fn update_message(
         &self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
     ) -> Result<Message> {
-        let call = self.inner.update_message(id, message_id, patch);
+        let call = self.inner.update_message(scope, id, message_id, patch);
         self.call(Operation::UpdateMessage, call).await
     }
 
-    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
-        self.call(Operation::DeleteMessage, self.inner.delete_message(id, message_id)).await
+    async fn delete_message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool> {
+        self.call(Operation::DeleteMessage, self.inner.delete_message(scope, id, message_id)).await
     }
 
-    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        self.call(Operation::Fork, self.inner.fork(id, up_to, new)).await
+    async fn fork(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session> {
+        self.call(Operation::Fork, self.inner.fork(scope, id, up_to, new)).await
     }
 
-    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
-        self.call(Operation::Import, self.inner.import(transcript, mode)).await
+    async fn import(
+        &self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        self.call(Operation::Import, self.inner.import(scope, transcript, mode)).await
     }
 
-    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-        self.call(Operation::Search, self.inner.search(query)).await
+    async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
+        self.call(Operation::Search, self.inner.search(scope, query)).await
     }
 
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        self.call(Operation::Stats, self.inner.stats(query)).await
+    async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats> {
+        self.call(Operation::Stats, self.inner.stats(scope, query)).await
     }
 
     async fn flush(&self) -> Result<()> {
@@ -325,6 +369,21 @@ impl<S: Store> Store for FaultStore<S> {
 
     async fn close(&self) -> Result<()> {
         self.call(Operation::Close, self.inner.close()).await
+    }
+}
+
+#[async_trait]
+impl<S: AdminStore> AdminStore for FaultStore<S> {
+    async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+        self.call(Operation::Tenants, self.inner.tenants(query)).await
+    }
+
+    async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {
+        self.call(Operation::DeleteTenant, self.inner.delete_tenant(tenant)).await
+    }
+
+    async fn pending_streams(&self, page: &PageRequest) -> Result<Page<PendingStream>> {
+        self.call(Operation::PendingStreams, self.inner.pending_streams(page)).await
     }
 }
 
@@ -338,7 +397,7 @@ mod tests {
 
     fn store() -> (FaultStore<MemoryStore>, SessionId) {
         let store = FaultStore::new(MemoryStore::new());
-        let id = block_on(store.create_session(NewSession::new())).unwrap().id;
+        let id = block_on(store.create_session(&Scope::DEFAULT, NewSession::new())).unwrap().id;
         (store, id)
     }
 
@@ -347,11 +406,12 @@ mod tests {
         let (store, id) = store();
         block_on(async {
             store.inject(Fault::before(Operation::Append));
-            let error = store.append(&id, NewMessage::user("a")).await.unwrap_err();
+            let error =
+                store.append(&Scope::DEFAULT, &id, NewMessage::user("a")).await.unwrap_err();
             assert!(error.is_retryable());
             assert_eq!((error.store(), error.op()), (Some("memory"), Some("append")));
-            assert_eq!(store.session(&id).await.unwrap().message_count, 0);
-            store.append(&id, NewMessage::user("a")).await.unwrap();
+            assert_eq!(store.session(&Scope::DEFAULT, &id).await.unwrap().message_count, 0);
+            store.append(&Scope::DEFAULT, &id, NewMessage::user("a")).await.unwrap();
         });
     }
 
@@ -360,9 +420,13 @@ mod tests {
         let (store, id) = store();
         block_on(async {
             store.inject(Fault::after_write());
-            assert_eq!(store.session(&id).await.unwrap().message_count, 0, "a read is no write");
-            store.append(&id, NewMessage::user("a")).await.unwrap_err();
-            assert_eq!(store.session(&id).await.unwrap().message_count, 1);
+            assert_eq!(
+                store.session(&Scope::DEFAULT, &id).await.unwrap().message_count,
+                0,
+                "a read is no write"
+            );
+            store.append(&Scope::DEFAULT, &id, NewMessage::user("a")).await.unwrap_err();
+            assert_eq!(store.session(&Scope::DEFAULT, &id).await.unwrap().message_count, 1);
         });
     }
 
@@ -373,15 +437,15 @@ mod tests {
             store.inject(Fault::before(Operation::Session).after_passing(2));
             let mut failed = Vec::new();
             for _ in 0..5 {
-                failed.push(store.session(&id).await.is_err());
+                failed.push(store.session(&Scope::DEFAULT, &id).await.is_err());
             }
             assert_eq!(failed, [false, false, true, false, false]);
             store.inject(Fault::before_write().every_time());
             for _ in 0..3 {
-                assert!(store.delete_session(&id).await.is_err());
+                assert!(store.delete_session(&Scope::DEFAULT, &id).await.is_err());
             }
             store.clear();
-            assert!(store.delete_session(&id).await.unwrap());
+            assert!(store.delete_session(&Scope::DEFAULT, &id).await.unwrap());
         });
     }
 
@@ -390,7 +454,7 @@ mod tests {
         let (store, _) = store();
         store.inject(Fault::after(Operation::Session));
         let missing = SessionId::generate();
-        let error = block_on(store.session(&missing)).unwrap_err();
+        let error = block_on(store.session(&Scope::DEFAULT, &missing)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

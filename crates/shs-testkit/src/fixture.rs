@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shs_store::{Clock, ErrorKind, Result, Store};
+use shs_store::{AdminStore, Clock, ErrorKind, Result, Store};
 
 use crate::ManualClock;
 use crate::audit::audit;
@@ -15,7 +15,7 @@ use crate::audit::audit;
 #[async_trait]
 pub trait Fixture: Sized + Send + Sync + 'static {
     /// The store under test.
-    type Store: Store;
+    type Store: AdminStore;
 
     /// Whether what was written is there after the store was closed and another one opened.
     const DURABLE: bool;

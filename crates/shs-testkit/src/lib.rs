@@ -37,6 +37,8 @@
 //! shs_testkit::run::<InMemory>(rules::appends::messages_are_numbered_from_one_without_gaps);
 //! ```
 //!
+//! [`InTenant`] runs the suite once more in a tenant that has a name.
+//!
 //! One of the rules drives [random operations](rules::model) against the backend and the memory store, and
 //! compares everything.
 //!
@@ -50,9 +52,11 @@ mod fault;
 mod fixture;
 pub mod rules;
 mod sample;
+mod tenant;
 mod walk;
 
 pub use async_trait::async_trait;
 pub use clock::ManualClock;
 pub use fault::{Fault, FaultStore, Operation};
 pub use fixture::{Fixture, Place, run};
+pub use tenant::{InTenant, Swapped};

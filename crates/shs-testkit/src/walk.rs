@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use shs_store::{
-    Cursor, Hit, Message, MessageQuery, Page, PageRequest, SearchQuery, Session, SessionId,
+    Cursor, Hit, Message, MessageQuery, Page, PageRequest, Scope, SearchQuery, Session, SessionId,
     SessionQuery, Store,
 };
 
@@ -26,13 +26,14 @@ macro_rules! walks {
         $($(#[$doc])*
         pub(crate) async fn $name<S: Store + ?Sized>(
             store: &S,
+            scope: &Scope,
             $($id: $id_type,)?
             query: &$query,
         ) -> Vec<$item> {
             let mut query = query.clone();
             let mut items = Vec::new();
             for _ in 0..MAX_PAGES {
-                let page = store.$method($($id,)? &query).await.expect("a page can be read");
+                let page = store.$method(scope, $($id,)? &query).await.expect("a page can be read");
                 match take(page, &query.page, &mut items) {
                     Some(next) => query.page.after = Some(next),
                     None => return items,

@@ -6,13 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Seq, SessionId, Timestamp};
+use crate::{Error, Result, Scope, Seq, SessionId, TenantId, Timestamp};
 
 /// An opaque mark of where a page ended, to ask for the page that follows.
 ///
 /// It is short URL-safe text. It holds a position, not a result: it stays valid while data is written,
-/// after a restart and in another process. It belongs to the query that made it; with another filter or
-/// order, or altered, it is refused. It is not a secret and not a permission.
+/// after a restart and in another process. It belongs to the query that made it; with another filter,
+/// order or scope, or altered, it is refused. It is not a secret and not a permission.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -27,6 +27,8 @@ pub enum Position {
     Arrival(i64),
     /// After the session with this time (of the query's order) and id.
     Session(Timestamp, SessionId),
+    /// After the tenant with this name.
+    Tenant(TenantId),
 }
 
 const VERSION: u8 = 1;
@@ -62,6 +64,11 @@ impl Cursor {
                 bytes.extend_from_slice(&at.as_micros().to_be_bytes());
                 bytes.extend_from_slice(id.as_str().as_bytes());
             }
+            Position::Tenant(tenant) => {
+                bytes.push(b't');
+                bytes.extend_from_slice(&[0; 8]);
+                bytes.extend_from_slice(tenant.as_str().as_bytes());
+            }
         }
         bytes.extend_from_slice(&checksum(&bytes).to_be_bytes());
         Self(URL_SAFE_NO_PAD.encode(bytes))
@@ -94,6 +101,10 @@ impl Cursor {
                 let id = std::str::from_utf8(rest).map_err(|_| altered())?;
                 Ok(Position::Session(Timestamp::from_micros(number)?, SessionId::new(id)?))
             }
+            (b't', _) => {
+                let tenant = std::str::from_utf8(rest).map_err(|_| altered())?;
+                Ok(Position::Tenant(TenantId::new(tenant)?))
+            }
             _ => Err(altered()),
         }
     }
@@ -110,9 +121,17 @@ pub(super) fn checksum(bytes: &[u8]) -> u64 {
     })
 }
 
-/// The fingerprint of a query: a checksum over everything in it but the page.
-pub(super) fn fingerprint(kind: &str, query: &impl Serialize) -> u64 {
+/// The fingerprint of a query in a scope: a checksum over everything in them but the page.
+pub(super) fn fingerprint(kind: &str, scope: &Scope, query: &impl Serialize) -> u64 {
     let mut bytes = kind.as_bytes().to_vec();
+    // No name has a zero byte, so that two scopes never look the same.
+    bytes.push(0);
+    bytes.extend_from_slice(scope.tenant_id().as_str().as_bytes());
+    if let Some(user) = scope.user_id() {
+        bytes.push(0);
+        bytes.extend_from_slice(user.as_bytes());
+    }
+    bytes.push(0);
     serde_json::to_writer(&mut bytes, query).expect("a query of plain fields serializes");
     checksum(&bytes)
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::cursor::fingerprint;
-use super::scope::{page_methods, range_methods};
+use super::filter::{page_methods, range_methods};
 use super::{Page, PageBuilder, PageRequest, Position};
-use crate::{Error, Message, Result, Role, Seq, SessionId, Status, Timestamp};
+use crate::{Error, Message, Result, Role, Scope, Seq, SessionId, Status, Timestamp};
 
 /// The order of messages within a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,9 +103,9 @@ impl MessageQuery {
         self
     }
 
-    /// What ties a cursor to this query about this session; for backends.
-    pub fn fingerprint(&self, session: &SessionId) -> u64 {
-        fingerprint("messages", &(session, self))
+    /// What ties a cursor to this query about this session in a scope; for backends.
+    pub fn fingerprint(&self, scope: &Scope, session: &SessionId) -> u64 {
+        fingerprint("messages", scope, &(session, self))
     }
 
     /// Whether a message passes every filter; for backends.
@@ -128,22 +128,25 @@ impl MessageQuery {
     /// `load` fails with.
     pub fn page_of<T>(
         &self,
+        scope: &Scope,
         session: &SessionId,
         items: &[T],
         head: impl Fn(&T) -> &Message,
         load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
-        self.fill_page(session, items, head, load).map_err(|error| error.with_session(session))
+        self.fill_page(scope, session, items, head, load)
+            .map_err(|error| error.with_session(session))
     }
 
     fn fill_page<T>(
         &self,
+        scope: &Scope,
         session: &SessionId,
         items: &[T],
         head: impl Fn(&T) -> &Message,
         mut load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
-        let fingerprint = self.fingerprint(session);
+        let fingerprint = self.fingerprint(scope, session);
         let limit = self.page.checked_limit()?;
         let mut page = PageBuilder::new(limit);
         let after = match self.page.position(fingerprint)? {

@@ -25,6 +25,13 @@ impl Default for PageRequest {
 }
 
 impl PageRequest {
+    /// Asks for the page after the one that ended so; `false` if that was the last.
+    pub(crate) fn move_on(&mut self, next: Option<Cursor>) -> bool {
+        self.offset = 0;
+        self.after = next;
+        self.after.is_some()
+    }
+
     /// The limit, checked; for backends.
     ///
     /// # Errors

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::fingerprint;
+use super::filter::{filter_methods, page_methods, range_methods};
 use super::message::message_filter_methods;
-use super::scope::{page_methods, range_methods, scope_methods};
-use super::{Page, PageBuilder, PageRequest, Position, Scope};
+use super::{Page, PageBuilder, PageRequest, Position, SessionFilter};
 use crate::limits::MAX_RANKED;
 use crate::text::{InvertedIndex, Query, Snippet};
-use crate::{Error, Message, Result, Role, Session, SessionId, Status, Timestamp};
+use crate::{Error, Message, Result, Role, Scope, Session, SessionId, Status, Timestamp};
 
 /// The order of search hits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct SearchQuery {
     /// Only in this session.
     pub session: Option<SessionId>,
     /// Whose and which sessions.
-    pub scope: Scope,
+    pub filter: SessionFilter,
     /// Only of this role.
     pub role: Option<Role>,
     /// Only of this model.
@@ -75,7 +75,7 @@ impl SearchQuery {
         Self::default()
     }
 
-    scope_methods!();
+    filter_methods!();
     message_filter_methods!();
     range_methods!();
     page_methods!();
@@ -103,15 +103,17 @@ impl SearchQuery {
         self.text.as_deref().map(Query::parse).transpose()
     }
 
-    /// What ties a cursor to this query; for backends.
-    pub fn fingerprint(&self) -> u64 {
-        fingerprint("search", self)
+    /// What ties a cursor to this query in a scope; for backends.
+    pub fn fingerprint(&self, scope: &Scope) -> u64 {
+        fingerprint("search", scope, self)
     }
 
-    /// Whether a message of a session passes every filter but the text; for backends.
-    pub fn matches(&self, session: &Session, message: &Message) -> bool {
-        self.session.as_ref().is_none_or(|id| *id == session.id)
-            && self.scope.matches(session)
+    /// Whether a message of a session of the scope's tenant is in the scope and passes every filter
+    /// but the text; for backends.
+    pub fn matches(&self, scope: &Scope, session: &Session, message: &Message) -> bool {
+        scope.has(session)
+            && self.session.as_ref().is_none_or(|id| *id == session.id)
+            && self.filter.matches(session)
             && self.role.is_none_or(|role| message.role == role)
             && self.status.is_none_or(|status| message.status == status)
             && (self.model.is_none() || self.model == message.model)
@@ -145,8 +147,8 @@ impl SearchQuery {
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.
-    pub fn begins_after(&self) -> Result<Option<i64>> {
-        match self.page.position(self.fingerprint())? {
+    pub fn begins_after(&self, scope: &Scope) -> Result<Option<i64>> {
+        match self.page.position(self.fingerprint(scope))? {
             Some(Position::Arrival(number)) => Ok(Some(number)),
             Some(_) => Err(Error::invalid("the cursor is not one of a search")),
             None => Ok(None),
@@ -154,17 +156,19 @@ impl SearchQuery {
     }
 
     /// The numbers of arrival of the messages that the text matches, in the query's order, from where the page
-    /// begins; for backends that have all messages' numbers, and an index, in memory.
+    /// begins; for backends that have the numbers of all messages of the scope's tenant, and an index of
+    /// those, in memory.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.
     pub fn candidates<'a, T: Sync>(
         &self,
+        scope: &Scope,
         text: Option<&'a Query>,
         index: &'a InvertedIndex,
         arrivals: &'a BTreeMap<i64, T>,
     ) -> Result<Box<dyn Iterator<Item = i64> + Send + 'a>> {
-        let after = self.begins_after()?;
+        let after = self.begins_after(scope)?;
         Ok(match (text, self.order) {
             (Some(text), SearchOrder::Oldest) => index.oldest_first(text, after),
             (Some(text), _) => index.newest_first(text, after),
@@ -190,6 +194,7 @@ impl SearchQuery {
     /// with.
     pub fn page_of(
         &self,
+        scope: &Scope,
         text: Option<&Query>,
         candidates: impl Iterator<Item = i64>,
         mut load: impl FnMut(i64) -> Result<Option<(Session, Message)>>,
@@ -220,7 +225,7 @@ impl SearchQuery {
                     page.push(hit, Position::Arrival(number), weight);
                 }
             }
-            return Ok(page.finish(self.fingerprint()));
+            return Ok(page.finish(self.fingerprint(scope)));
         }
         for number in candidates {
             let Some((session, message)) = load(number)? else { continue };
@@ -235,7 +240,7 @@ impl SearchQuery {
             let weight = message.weight();
             page.push(Hit::new(session, message, text, None), Position::Arrival(number), weight);
         }
-        Ok(page.finish(self.fingerprint()))
+        Ok(page.finish(self.fingerprint(scope)))
     }
 }
 

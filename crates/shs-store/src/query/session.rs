@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::fingerprint;
-use super::scope::{page_methods, range_methods, scope_methods};
-use super::{Page, PageBuilder, PageRequest, Position, Scope};
-use crate::{Error, Result, Session, Timestamp};
+use super::filter::{filter_methods, page_methods, range_methods};
+use super::{Page, PageBuilder, PageRequest, Position, SessionFilter};
+use crate::{Error, Result, Scope, Session, Timestamp};
 
 /// The order of a list of sessions. Sessions with equal times follow by their id, highest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub enum SessionOrder {
 #[non_exhaustive]
 pub struct SessionQuery {
     /// Whose and which sessions.
-    pub scope: Scope,
+    pub filter: SessionFilter,
     /// From this time on, in terms of the order's time.
     pub since: Option<Timestamp>,
     /// Before this time, in terms of the order's time.
@@ -56,7 +56,7 @@ impl SessionQuery {
         Self::default()
     }
 
-    scope_methods!();
+    filter_methods!();
     range_methods!();
     page_methods!();
 
@@ -81,9 +81,9 @@ impl SessionQuery {
         self
     }
 
-    /// What ties a cursor to this query; for backends.
-    pub fn fingerprint(&self) -> u64 {
-        fingerprint("sessions", self)
+    /// What ties a cursor to this query in a scope; for backends.
+    pub fn fingerprint(&self, scope: &Scope) -> u64 {
+        fingerprint("sessions", scope, self)
     }
 
     /// The time by which this query orders and bounds; for backends.
@@ -99,9 +99,10 @@ impl SessionQuery {
         Position::Session(self.time_of(session), session.id.clone())
     }
 
-    /// Whether a session passes every filter; for backends.
-    pub fn matches(&self, session: &Session) -> bool {
-        self.scope.matches(session)
+    /// Whether a session of the scope's tenant is in the scope and passes every filter; for backends.
+    pub fn matches(&self, scope: &Scope, session: &Session) -> bool {
+        scope.has(session)
+            && self.filter.matches(session)
             && self.in_range(self.time_of(session))
             && self.ended.is_none_or(|ended| ended == session.is_ended())
     }
@@ -115,26 +116,27 @@ impl SessionQuery {
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.
-    pub fn begins_after(&self) -> Result<Option<(Timestamp, crate::SessionId)>> {
-        match self.page.position(self.fingerprint())? {
+    pub fn begins_after(&self, scope: &Scope) -> Result<Option<(Timestamp, crate::SessionId)>> {
+        match self.page.position(self.fingerprint(scope))? {
             Some(Position::Session(at, id)) => Ok(Some((at, id))),
             Some(_) => Err(Error::invalid("the cursor is not one of a list of sessions")),
             None => Ok(None),
         }
     }
 
-    /// The page, out of all sessions in any order; for backends that have them in memory.
+    /// The page, out of all sessions of the scope's tenant in any order; for backends that have them in memory.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit or the cursor is not valid.
     pub fn page_of<'a>(
         &self,
+        scope: &Scope,
         sessions: impl Iterator<Item = &'a Session>,
     ) -> Result<Page<Session>> {
         let mut page = PageBuilder::new(self.page.checked_limit()?);
-        let after = self.begins_after()?;
+        let after = self.begins_after(scope)?;
         let mut matching: Vec<&Session> = sessions
-            .filter(|session| self.matches(session))
+            .filter(|session| self.matches(scope, session))
             .filter(|session| {
                 let place = (self.time_of(session), &session.id);
                 after.as_ref().is_none_or(|(at, id)| place < (*at, id))
@@ -149,6 +151,6 @@ impl SessionQuery {
             }
             page.push(session.clone(), self.position_of(session), 0);
         }
-        Ok(page.finish(self.fingerprint()))
+        Ok(page.finish(self.fingerprint(scope)))
     }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
-use super::scope::{range_methods, scope_methods};
-use crate::{Message, Role, Session, Timestamp};
+use super::SessionFilter;
+use super::filter::{filter_methods, range_methods};
+use crate::{Message, Role, Scope, Session, Timestamp};
 
 /// Asks for totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StatsQuery {
     /// Whose and which sessions.
-    pub scope: Scope,
+    pub filter: SessionFilter,
     /// Only messages said from this time on.
     pub since: Option<Timestamp>,
     /// Only messages said before this time.
@@ -26,7 +26,7 @@ impl StatsQuery {
         Self::default()
     }
 
-    scope_methods!();
+    filter_methods!();
     range_methods!();
 
     /// Whether messages are counted by time.
@@ -63,14 +63,15 @@ impl Stats {
         self.active_sessions += u64::from(!session.is_ended());
     }
 
-    /// Counts what the query asks for in one conversation; for backends.
+    /// Counts what the query asks for in one conversation of the scope's tenant; for backends.
     pub fn count_conversation<'m>(
         &mut self,
+        scope: &Scope,
         query: &StatsQuery,
         session: &Session,
         messages: impl Iterator<Item = &'m Message> + Clone,
     ) {
-        if !query.scope.matches(session) {
+        if !scope.has(session) || !query.filter.matches(session) {
             return;
         }
         let counted = messages.filter(|message| query.in_range(message.timestamp));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{AppendOptions, Appended, Deleted, ImportMode};
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result,
-    SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
+    Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
     Transcript,
 };
 
@@ -16,6 +16,17 @@ use crate::{
 /// Every backend keeps the whole of this contract, and the suite of `shs-testkit` checks it sentence by
 /// sentence. Use a store as `Arc<dyn Store>`; what can be written with the methods here, such as
 /// appending one message or walking all pages as a stream, is in [`StoreExt`](crate::StoreExt).
+///
+/// # Scope
+/// - Every method about data takes a [`Scope`]: a tenant and, optionally, one of its users. A session is
+///   known by its tenant and its id; two tenants can use one id, and their sessions never meet.
+/// - Nothing of another tenant exists for a call: it is not found, listed, counted, searched, forked from,
+///   changed or deleted, and no error tells that it is there.
+/// - Within the scope of a user only that user's sessions exist. Those of other users, and those of
+///   nobody, are as if they were not there; but an id is taken for the whole tenant, whoever has it.
+/// - The store checks the scope as part of the operation, not before it.
+/// - A cursor belongs to the scope that it was made in.
+/// - Work across tenants is another trait: [`AdminStore`](crate::AdminStore).
 ///
 /// # Order
 /// - Each appended message gets the session's last number plus one as its [`Seq`], and no number is given
@@ -60,16 +71,20 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Creates a session without messages, and returns it.
     ///
+    /// In the scope of a user it is that user's.
+    ///
     /// # Errors
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken, also when a repetition finds what an
-    /// earlier attempt created.
-    async fn create_session(&self, new: NewSession) -> Result<Session>;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant, also when a
+    ///   repetition finds what an earlier attempt created, and also by a session that does not exist
+    ///   within the scope.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if it names another user than the scope.
+    async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session>;
 
     /// Returns a session, its counts right.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-    async fn session(&self, id: &SessionId) -> Result<Session>;
+    async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session>;
 
     /// Changes a session and returns it as it is then. Changes of two callers to different fields both hold.
     ///
@@ -77,25 +92,31 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session>;
+    async fn update_session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session>;
 
     /// Deletes a session with its messages; `false` if there was none.
     ///
     /// Its messages are found by no search any more, and counted by no stats. Forks of it stay.
-    async fn delete_session(&self, id: &SessionId) -> Result<bool>;
+    async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool>;
 
-    /// Deletes all sessions of a user, and says how many sessions and messages went; a repetition says zero.
+    /// Deletes all sessions of a user of the tenant, and says how many sessions and messages went; a repetition says zero,
+    /// and so does another user's scope.
     ///
     /// Each session goes whole or not at all. If the call fails or is dropped, some may be gone and others
     /// not; a repetition deletes the rest.
-    async fn delete_user(&self, user_id: &str) -> Result<Deleted>;
+    async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted>;
 
     /// Lists sessions in pages.
     ///
     /// Walking the pages in the order [`Created`](crate::SessionOrder::Created) repeats no session and skips
     /// none that was there throughout. In the order [`Updated`](crate::SessionOrder::Updated) this holds
     /// for every session that is not written to meanwhile; one that is moves to the front.
-    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>>;
+    async fn list_sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>>;
 
     /// Appends messages to a session: all of them or, on any error, none.
     ///
@@ -112,6 +133,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if an id occurs twice in the batch.
     async fn append_opts(
         &self,
+        scope: &Scope,
         id: &SessionId,
         batch: Vec<NewMessage>,
         options: AppendOptions,
@@ -121,7 +143,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the session or the message does not exist.
-    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message>;
+    async fn message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<Message>;
 
     /// Lists messages of a session in pages, by number.
     ///
@@ -132,7 +159,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the session does not exist.
-    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>>;
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>>;
 
     /// Changes a message and returns it as it is then. The session's tokens follow; search finds the new content
     /// and not the old.
@@ -145,6 +177,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`Conflict`](crate::ErrorKind::Conflict) if the message has not the status that the patch expects.
     async fn update_message(
         &self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
@@ -156,9 +189,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the session does not exist.
-    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool>;
+    async fn delete_message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool>;
 
-    /// Copies a session up to a number, itself included, into a new session, and returns that.
+    /// Copies a session up to a number, itself included, into a new session of the same tenant, and returns that.
     ///
     /// The copies keep ids, numbers, times and all else; numbering goes on after `up_to`.
     /// What `new` does not give (user, project, title, tags, metadata) is taken from the source;
@@ -166,34 +204,48 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the source does not exist.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the new id is taken.
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `up_to` is beyond the source's last number.
-    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session>;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the new id is taken in the tenant.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `up_to` is beyond the source's last number, or
+    ///   `new` names another user than the scope.
+    async fn fork(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session>;
 
     /// Stores a whole conversation as it is: ids, numbers, times, all fields. Its counts are computed anew,
     /// and its last number is that of its last message if that is higher.
     ///
     /// With [`ImportMode::Overwrite`] it takes the place of a session with the same id, whole; so it can be
-    /// repeated.
+    /// repeated. In the scope of a user, a session that names no user becomes that user's.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken and the mode is
-    ///   [`ImportMode::CreateOnly`].
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant and the mode is
+    ///   [`ImportMode::CreateOnly`], or the session that has it does not exist within the scope and the
+    ///   mode is [`ImportMode::Overwrite`].
     /// - [`Conflict`](crate::ErrorKind::Conflict) if the mode is [`ImportMode::InPlaceOf`] and the session is not in that state, and
     ///   [`NotFound`](crate::ErrorKind::NotFound) if it does not exist.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the numbers do not rise or an id occurs twice, as
-    ///   [`Transcript::new`] says; check it again, as its fields can have been changed since.
-    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session>;
+    ///   [`Transcript::new`] says (check it again, as its fields can have been changed since), or it names
+    ///   another user than the scope.
+    async fn import(
+        &self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session>;
 
-    /// Finds messages of all sessions, by text and by filters, in pages.
+    /// Finds messages of all sessions of the scope, by text and by filters, in pages.
     ///
     /// All backends find the same messages: see [`text`](crate::text). Every acknowledged message is found,
     /// at once. Walking the pages repeats no message and skips none that was there throughout.
     /// A search ordered by rank has one page. Pages may be short, as those of [`messages`](Self::messages).
-    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>>;
+    async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>>;
 
-    /// Computes totals, without loading messages where the backend can.
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats>;
+    /// Computes totals over the scope, without loading messages where the backend can.
+    async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats>;
 
     /// Waits until everything that was acknowledged is on disk, also where a relaxed durability was chosen.
     async fn flush(&self) -> Result<()>;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{AppendOptions, Appended, Deleted, ImportMode, Store};
+use super::{
+    AdminStore, AppendOptions, Appended, Deleted, ImportMode, PendingStream, Store, Tenant,
+    TenantQuery,
+};
 use crate::{
-    Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result,
-    SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
-    Transcript,
+    Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
+    StatsQuery, TenantId, Transcript,
 };
 
 macro_rules! delegate {
@@ -18,70 +21,116 @@ macro_rules! delegate {
             fn name(&self) -> &'static str {
                 (**self).name()
             }
-            async fn create_session(&self, new: NewSession) -> Result<Session> {
-                (**self).create_session(new).await
+            async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
+                (**self).create_session(scope, new).await
             }
-            async fn session(&self, id: &SessionId) -> Result<Session> {
-                (**self).session(id).await
+            async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session> {
+                (**self).session(scope, id).await
             }
-            async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
-                (**self).update_session(id, patch).await
+            async fn update_session(
+                &self,
+                scope: &Scope,
+                id: &SessionId,
+                patch: SessionPatch,
+            ) -> Result<Session> {
+                (**self).update_session(scope, id, patch).await
             }
-            async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-                (**self).delete_session(id).await
+            async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool> {
+                (**self).delete_session(scope, id).await
             }
-            async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-                (**self).delete_user(user_id).await
+            async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+                (**self).delete_user(scope, user_id).await
             }
-            async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
-                (**self).list_sessions(query).await
+            async fn list_sessions(
+                &self,
+                scope: &Scope,
+                query: &SessionQuery,
+            ) -> Result<Page<Session>> {
+                (**self).list_sessions(scope, query).await
             }
             async fn append_opts(
                 &self,
+                scope: &Scope,
                 id: &SessionId,
                 batch: Vec<NewMessage>,
                 options: AppendOptions,
             ) -> Result<Appended> {
-                (**self).append_opts(id, batch, options).await
+                (**self).append_opts(scope, id, batch, options).await
             }
-            async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
-                (**self).message(id, message_id).await
+            async fn message(
+                &self,
+                scope: &Scope,
+                id: &SessionId,
+                message_id: &MessageId,
+            ) -> Result<Message> {
+                (**self).message(scope, id, message_id).await
             }
             async fn messages(
                 &self,
+                scope: &Scope,
                 id: &SessionId,
                 query: &MessageQuery,
             ) -> Result<Page<Message>> {
-                (**self).messages(id, query).await
+                (**self).messages(scope, id, query).await
             }
             async fn update_message(
                 &self,
+                scope: &Scope,
                 id: &SessionId,
                 message_id: &MessageId,
                 patch: MessagePatch,
             ) -> Result<Message> {
-                (**self).update_message(id, message_id, patch).await
+                (**self).update_message(scope, id, message_id, patch).await
             }
-            async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
-                (**self).delete_message(id, message_id).await
+            async fn delete_message(
+                &self,
+                scope: &Scope,
+                id: &SessionId,
+                message_id: &MessageId,
+            ) -> Result<bool> {
+                (**self).delete_message(scope, id, message_id).await
             }
-            async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-                (**self).fork(id, up_to, new).await
+            async fn fork(
+                &self,
+                scope: &Scope,
+                id: &SessionId,
+                up_to: Seq,
+                new: NewSession,
+            ) -> Result<Session> {
+                (**self).fork(scope, id, up_to, new).await
             }
-            async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
-                (**self).import(transcript, mode).await
+            async fn import(
+                &self,
+                scope: &Scope,
+                transcript: Transcript,
+                mode: ImportMode,
+            ) -> Result<Session> {
+                (**self).import(scope, transcript, mode).await
             }
-            async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-                (**self).search(query).await
+            async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
+                (**self).search(scope, query).await
             }
-            async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-                (**self).stats(query).await
+            async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats> {
+                (**self).stats(scope, query).await
             }
             async fn flush(&self) -> Result<()> {
                 (**self).flush().await
             }
             async fn close(&self) -> Result<()> {
                 (**self).close().await
+            }
+        }
+
+        #[async_trait]
+        impl<S: AdminStore + ?Sized> AdminStore for $pointer<S> {
+            async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+                (**self).tenants(query).await
+            }
+            async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {
+                (**self).delete_tenant(tenant).await
+            }
+            async fn pending_streams(&self, page: &PageRequest) -> Result<Page<PendingStream>> {
+                (**self).pending_streams(page).await
             }
         }
     };

@@ -8,7 +8,7 @@ use super::{AppendOptions, Appended, Store};
 use crate::limits::MAX_PAGE;
 use crate::streaming::StreamLease;
 use crate::{
-    ErrorKind, Hit, Message, MessageQuery, NewMessage, Page, Result, SearchQuery, Session,
+    ErrorKind, Hit, Message, MessageQuery, NewMessage, Page, Result, Scope, SearchQuery, Session,
     SessionId, SessionQuery, Status, Timestamp, Transcript,
 };
 
@@ -21,8 +21,8 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::append_opts`].
-    async fn append(&self, id: &SessionId, message: NewMessage) -> Result<Message> {
-        let appended = self.append_opts(id, vec![message], AppendOptions::new()).await?;
+    async fn append(&self, scope: &Scope, id: &SessionId, message: NewMessage) -> Result<Message> {
+        let appended = self.append_opts(scope, id, vec![message], AppendOptions::new()).await?;
         Ok(appended.messages.into_iter().next().expect("a batch of one returns one message"))
     }
 
@@ -30,16 +30,21 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::append_opts`].
-    async fn append_all(&self, id: &SessionId, batch: Vec<NewMessage>) -> Result<Appended> {
-        self.append_opts(id, batch, AppendOptions::new()).await
+    async fn append_all(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        batch: Vec<NewMessage>,
+    ) -> Result<Appended> {
+        self.append_opts(scope, id, batch, AppendOptions::new()).await
     }
 
     /// The session, or `None` if there is none.
     ///
     /// # Errors
     /// As [`Store::session`], but for `NotFound`.
-    async fn find_session(&self, id: &SessionId) -> Result<Option<Session>> {
-        match self.session(id).await {
+    async fn find_session(&self, scope: &Scope, id: &SessionId) -> Result<Option<Session>> {
+        match self.session(scope, id).await {
             Ok(session) => Ok(Some(session)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -50,12 +55,17 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::messages`].
-    async fn last_messages(&self, id: &SessionId, count: u32) -> Result<Vec<Message>> {
+    async fn last_messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        count: u32,
+    ) -> Result<Vec<Message>> {
         let mut query = MessageQuery::new().newest_first().with_limit(count);
         let mut messages = Vec::new();
         loop {
             // A page of large messages may be short.
-            let page = self.messages(id, &query).await?;
+            let page = self.messages(scope, id, &query).await?;
             messages.extend(page.items);
             query.page.limit = count.saturating_sub(messages.len() as u32);
             match page.next.filter(|_| query.page.limit > 0) {
@@ -74,14 +84,14 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::messages`].
-    async fn transcript(&self, id: &SessionId) -> Result<Transcript> {
-        let session = self.session(id).await?;
+    async fn transcript(&self, scope: &Scope, id: &SessionId) -> Result<Transcript> {
+        let session = self.session(scope, id).await?;
         let mut query = MessageQuery::new().with_limit(MAX_PAGE);
-        let mut page = self.messages(id, &query).await?;
+        let mut page = self.messages(scope, id, &query).await?;
         let mut messages = page.items;
         while let Some(next) = page.next {
             query = query.with_after(next);
-            page = self.messages(id, &query).await?;
+            page = self.messages(scope, id, &query).await?;
             messages.append(&mut page.items);
         }
         Transcript::new(session, messages)
@@ -91,10 +101,11 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none.
-    async fn session_stats(&self, id: &SessionId) -> Result<SessionStats> {
-        let session = self.session(id).await?;
-        let first = self.messages(id, &MessageQuery::new().with_limit(1)).await?;
-        let last = self.messages(id, &MessageQuery::new().newest_first().with_limit(1)).await?;
+    async fn session_stats(&self, scope: &Scope, id: &SessionId) -> Result<SessionStats> {
+        let session = self.session(scope, id).await?;
+        let first = self.messages(scope, id, &MessageQuery::new().with_limit(1)).await?;
+        let last =
+            self.messages(scope, id, &MessageQuery::new().newest_first().with_limit(1)).await?;
         let duration_seconds = match (first.items.first(), last.items.first()) {
             (Some(first), Some(last)) if first.seq != last.seq => {
                 Some(last.timestamp.seconds_since(first.timestamp))
@@ -110,16 +121,16 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::search`] and [`Store::update_message`].
-    async fn interrupt_stale_streams(&self, now: Timestamp) -> Result<u64> {
+    async fn interrupt_stale_streams(&self, scope: &Scope, now: Timestamp) -> Result<u64> {
         let mut interrupted = 0;
         let pending = SearchQuery::all().with_status(Status::Pending);
-        let mut pending = self.search_stream(pending);
+        let mut pending = self.search_stream(scope, pending);
         while let Some(hit) = pending.try_next().await? {
             if StreamLease::of(&hit.message).is_none_or(|lease| lease.until >= now) {
                 continue;
             }
             let patch = StreamLease::interrupt();
-            match self.update_message(&hit.session.id, &hit.message.id, patch).await {
+            match self.update_message(scope, &hit.session.id, &hit.message.id, patch).await {
                 Ok(_) => interrupted += 1,
                 Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
                 Err(error) => return Err(error),
@@ -129,41 +140,42 @@ pub trait StoreExt: Store {
     }
 
     /// All messages that a query asks for, page by page; the query's limit is the size of a page.
-    fn message_stream<'a>(
-        &'a self,
-        id: &'a SessionId,
+    fn message_stream(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
         query: MessageQuery,
-    ) -> BoxStream<'a, Result<Message>> {
-        let pages = stream::try_unfold(Some(query), move |query| async move {
-            let Some(mut query) = query else { return Ok::<_, crate::Error>(None) };
-            let page = self.messages(id, &query).await?;
-            query.page.offset = 0;
-            query.page.after = page.next;
-            Ok(Some((page.items, query.page.after.is_some().then_some(query))))
+    ) -> BoxStream<'_, Result<Message>> {
+        let state = Some((scope.clone(), id.clone(), query));
+        let pages = stream::try_unfold(state, move |state| async move {
+            let Some((scope, id, mut query)) = state else { return Ok::<_, crate::Error>(None) };
+            let page = self.messages(&scope, &id, &query).await?;
+            let more = query.page.move_on(page.next);
+            Ok(Some((page.items, more.then_some((scope, id, query)))))
         });
         items(pages)
     }
 
     /// All sessions that a query asks for, page by page; the query's limit is the size of a page.
-    fn session_stream(&self, query: SessionQuery) -> BoxStream<'_, Result<Session>> {
-        let pages = stream::try_unfold(Some(query), move |query| async move {
-            let Some(mut query) = query else { return Ok::<_, crate::Error>(None) };
-            let page: Page<Session> = self.list_sessions(&query).await?;
-            query.page.offset = 0;
-            query.page.after = page.next;
-            Ok(Some((page.items, query.page.after.is_some().then_some(query))))
+    fn session_stream(&self, scope: &Scope, query: SessionQuery) -> BoxStream<'_, Result<Session>> {
+        let state = Some((scope.clone(), query));
+        let pages = stream::try_unfold(state, move |state| async move {
+            let Some((scope, mut query)) = state else { return Ok::<_, crate::Error>(None) };
+            let page: Page<Session> = self.list_sessions(&scope, &query).await?;
+            let more = query.page.move_on(page.next);
+            Ok(Some((page.items, more.then_some((scope, query)))))
         });
         items(pages)
     }
 
     /// All hits of a search, page by page; the query's limit is the size of a page.
-    fn search_stream(&self, query: SearchQuery) -> BoxStream<'_, Result<Hit>> {
-        let pages = stream::try_unfold(Some(query), move |query| async move {
-            let Some(mut query) = query else { return Ok::<_, crate::Error>(None) };
-            let page: Page<Hit> = self.search(&query).await?;
-            query.page.offset = 0;
-            query.page.after = page.next;
-            Ok(Some((page.items, query.page.after.is_some().then_some(query))))
+    fn search_stream(&self, scope: &Scope, query: SearchQuery) -> BoxStream<'_, Result<Hit>> {
+        let state = Some((scope.clone(), query));
+        let pages = stream::try_unfold(state, move |state| async move {
+            let Some((scope, mut query)) = state else { return Ok::<_, crate::Error>(None) };
+            let page: Page<Hit> = self.search(&scope, &query).await?;
+            let more = query.page.move_on(page.next);
+            Ok(Some((page.items, more.then_some((scope, query)))))
         });
         items(pages)
     }
@@ -172,7 +184,7 @@ pub trait StoreExt: Store {
 impl<S: Store + ?Sized> StoreExt for S {}
 
 /// The items of a stream of pages.
-fn items<'a, T: Send + 'a>(
+pub(super) fn items<'a, T: Send + 'a>(
     pages: impl futures::Stream<Item = Result<Vec<T>>> + Send + 'a,
 ) -> BoxStream<'a, Result<T>> {
     pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()

@@ -1,5 +1,6 @@
 //! The [`Store`] trait and what is built on it.
 
+mod admin;
 mod contract;
 mod delegate;
 mod documents;
@@ -7,6 +8,7 @@ mod ext;
 mod options;
 mod traced;
 
+pub use admin::{AdminStore, AdminStoreExt, PendingStream, Tenant, TenantQuery};
 pub use contract::Store;
 pub use documents::{DocumentStore, Documents};
 pub use ext::{SessionStats, StoreExt};

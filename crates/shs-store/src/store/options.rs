@@ -1,6 +1,6 @@
 //! Options and results of the operations of a store.
 
-use crate::{Error, ErrorKind, Message, Result, Seq, Session, SessionId, Timestamp};
+use crate::{Error, ErrorKind, Message, Result, Scope, Seq, Session, SessionId, Timestamp};
 
 /// What an acknowledged write survives, in a backend that has a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -88,12 +88,20 @@ impl ImportMode {
         Self::InPlaceOf { last_seq: session.last_seq, updated_at: session.updated_at }
     }
 
-    /// Whether a session of this id may be imported where this one is stored, or none; for backends.
+    /// Whether a session of this id may be imported where this one of the scope's tenant is stored, or
+    /// none; for backends.
     ///
     /// # Errors
     /// Those of [`Store::import`](crate::Store::import) that depend on what is stored.
-    pub fn check(self, id: &SessionId, stored: Option<&Session>) -> Result<()> {
+    pub fn check(self, scope: &Scope, id: &SessionId, stored: Option<&Session>) -> Result<()> {
         match (self, stored) {
+            // It does not exist within the scope, and its id is taken all the same.
+            (Self::CreateOnly | Self::Overwrite, Some(stored)) if !scope.has(stored) => {
+                Err(Error::session_exists(id))
+            }
+            (Self::InPlaceOf { .. }, Some(stored)) if !scope.has(stored) => {
+                Err(Error::session_not_found(id))
+            }
             (Self::CreateOnly, Some(_)) => Err(Error::session_exists(id)),
             (Self::InPlaceOf { .. }, None) => Err(Error::session_not_found(id)),
             (Self::InPlaceOf { .. }, Some(stored)) if Self::in_place_of(stored) != self => {

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use shs_store::{
-    ErrorKind, ImportMode, MessagePatch, MessageQuery, SearchQuery, Seq, Session, SessionPatch,
-    SessionQuery, Store, StoreExt, Timestamp, Transcript,
+    ErrorKind, ImportMode, MessagePatch, MessageQuery, Scope, SearchQuery, Seq, Session,
+    SessionPatch, SessionQuery, Store, StoreExt, Timestamp, Transcript,
 };
 
 use crate::audit::{refused, snapshot};
@@ -18,10 +18,10 @@ pub async fn an_import_comes_back_exactly<F: Fixture>(place: &Place<F>) {
             let mut transcript = transcript.clone();
             transcript.session.id = session_id(format!("{number}{mode:?}"));
             place.tick();
-            let stored = store.import(transcript.clone(), mode).await.unwrap();
+            let stored = store.import(&Scope::DEFAULT, transcript.clone(), mode).await.unwrap();
             assert_eq!(stored, transcript.session);
-            assert_eq!(store.session(&stored.id).await.unwrap(), stored);
-            assert_eq!(store.transcript(&stored.id).await.unwrap(), transcript);
+            assert_eq!(store.session(&Scope::DEFAULT, &stored.id).await.unwrap(), stored);
+            assert_eq!(store.transcript(&Scope::DEFAULT, &stored.id).await.unwrap(), transcript);
         }
     }
 }
@@ -32,8 +32,11 @@ pub async fn numbering_goes_on_after_an_import<F: Fixture>(place: &Place<F>) {
     let transcript = full();
     let last = transcript.session.last_seq;
     assert!(transcript.messages.iter().all(|message| message.seq < last));
-    let id = store.import(transcript, ImportMode::CreateOnly).await.unwrap().id;
-    assert_eq!(store.append(&id, said("next", "x")).await.unwrap().seq, last.next());
+    let id = store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap().id;
+    assert_eq!(
+        store.append(&Scope::DEFAULT, &id, said("next", "x")).await.unwrap().seq,
+        last.next()
+    );
 }
 
 /// Counts, tokens and the last number are computed anew, whatever the import says.
@@ -43,17 +46,18 @@ pub async fn an_import_is_counted_anew<F: Fixture>(place: &Place<F>) {
     transcript.session.message_count = 77;
     transcript.session.total_tokens = 0;
     transcript.session.last_seq = Seq::ZERO;
-    let stored = place.store.import(transcript, ImportMode::CreateOnly).await.unwrap();
+    let stored =
+        place.store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap();
     assert_eq!(stored.message_count, right.message_count);
     assert_eq!(stored.total_tokens, right.total_tokens);
     assert_eq!(stored.last_seq, seq(12), "the highest number of a message");
-    assert_eq!(place.store.session(&stored.id).await.unwrap(), stored);
+    assert_eq!(place.store.session(&Scope::DEFAULT, &stored.id).await.unwrap(), stored);
 }
 
 /// An import whose numbers do not rise, whose ids repeat, or that breaks a limit is refused whole.
 pub async fn an_import_that_breaks_a_rule_is_refused<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    store.import(bare("s"), ImportMode::CreateOnly).await.unwrap();
+    store.import(&Scope::DEFAULT, bare("s"), ImportMode::CreateOnly).await.unwrap();
     let before = snapshot(store).await;
     let breaks: [fn(&mut Transcript); 7] = [
         |transcript| transcript.messages.swap(0, 1),
@@ -69,7 +73,7 @@ pub async fn an_import_that_breaks_a_rule_is_refused<F: Fixture>(place: &Place<F
             let mut transcript = full();
             transcript.session.id = session_id(id);
             change(&mut transcript);
-            let result = store.import(transcript, ImportMode::Overwrite).await;
+            let result = store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await;
             let error = refused(result, ErrorKind::InvalidInput);
             assert_eq!(error.session_id(), Some(&session_id(id)), "break {number}");
         }
@@ -80,12 +84,12 @@ pub async fn an_import_that_breaks_a_rule_is_refused<F: Fixture>(place: &Place<F
 /// Importing to a taken id is refused, unless it is to overwrite.
 pub async fn an_import_to_a_taken_id_is_refused<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(2)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(2)).await.unwrap();
     let before = snapshot(store).await;
     let mut transcript = full();
     transcript.session.id = id.clone();
-    let result = store.import(transcript, ImportMode::CreateOnly).await;
+    let result = store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await;
     assert_eq!(refused(result, ErrorKind::AlreadyExists).session_id(), Some(&id));
     assert_eq!(snapshot(store).await, before);
 }
@@ -94,35 +98,56 @@ pub async fn an_import_to_a_taken_id_is_refused<F: Fixture>(place: &Place<F>) {
 pub async fn an_overwriting_import_leaves_nothing_of_the_old<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let old = session("s").with_user("old").with_title("old").with_tag("old");
-    let id = store.create_session(old).await.unwrap().id;
-    store.append_all(&id, vec![said("old1", "oldest words"), said("a", "old a")]).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, old).await.unwrap().id;
+    store
+        .append_all(&Scope::DEFAULT, &id, vec![said("old1", "oldest words"), said("a", "old a")])
+        .await
+        .unwrap();
     let mut transcript = full();
     transcript.session.id = id.clone();
     for _ in 0..2 {
-        store.import(transcript.clone(), ImportMode::Overwrite).await.unwrap();
-        assert_eq!(store.transcript(&id).await.unwrap(), transcript);
+        store.import(&Scope::DEFAULT, transcript.clone(), ImportMode::Overwrite).await.unwrap();
+        assert_eq!(store.transcript(&Scope::DEFAULT, &id).await.unwrap(), transcript);
         for text in ["oldest", "words", "old"] {
-            assert!(store.search(&SearchQuery::new(text)).await.unwrap().items.is_empty());
+            assert!(
+                store
+                    .search(&Scope::DEFAULT, &SearchQuery::new(text))
+                    .await
+                    .unwrap()
+                    .items
+                    .is_empty()
+            );
         }
-        assert_eq!(store.search(&SearchQuery::new("déjà")).await.unwrap().items.len(), 1);
-        let listed = store.list_sessions(&SessionQuery::new().with_user("old")).await.unwrap();
+        assert_eq!(
+            store.search(&Scope::DEFAULT, &SearchQuery::new("déjà")).await.unwrap().items.len(),
+            1
+        );
+        let listed = store
+            .list_sessions(&Scope::DEFAULT, &SessionQuery::new().with_user("old"))
+            .await
+            .unwrap();
         assert!(listed.items.is_empty());
         let tagged = SessionQuery::new().with_any_tag(["old"]);
-        assert!(store.list_sessions(&tagged).await.unwrap().items.is_empty());
-        refused(store.message(&id, &message_id("old1")).await, ErrorKind::NotFound);
+        assert!(store.list_sessions(&Scope::DEFAULT, &tagged).await.unwrap().items.is_empty());
+        refused(
+            store.message(&Scope::DEFAULT, &id, &message_id("old1")).await,
+            ErrorKind::NotFound,
+        );
     }
 }
 
 /// An import without messages empties the session that it overwrites.
 pub async fn an_empty_import_overwrites_too<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(3)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(3)).await.unwrap();
     let empty = Transcript::new(bare("s").session, Vec::new()).unwrap();
-    let stored = store.import(empty, ImportMode::Overwrite).await.unwrap();
+    let stored = store.import(&Scope::DEFAULT, empty, ImportMode::Overwrite).await.unwrap();
     assert_eq!((stored.message_count, stored.last_seq), (0, seq(2)), "as the import says");
-    assert!(store.messages(&id, &MessageQuery::new()).await.unwrap().items.is_empty());
-    assert!(store.search(&SearchQuery::all()).await.unwrap().items.is_empty());
+    assert!(
+        store.messages(&Scope::DEFAULT, &id, &MessageQuery::new()).await.unwrap().items.is_empty()
+    );
+    assert!(store.search(&Scope::DEFAULT, &SearchQuery::all()).await.unwrap().items.is_empty());
 }
 
 /// A conversation with something in every field, gaps in its numbers, and unknown keys.
@@ -174,41 +199,43 @@ pub async fn an_import_in_the_place_of_a_state_loses_nothing_said_since<F: Fixtu
     place: &Place<F>,
 ) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(2)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(2)).await.unwrap();
     let mut transcript = full();
     transcript.session.id = id.clone();
-    let read = store.session(&id).await.unwrap();
-    let last = store.last_messages(&id, 1).await.unwrap().remove(0).id;
+    let read = store.session(&Scope::DEFAULT, &id).await.unwrap();
+    let last = store.last_messages(&Scope::DEFAULT, &id, 1).await.unwrap().remove(0).id;
 
     // Without any time between, too.
-    let appended = store.append(&id, said("since", "said since")).await.unwrap();
+    let appended = store.append(&Scope::DEFAULT, &id, said("since", "said since")).await.unwrap();
     let mode = ImportMode::in_place_of(&read);
-    let result = store.import(transcript.clone(), mode).await;
+    let result = store.import(&Scope::DEFAULT, transcript.clone(), mode).await;
     assert_eq!(refused(result, ErrorKind::Conflict).session_id(), Some(&id));
-    assert_eq!(store.last_messages(&id, 1).await.unwrap(), [appended]);
+    assert_eq!(store.last_messages(&Scope::DEFAULT, &id, 1).await.unwrap(), [appended]);
 
     let patch = MessagePatch::new().with_content("changed since");
     for write in 0..3 {
-        let mode = ImportMode::in_place_of(&store.session(&id).await.unwrap());
+        let mode = ImportMode::in_place_of(&store.session(&Scope::DEFAULT, &id).await.unwrap());
         place.tick();
         match write {
-            0 => drop(store.update_message(&id, &last, patch.clone()).await.unwrap()),
-            1 => assert!(store.delete_message(&id, &last).await.unwrap()),
+            0 => drop(
+                store.update_message(&Scope::DEFAULT, &id, &last, patch.clone()).await.unwrap(),
+            ),
+            1 => assert!(store.delete_message(&Scope::DEFAULT, &id, &last).await.unwrap()),
             _ => {
                 let patch = SessionPatch::new().with_title("changed since");
-                store.update_session(&id, patch).await.unwrap();
+                store.update_session(&Scope::DEFAULT, &id, patch).await.unwrap();
             }
         }
         let before = snapshot(store).await;
-        refused(store.import(transcript.clone(), mode).await, ErrorKind::Conflict);
+        refused(store.import(&Scope::DEFAULT, transcript.clone(), mode).await, ErrorKind::Conflict);
         assert_eq!(snapshot(store).await, before);
     }
 
-    let mode = ImportMode::in_place_of(&store.session(&id).await.unwrap());
-    store.import(transcript.clone(), mode).await.unwrap();
-    assert_eq!(store.transcript(&id).await.unwrap(), transcript);
-    assert!(store.delete_session(&id).await.unwrap());
+    let mode = ImportMode::in_place_of(&store.session(&Scope::DEFAULT, &id).await.unwrap());
+    store.import(&Scope::DEFAULT, transcript.clone(), mode).await.unwrap();
+    assert_eq!(store.transcript(&Scope::DEFAULT, &id).await.unwrap(), transcript);
+    assert!(store.delete_session(&Scope::DEFAULT, &id).await.unwrap());
     let mode = ImportMode::in_place_of(&transcript.session);
-    refused(store.import(transcript, mode).await, ErrorKind::NotFound);
+    refused(store.import(&Scope::DEFAULT, transcript, mode).await, ErrorKind::NotFound);
 }

@@ -1,7 +1,7 @@
 //! Messages are changed field by field; tokens and search follow.
 
 use serde_json::json;
-use shs_store::{ErrorKind, MessagePatch, Part, SearchQuery, Status, Store, StoreExt};
+use shs_store::{ErrorKind, MessagePatch, Part, Scope, SearchQuery, Status, Store, StoreExt};
 
 use crate::audit::{refused, snapshot};
 use crate::sample::{conversation, map, message_id, nested, said, session, session_id};
@@ -10,11 +10,11 @@ use crate::{Fixture, Place, walk};
 /// A change of a message is returned and stored; it changes what it names and nothing else.
 pub async fn a_message_changes_only_in_what_is_named<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     let mut new = said("m", "old").with_metadata(map(json!({"k": 1})));
     new.extra = map(json!({"vote": 1}));
     let batch = vec![said("before", "x"), new, said("after", "x")];
-    let appended = store.append_all(&id, batch).await.unwrap().messages;
+    let appended = store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap().messages;
     let mut expected = appended[1].clone();
     let mut removal = MessagePatch::new();
     removal.tokens = Some(None);
@@ -37,9 +37,10 @@ pub async fn a_message_changes_only_in_what_is_named<F: Fixture>(place: &Place<F
         MessagePatch::new().with_metadata(map(json!({}))),
     ] {
         patch.clone().apply(&mut expected).unwrap();
-        let returned = store.update_message(&id, &expected.id, patch.clone()).await.unwrap();
+        let returned =
+            store.update_message(&Scope::DEFAULT, &id, &expected.id, patch.clone()).await.unwrap();
         assert_eq!(returned, expected, "{patch:?}");
-        let stored = walk::messages(store, &id, &Default::default()).await;
+        let stored = walk::messages(store, &Scope::DEFAULT, &id, &Default::default()).await;
         assert_eq!(stored, [appended[0].clone(), expected.clone(), appended[2].clone()]);
     }
 }
@@ -47,8 +48,11 @@ pub async fn a_message_changes_only_in_what_is_named<F: Fixture>(place: &Place<F
 /// The session's tokens follow when a message gets tokens, other tokens, or none.
 pub async fn tokens_follow_a_change<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, vec![said("a", "x").with_tokens(5), said("b", "x")]).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store
+        .append_all(&Scope::DEFAULT, &id, vec![said("a", "x").with_tokens(5), said("b", "x")])
+        .await
+        .unwrap();
     let mut none = MessagePatch::new();
     none.tokens = Some(None);
     for (message, patch, total) in [
@@ -58,8 +62,8 @@ pub async fn tokens_follow_a_change<F: Fixture>(place: &Place<F>) {
         ("b", MessagePatch::new().with_tokens(1), 8),
         ("a", none, 1),
     ] {
-        store.update_message(&id, &message_id(message), patch).await.unwrap();
-        let stored = store.session(&id).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &id, &message_id(message), patch).await.unwrap();
+        let stored = store.session(&Scope::DEFAULT, &id).await.unwrap();
         assert_eq!((stored.total_tokens, stored.message_count), (total, 2));
     }
 }
@@ -67,32 +71,43 @@ pub async fn tokens_follow_a_change<F: Fixture>(place: &Place<F>) {
 /// Search finds the new content and not the old.
 pub async fn search_follows_a_change<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append(&id, said("m", "old words 部署")).await.unwrap();
-    let count = async |text: &str| store.search(&SearchQuery::new(text)).await.unwrap().items.len();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, said("m", "old words 部署")).await.unwrap();
+    let count = async |text: &str| {
+        store.search(&Scope::DEFAULT, &SearchQuery::new(text)).await.unwrap().items.len()
+    };
     let patch = |content: &str| MessagePatch::new().with_content(content);
-    store.update_message(&id, &message_id("m"), patch("new words テスト")).await.unwrap();
+    store
+        .update_message(&Scope::DEFAULT, &id, &message_id("m"), patch("new words テスト"))
+        .await
+        .unwrap();
     assert_eq!((count("old").await, count("部署").await), (0, 0));
     assert_eq!((count("new").await, count("words").await, count("テスト").await), (1, 1, 1));
-    store.update_message(&id, &message_id("m"), MessagePatch::new().with_tokens(1)).await.unwrap();
+    store
+        .update_message(&Scope::DEFAULT, &id, &message_id("m"), MessagePatch::new().with_tokens(1))
+        .await
+        .unwrap();
     assert_eq!(count("new").await, 1, "a change of something else leaves it found");
-    store.update_message(&id, &message_id("m"), patch("")).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &id, &message_id("m"), patch("")).await.unwrap();
     assert_eq!((count("new").await, count("words").await), (0, 0));
-    store.update_message(&id, &message_id("m"), patch("again")).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &id, &message_id("m"), patch("again")).await.unwrap();
     assert_eq!(count("again").await, 1);
 }
 
 /// A change that expects another status than the message has is a conflict, and changes nothing.
 pub async fn an_expected_status_must_hold<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append(&id, said("m", "x").with_status(Status::Pending)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, said("m", "x").with_status(Status::Pending)).await.unwrap();
     let message = message_id("m");
     let before = snapshot(store).await;
     place.tick();
     for status in [Status::Delivered, Status::Error, Status::Interrupted] {
         let patch = MessagePatch::new().with_content("lost").with_expected_status(status);
-        let error = refused(store.update_message(&id, &message, patch).await, ErrorKind::Conflict);
+        let error = refused(
+            store.update_message(&Scope::DEFAULT, &id, &message, patch).await,
+            ErrorKind::Conflict,
+        );
         assert_eq!((error.session_id(), error.message_id()), (Some(&id), Some(&message)));
     }
     assert_eq!(snapshot(store).await, before);
@@ -100,27 +115,34 @@ pub async fn an_expected_status_must_hold<F: Fixture>(place: &Place<F>) {
         .with_content("done")
         .with_status(Status::Delivered)
         .with_expected_status(Status::Pending);
-    store.update_message(&id, &message, finish.clone()).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &id, &message, finish.clone()).await.unwrap();
     // A repetition of a change of the status that it expects is a conflict.
     let before = snapshot(store).await;
-    refused(store.update_message(&id, &message, finish).await, ErrorKind::Conflict);
+    refused(
+        store.update_message(&Scope::DEFAULT, &id, &message, finish).await,
+        ErrorKind::Conflict,
+    );
     assert_eq!(snapshot(store).await, before);
 }
 
 /// Repeating a change of a message changes nothing more than the session's time of change.
 pub async fn repeating_a_change_of_a_message<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(2)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(2)).await.unwrap();
     let patch = MessagePatch::new()
         .with_content("changed")
         .with_tokens(4)
         .with_metadata_merged(map(json!({"a": {"b": 1}})));
-    let once = store.update_message(&id, &message_id("m1"), patch.clone()).await.unwrap();
-    let mut before = store.transcript(&id).await.unwrap();
+    let once =
+        store.update_message(&Scope::DEFAULT, &id, &message_id("m1"), patch.clone()).await.unwrap();
+    let mut before = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
     place.tick();
-    assert_eq!(store.update_message(&id, &message_id("m1"), patch).await.unwrap(), once);
-    let after = store.transcript(&id).await.unwrap();
+    assert_eq!(
+        store.update_message(&Scope::DEFAULT, &id, &message_id("m1"), patch).await.unwrap(),
+        once
+    );
+    let after = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
     before.session.updated_at = after.session.updated_at;
     assert_eq!(after, before);
 }
@@ -128,15 +150,20 @@ pub async fn repeating_a_change_of_a_message<F: Fixture>(place: &Place<F>) {
 /// Changing a message that does not exist is refused, and stores none.
 pub async fn changing_a_missing_message_is_refused<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     let before = snapshot(store).await;
     let patch = || MessagePatch::new().with_content("x").with_expected_status(Status::Pending);
     let message = message_id("m");
-    let error = refused(store.update_message(&id, &message, patch()).await, ErrorKind::NotFound);
+    let error = refused(
+        store.update_message(&Scope::DEFAULT, &id, &message, patch()).await,
+        ErrorKind::NotFound,
+    );
     assert_eq!((error.session_id(), error.message_id()), (Some(&id), Some(&message)));
     let absent = session_id("absent");
-    let error =
-        refused(store.update_message(&absent, &message, patch()).await, ErrorKind::NotFound);
+    let error = refused(
+        store.update_message(&Scope::DEFAULT, &absent, &message, patch()).await,
+        ErrorKind::NotFound,
+    );
     assert_eq!(error.session_id(), Some(&absent));
     assert_eq!(snapshot(store).await, before);
 }
@@ -144,8 +171,8 @@ pub async fn changing_a_missing_message_is_refused<F: Fixture>(place: &Place<F>)
 /// A change that would break a limit is refused and changes nothing, its valid parts neither.
 pub async fn a_refused_change_of_a_message_changes_nothing<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append(&id, said("m", "kept").with_tokens(1)).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, said("m", "kept").with_tokens(1)).await.unwrap();
     let before = snapshot(store).await;
     place.tick();
     let valid = || MessagePatch::new().with_content("lost").with_tokens(9);
@@ -158,7 +185,7 @@ pub async fn a_refused_change_of_a_message_changes_nothing<F: Fixture>(place: &P
         valid().with_model("a\nb"),
     ] {
         let message = message_id("m");
-        let result = store.update_message(&id, &message, patch).await;
+        let result = store.update_message(&Scope::DEFAULT, &id, &message, patch).await;
         let error = refused(result, ErrorKind::InvalidInput);
         assert_eq!((error.session_id(), error.message_id()), (Some(&id), Some(&message)));
     }

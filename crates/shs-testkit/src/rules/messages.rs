@@ -2,8 +2,8 @@
 
 use shs_store::limits::PAGE_BYTES;
 use shs_store::{
-    ErrorKind, Message, MessageOrder, MessageQuery, NewMessage, Role, SessionId, Status, Store,
-    StoreExt,
+    ErrorKind, Message, MessageOrder, MessageQuery, NewMessage, Role, Scope, SessionId, Status,
+    Store, StoreExt,
 };
 
 use crate::audit::refused;
@@ -15,14 +15,18 @@ pub async fn missing_messages_are_not_found<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let absent = session_id("absent");
     let message = message_id("m");
-    let error = refused(store.message(&absent, &message).await, ErrorKind::NotFound);
+    let error =
+        refused(store.message(&Scope::DEFAULT, &absent, &message).await, ErrorKind::NotFound);
     assert_eq!(error.session_id(), Some(&absent));
-    let error = refused(store.messages(&absent, &MessageQuery::new()).await, ErrorKind::NotFound);
+    let error = refused(
+        store.messages(&Scope::DEFAULT, &absent, &MessageQuery::new()).await,
+        ErrorKind::NotFound,
+    );
     assert_eq!(error.session_id(), Some(&absent));
-    let id = store.create_session(session("s")).await.unwrap().id;
-    let error = refused(store.message(&id, &message).await, ErrorKind::NotFound);
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    let error = refused(store.message(&Scope::DEFAULT, &id, &message).await, ErrorKind::NotFound);
     assert_eq!((error.session_id(), error.message_id()), (Some(&id), Some(&message)));
-    let page = store.messages(&id, &MessageQuery::new()).await.unwrap();
+    let page = store.messages(&Scope::DEFAULT, &id, &MessageQuery::new()).await.unwrap();
     assert_eq!((page.items.len(), page.next), (0, None));
 }
 
@@ -34,7 +38,11 @@ pub async fn pages_of_any_size_give_every_message_once<F: Fixture>(place: &Place
         let expected = ordered(&all, order);
         for limit in 1..=all.len() as u32 + 1 {
             let query = in_order(order).with_limit(limit);
-            assert_eq!(walk::messages(store, &id, &query).await, expected, "{query:?}");
+            assert_eq!(
+                walk::messages(store, &Scope::DEFAULT, &id, &query).await,
+                expected,
+                "{query:?}"
+            );
         }
     }
 }
@@ -43,28 +51,31 @@ pub async fn pages_of_any_size_give_every_message_once<F: Fixture>(place: &Place
 /// only if there is more.
 pub async fn a_page_is_full_and_knows_whether_there_is_more<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(100)).await.unwrap();
-    let page = store.messages(&id, &MessageQuery::new()).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(100)).await.unwrap();
+    let page = store.messages(&Scope::DEFAULT, &id, &MessageQuery::new()).await.unwrap();
     assert_eq!((page.items.len(), page.next), (100, None));
-    store.append(&id, said("m101", "x")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id, said("m101", "x")).await.unwrap();
     for query in [MessageQuery::new(), MessageQuery::new().newest_first()] {
-        let page = store.messages(&id, &query).await.unwrap();
+        let page = store.messages(&Scope::DEFAULT, &id, &query).await.unwrap();
         assert_eq!((page.items.len(), page.next.is_some()), (100, true));
-        let page = store.messages(&id, &query.with_after(page.next.unwrap())).await.unwrap();
+        let page = store
+            .messages(&Scope::DEFAULT, &id, &query.with_after(page.next.unwrap()))
+            .await
+            .unwrap();
         assert_eq!((page.items.len(), page.next), (1, None));
     }
     let exact = MessageQuery::new().with_limit(101);
-    assert_eq!(store.messages(&id, &exact).await.unwrap().next, None);
+    assert_eq!(store.messages(&Scope::DEFAULT, &id, &exact).await.unwrap().next, None);
     let filtered = MessageQuery::new().with_role(Role::Assistant).with_limit(50);
-    let page = store.messages(&id, &filtered).await.unwrap();
+    let page = store.messages(&Scope::DEFAULT, &id, &filtered).await.unwrap();
     assert_eq!((page.items.len(), page.next), (50, None), "what is filtered out is not more");
 }
 
 /// Every filter and every combination of filters gives exactly the messages that pass all of them.
 pub async fn filters_give_what_passes_all_of_them<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     let models = [None, Some("a"), Some("A"), Some("a ")];
     let batch = (0..60).map(|n: usize| {
         let role = Role::ALL[n % Role::ALL.len()];
@@ -77,7 +88,7 @@ pub async fn filters_give_what_passes_all_of_them<F: Fixture>(place: &Place<F>) 
             None => new,
         }
     });
-    let all = store.append_all(&id, batch.collect()).await.unwrap().messages;
+    let all = store.append_all(&Scope::DEFAULT, &id, batch.collect()).await.unwrap().messages;
     let mut queries = vec![MessageQuery::new()];
     let mut narrow = |change: &dyn Fn(MessageQuery) -> MessageQuery| {
         let narrowed: Vec<_> = queries.iter().cloned().map(change).collect();
@@ -100,7 +111,11 @@ pub async fn filters_give_what_passes_all_of_them<F: Fixture>(place: &Place<F>) 
         let matching: Vec<_> = all.iter().filter(|m| query.matches(m)).cloned().collect();
         let expected = ordered(&matching, query.order);
         let query = query.with_limit(7);
-        assert_eq!(walk::messages(store, &id, &query).await, expected, "{query:?}");
+        assert_eq!(
+            walk::messages(store, &Scope::DEFAULT, &id, &query).await,
+            expected,
+            "{query:?}"
+        );
     }
 }
 
@@ -113,13 +128,21 @@ pub async fn an_offset_passes_over_messages<F: Fixture>(place: &Place<F>) {
         for offset in 0..=all.len() + 1 {
             let query = in_order(order).with_limit(3).with_offset(offset as u64);
             let rest = &expected[offset.min(expected.len())..];
-            assert_eq!(walk::messages(store, &id, &query).await, rest, "{query:?}");
+            assert_eq!(
+                walk::messages(store, &Scope::DEFAULT, &id, &query).await,
+                rest,
+                "{query:?}"
+            );
         }
-        let first = store.messages(&id, &in_order(order).with_limit(2)).await.unwrap();
+        let first =
+            store.messages(&Scope::DEFAULT, &id, &in_order(order).with_limit(2)).await.unwrap();
         let query = in_order(order).with_after(first.next.unwrap()).with_offset(2).with_limit(1);
-        assert_eq!(store.messages(&id, &query).await.unwrap().items, expected[4..5]);
+        assert_eq!(
+            store.messages(&Scope::DEFAULT, &id, &query).await.unwrap().items,
+            expected[4..5]
+        );
         let beyond = in_order(order).with_offset(u64::MAX);
-        let page = store.messages(&id, &beyond).await.unwrap();
+        let page = store.messages(&Scope::DEFAULT, &id, &beyond).await.unwrap();
         assert_eq!((page.items.len(), page.next), (0, None));
     }
 }
@@ -128,15 +151,19 @@ pub async fn an_offset_passes_over_messages<F: Fixture>(place: &Place<F>) {
 pub async fn what_is_appended_during_a_walk<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     for order in [MessageOrder::Oldest, MessageOrder::Newest] {
-        let id = store.create_session(session(format!("{order:?}"))).await.unwrap().id;
-        store.append_all(&id, conversation(5)).await.unwrap();
+        let id =
+            store.create_session(&Scope::DEFAULT, session(format!("{order:?}"))).await.unwrap().id;
+        store.append_all(&Scope::DEFAULT, &id, conversation(5)).await.unwrap();
         let mut query = in_order(order).with_limit(2);
         let mut walked = Vec::new();
         for round in 0.. {
-            let page = store.messages(&id, &query).await.unwrap();
+            let page = store.messages(&Scope::DEFAULT, &id, &query).await.unwrap();
             walked.extend(page.items.iter().map(|message| message.seq.get()));
             if round < 2 {
-                store.append(&id, said(format!("late{round}"), "x")).await.unwrap();
+                store
+                    .append(&Scope::DEFAULT, &id, said(format!("late{round}"), "x"))
+                    .await
+                    .unwrap();
             }
             match page.next {
                 Some(next) => query = query.with_after(next),
@@ -155,15 +182,17 @@ pub async fn what_is_appended_during_a_walk<F: Fixture>(place: &Place<F>) {
 pub async fn what_is_deleted_during_a_walk<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     for order in [MessageOrder::Oldest, MessageOrder::Newest] {
-        let id = store.create_session(session(format!("{order:?}"))).await.unwrap().id;
-        store.append_all(&id, conversation(9)).await.unwrap();
-        let page = store.messages(&id, &in_order(order).with_limit(3)).await.unwrap();
+        let id =
+            store.create_session(&Scope::DEFAULT, session(format!("{order:?}"))).await.unwrap().id;
+        store.append_all(&Scope::DEFAULT, &id, conversation(9)).await.unwrap();
+        let page =
+            store.messages(&Scope::DEFAULT, &id, &in_order(order).with_limit(3)).await.unwrap();
         let last = page.items.last().unwrap();
-        store.delete_message(&id, &last.id).await.unwrap();
-        store.delete_message(&id, &page.items[0].id).await.unwrap();
-        store.delete_message(&id, &message_id("m5")).await.unwrap();
+        store.delete_message(&Scope::DEFAULT, &id, &last.id).await.unwrap();
+        store.delete_message(&Scope::DEFAULT, &id, &page.items[0].id).await.unwrap();
+        store.delete_message(&Scope::DEFAULT, &id, &message_id("m5")).await.unwrap();
         let query = in_order(order).with_limit(3).with_after(page.next.unwrap());
-        let rest = walk::messages(store, &id, &query).await;
+        let rest = walk::messages(store, &Scope::DEFAULT, &id, &query).await;
         let rest: Vec<_> = rest.iter().map(|message| message.seq.get()).collect();
         let expected: &[u64] =
             if order == MessageOrder::Oldest { &[4, 6, 7, 8, 9] } else { &[6, 4, 3, 2, 1] };
@@ -174,16 +203,16 @@ pub async fn what_is_deleted_during_a_walk<F: Fixture>(place: &Place<F>) {
 /// A page of large messages ends early: all but its last message keep within the bytes of a page.
 pub async fn pages_of_large_messages_are_short<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     for number in 0..5 {
         let content = format!("{number} {}", ".".repeat(3 * 1024 * 1024));
-        store.append(&id, said(number.to_string(), content)).await.unwrap();
+        store.append(&Scope::DEFAULT, &id, said(number.to_string(), content)).await.unwrap();
     }
     for order in [MessageOrder::Oldest, MessageOrder::Newest] {
         let mut query = in_order(order);
         let mut walked = Vec::new();
         loop {
-            let page = store.messages(&id, &query).await.unwrap();
+            let page = store.messages(&Scope::DEFAULT, &id, &query).await.unwrap();
             let (last, before) = page.items.split_last().expect("a page holds a message");
             let bytes: usize = before.iter().map(Message::weight).sum();
             assert!(bytes <= PAGE_BYTES, "the page was full before its last message");
@@ -204,10 +233,10 @@ pub async fn pages_of_large_messages_are_short<F: Fixture>(place: &Place<F>) {
 
 /// A session with gaps in its numbers, and its messages.
 async fn gaps<S: Store>(store: &S) -> (SessionId, Vec<Message>) {
-    let id = store.create_session(session("gaps")).await.unwrap().id;
-    let mut all = store.append_all(&id, conversation(12)).await.unwrap().messages;
+    let id = store.create_session(&Scope::DEFAULT, session("gaps")).await.unwrap().id;
+    let mut all = store.append_all(&Scope::DEFAULT, &id, conversation(12)).await.unwrap().messages;
     for message in ["m1", "m4", "m5", "m12"] {
-        store.delete_message(&id, &message_id(message)).await.unwrap();
+        store.delete_message(&Scope::DEFAULT, &id, &message_id(message)).await.unwrap();
         all.retain(|kept| kept.id != message);
     }
     (id, all)

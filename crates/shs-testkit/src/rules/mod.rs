@@ -16,6 +16,7 @@ pub mod messages;
 pub mod model;
 pub mod reopening;
 pub mod repetition;
+pub mod scopes;
 pub mod search;
 pub mod session_updates;
 pub mod sessions;

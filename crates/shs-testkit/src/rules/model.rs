@@ -11,14 +11,14 @@ use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed, TestRunner};
 use shs_memory::MemoryStore;
 use shs_store::{
-    AppendOptions, Clock, Cursor, Error, ErrorKind, Expected, Hit, ImportMode, Message,
+    AdminStore, AppendOptions, Clock, Cursor, Error, ErrorKind, Expected, Hit, ImportMode, Message,
     MessageOrder, MessagePatch, MessageQuery, NewMessage, Page, Part, Result, Role, Scope,
-    SearchOrder, SearchQuery, SessionId, SessionOrder, SessionPatch, SessionQuery, StatsQuery,
-    Status, Store, StoreExt, Transcript,
+    SearchOrder, SearchQuery, SessionFilter, SessionId, SessionOrder, SessionPatch, SessionQuery,
+    StatsQuery, Status, Store, StoreExt, TenantQuery, Transcript,
 };
 use tokio::runtime::Handle;
 
-use crate::audit::{audit, snapshot};
+use crate::audit::{audit, snapshot, snapshot_of};
 use crate::sample::{CORPUS, QUERIES, at, map, message_id, seq, session, session_id};
 use crate::{Fixture, ManualClock, Place};
 
@@ -61,11 +61,13 @@ fn search_for_a_difference<F: Fixture>(handle: &Handle) {
         "PROPTEST_RNG_SEED={seed} PROPTEST_CASES={} runs these operations again",
         config.cases
     );
-    let outcome =
-        TestRunner::new(config).run(&vec(operation(), 1..=MAX_OPERATIONS), |operations| {
+    let outcome = TestRunner::new(config).run(
+        &vec((scope(), operation()), 1..=MAX_OPERATIONS),
+        |operations| {
             handle.block_on(compare::<F>(operations));
             Ok(())
-        });
+        },
+    );
     if let Err(difference) = outcome {
         panic!("PROPTEST_RNG_SEED={seed}: {difference}");
     }
@@ -188,6 +190,11 @@ struct Filter {
     model: Option<u8>,
     since: Option<i8>,
     until: Option<i8>,
+}
+
+/// The number of a scope; most operations are in the default one, so that they meet often.
+fn scope() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(0), 3 => 0..SCOPES]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -365,13 +372,13 @@ impl MessageChange {
 }
 
 impl Filter {
-    fn scope(&self) -> Scope {
-        let mut scope = Scope::new();
-        scope.user_id = self.user.map(user);
-        scope.project_id = self.project.map(project);
-        scope.tags_any = tags(&self.any);
-        scope.tags_all = tags(&self.all);
-        scope
+    fn sessions(&self) -> SessionFilter {
+        let mut filter = SessionFilter::new();
+        filter.user_id = self.user.map(user);
+        filter.project_id = self.project.map(project);
+        filter.tags_any = tags(&self.any);
+        filter.tags_all = tags(&self.all);
+        filter
     }
 
     fn model(&self) -> Option<String> {
@@ -392,17 +399,18 @@ struct Comparison<F: Fixture> {
     place: Place<F>,
     store: Arc<F::Store>,
     model: MemoryStore,
-    /// The last walk of each kind: its query, and the cursors of the store and of the model.
-    walks: [Option<(Walk, Cursor, Cursor)>; 3],
+    /// The last walk of each kind: its scope, its query, and the cursors of the store and of the model.
+    walks: [Option<(Scope, Walk, (Cursor, Cursor))>; 3],
 }
 
-async fn compare<F: Fixture>(operations: Vec<Operation>) {
+async fn compare<F: Fixture>(operations: Vec<(u8, Operation)>) {
     let clock = Arc::new(ManualClock::new());
     let place = Place::<F>::with_clock(Arc::clone(&clock)).await;
     let model = MemoryStore::new().with_clock(clock);
     let store = Arc::clone(&place.store);
     let mut comparison = Comparison { place, store, model, walks: [None, None, None] };
-    for operation in beginning().into_iter().chain(operations) {
+    let beginning = beginning().into_iter().map(|operation| (0, operation));
+    for operation in beginning.chain(operations) {
         comparison.step(operation).await;
     }
     comparison.same_contents().await;
@@ -445,8 +453,9 @@ fn same<T: PartialEq + Debug>(of_store: Result<T>, of_model: Result<T>) {
 }
 
 impl<F: Fixture> Comparison<F> {
-    async fn step(&mut self, operation: Operation) {
+    async fn step(&mut self, (scope, operation): (u8, Operation)) {
         use Operation as Op;
+        let scope = &scope_of(scope);
         let (store, model, clock) = (&*self.store, &self.model, &*self.place.clock);
         match operation {
             Op::Tick(seconds) => clock.advance(Duration::from_secs(seconds.into())),
@@ -460,39 +469,53 @@ impl<F: Fixture> Comparison<F> {
                 new.project_id = in_project.map(project);
                 new.tags = tags(&with);
                 new.created_at = created.map(time);
-                same(store.create_session(new.clone()).await, model.create_session(new).await);
+                // Either of two faults may be told.
+                let taken = model.session(&scope.without_user(), &new.id).await.is_ok();
+                if taken && scope.claim(&mut new.user_id.clone()).is_err() {
+                    return;
+                }
+                same(
+                    store.create_session(scope, new.clone()).await,
+                    model.create_session(scope, new).await,
+                );
             }
             Op::ChangeSession { session, change } => {
                 let (id, patch) = (key(session), change.patch());
-                let of_store = store.update_session(&id, patch.clone()).await;
-                same(of_store, model.update_session(&id, patch).await);
-                same(store.session(&id).await, model.session(&id).await);
+                let of_store = store.update_session(scope, &id, patch.clone()).await;
+                same(of_store, model.update_session(scope, &id, patch).await);
+                same(store.session(scope, &id).await, model.session(scope, &id).await);
             }
             Op::DeleteSession(session) => {
                 let id = key(session);
-                same(store.delete_session(&id).await, model.delete_session(&id).await);
+                same(
+                    store.delete_session(scope, &id).await,
+                    model.delete_session(scope, &id).await,
+                );
             }
             Op::DeleteUser(number) => {
                 let of = user(number);
-                same(store.delete_user(&of).await, model.delete_user(&of).await);
+                same(store.delete_user(scope, &of).await, model.delete_user(scope, &of).await);
             }
             Op::Append { session, batch, expected } => {
-                self.append(&key(session), batch, expected).await;
+                self.append(scope, &key(session), batch, expected).await;
             }
             Op::ChangeMessage { session, message, change } => {
                 let (id, message) = (key(session), message_id(format!("m{message}")));
                 let patch = change.patch();
-                let of_store = store.update_message(&id, &message, patch.clone()).await;
-                same(of_store, model.update_message(&id, &message, patch).await);
+                let of_store = store.update_message(scope, &id, &message, patch.clone()).await;
+                same(of_store, model.update_message(scope, &id, &message, patch).await);
             }
             Op::DeleteMessage { session, message } => {
                 let (id, message) = (key(session), message_id(format!("m{message}")));
-                let of_store = store.delete_message(&id, &message).await;
-                same(of_store, model.delete_message(&id, &message).await);
-                same(store.message(&id, &message).await, model.message(&id, &message).await);
+                let of_store = store.delete_message(scope, &id, &message).await;
+                same(of_store, model.delete_message(scope, &id, &message).await);
+                same(
+                    store.message(scope, &id, &message).await,
+                    model.message(scope, &id, &message).await,
+                );
             }
             Op::Fork { session, back, to, user } => {
-                self.fork(&key(session), back, to, user).await;
+                self.fork(scope, &key(session), back, to, user).await;
             }
             Op::Import { session: id, gaps, user: of, overwrite } => {
                 let mut new = session(format!("s{id}"));
@@ -504,25 +527,25 @@ impl<F: Fixture> Comparison<F> {
                     draft.message().into_message(seq(last))
                 });
                 let Ok(transcript) = Transcript::new(new, messages.collect()) else { return };
-                import(store, model, transcript, overwrite).await;
+                import(scope, store, model, transcript, overwrite).await;
             }
             Op::Copy { from, to, overwrite } => {
-                let of_store = store.transcript(&key(from)).await;
-                let of_model = model.transcript(&key(from)).await;
+                let of_store = store.transcript(scope, &key(from)).await;
+                let of_model = model.transcript(scope, &key(from)).await;
                 same(of_store, of_model.as_ref().cloned().map_err(again));
                 let Ok(mut transcript) = of_model else { return };
                 transcript.session.id = key(to);
-                import(store, model, transcript, overwrite).await;
+                import(scope, store, model, transcript, overwrite).await;
             }
             Op::ListSessions { filter, created, ended, limit, offset } => {
                 let mut query = SessionQuery::new()
-                    .with_scope(filter.scope())
+                    .with_filter(filter.sessions())
                     .with_limit(limit.into())
                     .with_offset(offset.into());
                 query.order = if created { SessionOrder::Created } else { SessionOrder::Updated };
                 (query.since, query.until) = (filter.since.map(time), filter.until.map(time));
                 query.ended = ended;
-                self.walk(Walk::Sessions(query), None).await;
+                self.walk(scope, Walk::Sessions(query), None).await;
             }
             Op::ListMessages { session, filter, newest, limit, offset } => {
                 let mut query =
@@ -532,13 +555,13 @@ impl<F: Fixture> Comparison<F> {
                 query.status = filter.status.map(|status| Status::ALL[status]);
                 query.model = filter.model();
                 (query.since, query.until) = (filter.since.map(time), filter.until.map(time));
-                self.walk(Walk::Messages(key(session), query), None).await;
+                self.walk(scope, Walk::Messages(key(session), query), None).await;
             }
             Op::Search { text, session, filter, order, limit } => {
                 let mut query =
                     text.map_or_else(SearchQuery::all, |text| SearchQuery::new(QUERIES[text]));
                 query.session = session.map(key);
-                query.scope = filter.scope();
+                query.filter = filter.sessions();
                 query.role = filter.role.map(|role| Role::ALL[role]);
                 query.status = filter.status.map(|status| Status::ALL[status]);
                 query.model = filter.model();
@@ -552,17 +575,17 @@ impl<F: Fixture> Comparison<F> {
                         query.page.limit = 1_000;
                     }
                 }
-                self.walk(Walk::Search(query), None).await;
+                self.walk(scope, Walk::Search(query), None).await;
             }
             Op::GoOn(kind) => {
-                if let Some((walk, of_store, of_model)) = self.walks[usize::from(kind)].take() {
-                    self.walk(walk, Some((of_store, of_model))).await;
+                if let Some((scope, walk, cursors)) = self.walks[usize::from(kind)].take() {
+                    self.walk(&scope, walk, Some(cursors)).await;
                 }
             }
             Op::Stats(filter) => {
-                let mut query = StatsQuery::new().with_scope(filter.scope());
+                let mut query = StatsQuery::new().with_filter(filter.sessions());
                 (query.since, query.until) = (filter.since.map(time), filter.until.map(time));
-                same(store.stats(&query).await, model.stats(&query).await);
+                same(store.stats(scope, &query).await, model.stats(scope, &query).await);
             }
             Op::Reopen => {
                 if F::DURABLE {
@@ -574,8 +597,8 @@ impl<F: Fixture> Comparison<F> {
         }
     }
 
-    async fn append(&self, id: &SessionId, batch: Vec<Draft>, expected: Option<i8>) {
-        let last = match self.model.session(id).await {
+    async fn append(&self, scope: &Scope, id: &SessionId, batch: Vec<Draft>, expected: Option<i8>) {
+        let last = match self.model.session(scope, id).await {
             Ok(session) => session.last_seq.get(),
             // A batch with another fault may be refused for either.
             Err(_) if repeats_an_id(&batch) => return,
@@ -588,8 +611,8 @@ impl<F: Fixture> Comparison<F> {
             let last = last.saturating_add_signed(off.into());
             options = options.with_expected(Expected::LastSeq(seq(last)));
         }
-        let of_store = self.store.append_opts(id, batch.clone(), options).await;
-        let of_model = self.model.append_opts(id, batch, options).await;
+        let of_store = self.store.append_opts(scope, id, batch.clone(), options).await;
+        let of_model = self.model.append_opts(scope, id, batch, options).await;
         match (of_store, of_model) {
             // A batch may have an id twice and another fault besides; either may be told.
             (Err(of_store), Err(of_model)) if doubtful => {
@@ -602,24 +625,25 @@ impl<F: Fixture> Comparison<F> {
         }
     }
 
-    async fn fork(&self, id: &SessionId, back: u8, to: u8, of: Option<u8>) {
+    async fn fork(&self, scope: &Scope, id: &SessionId, back: u8, to: u8, of: Option<u8>) {
         let mut new = session(format!("s{to}"));
         new.user_id = of.map(user);
-        let source = self.model.session(id).await;
+        let source = self.model.session(scope, id).await;
         let last = source.as_ref().map_or(0, |session| session.last_seq.get());
         // Now and then it is beyond the last number.
         let up_to = (last + 1).saturating_sub(back.into());
-        let taken = self.model.session(&new.id).await.is_ok();
-        let faults = [source.is_err(), source.is_ok() && up_to > last, taken];
+        let taken = self.model.session(&scope.without_user(), &new.id).await.is_ok();
+        let is_of_another = scope.claim(&mut new.user_id.clone()).is_err();
+        let faults = [source.is_err(), source.is_ok() && up_to > last, taken, is_of_another];
         if faults.into_iter().filter(|fault| *fault).count() > 1 {
             return;
         }
-        let of_store = self.store.fork(id, seq(up_to), new.clone()).await;
-        same(of_store, self.model.fork(id, seq(up_to), new).await);
+        let of_store = self.store.fork(scope, id, seq(up_to), new.clone()).await;
+        same(of_store, self.model.fork(scope, id, seq(up_to), new).await);
     }
 
     /// Reads a page of both, compares, and keeps the way to the next.
-    async fn walk(&mut self, walk: Walk, after: Option<(Cursor, Cursor)>) {
+    async fn walk(&mut self, scope: &Scope, walk: Walk, after: Option<(Cursor, Cursor)>) {
         let (of_store, of_model) = after.unzip();
         let next = match &walk {
             Walk::Sessions(query) => {
@@ -629,8 +653,8 @@ impl<F: Fixture> Comparison<F> {
                     query
                 });
                 same_page(
-                    self.store.list_sessions(&one).await,
-                    self.model.list_sessions(&two).await,
+                    self.store.list_sessions(scope, &one).await,
+                    self.model.list_sessions(scope, &two).await,
                     |items| items,
                 )
             }
@@ -641,8 +665,8 @@ impl<F: Fixture> Comparison<F> {
                     query
                 });
                 same_page::<Message, _>(
-                    self.store.messages(id, &one).await,
-                    self.model.messages(id, &two).await,
+                    self.store.messages(scope, id, &one).await,
+                    self.model.messages(scope, id, &two).await,
                     |items| items,
                 )
             }
@@ -653,9 +677,13 @@ impl<F: Fixture> Comparison<F> {
                     query
                 });
                 let ranked = query.order == SearchOrder::Rank;
-                same_page(self.store.search(&one).await, self.model.search(&two).await, |items| {
-                    if ranked { unranked(items) } else { items }
-                })
+                same_page(
+                    self.store.search(scope, &one).await,
+                    self.model.search(scope, &two).await,
+                    |items| {
+                        if ranked { unranked(items) } else { items }
+                    },
+                )
             }
         };
         let kind = match &walk {
@@ -663,12 +691,31 @@ impl<F: Fixture> Comparison<F> {
             Walk::Messages(..) => 1,
             Walk::Search(_) => 2,
         };
-        self.walks[kind] = next.map(|(of_store, of_model)| (walk, of_store, of_model));
+        self.walks[kind] = next.map(|cursors| (scope.clone(), walk, cursors));
     }
 
     async fn same_contents(&self) {
-        let (of_store, of_model) = (snapshot(&*self.store).await, snapshot(&self.model).await);
-        assert_eq!(of_store, of_model, "the store, and the model");
+        for number in 0..TENANTS {
+            let scope = &scope_of(number);
+            let of_store = snapshot_of(&*self.store, scope).await;
+            assert_eq!(of_store, snapshot_of(&self.model, scope).await, "the store, and the model");
+        }
+        let query = TenantQuery::new();
+        same(self.store.tenants(&query).await, self.model.tenants(&query).await);
+    }
+}
+
+/// How many scopes are tenants; the others are users in them.
+const TENANTS: u8 = 2;
+const SCOPES: u8 = TENANTS * 3;
+
+/// The scope with this number, of two tenants and two users in each.
+fn scope_of(number: u8) -> Scope {
+    let tenant = ["", "tenant 1"][usize::from(number % TENANTS)];
+    let tenant = Scope::tenant(tenant).expect("the name is valid");
+    match (number / TENANTS).checked_sub(1) {
+        Some(number) => tenant.as_user(user(number)).expect("the name is valid"),
+        None => tenant,
     }
 }
 
@@ -687,10 +734,21 @@ fn again(error: &Error) -> Error {
     Error::new(error.kind(), "as the model")
 }
 
-async fn import<S: Store>(store: &S, model: &MemoryStore, transcript: Transcript, overwrite: bool) {
+async fn import<S: Store>(
+    scope: &Scope,
+    store: &S,
+    model: &MemoryStore,
+    transcript: Transcript,
+    overwrite: bool,
+) {
+    let everybody = scope.without_user();
+    let taken = model.session(&everybody, &transcript.session.id).await.is_ok();
+    if taken && scope.claim(&mut transcript.session.user_id.clone()).is_err() {
+        return;
+    }
     let mode = if overwrite { ImportMode::Overwrite } else { ImportMode::CreateOnly };
-    let of_store = store.import(transcript.clone(), mode).await;
-    same(of_store, model.import(transcript, mode).await);
+    let of_store = store.import(scope, transcript.clone(), mode).await;
+    same(of_store, model.import(scope, transcript, mode).await);
 }
 
 /// Compares two pages, their items changed first, and returns the cursors if there is more.

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use shs_store::{
-    AppendOptions, Clock, ErrorKind, Expected, ImportMode, MessagePatch, MessageQuery, SearchOrder,
-    SearchQuery, SessionPatch, SessionQuery, Store, StoreExt,
+    AppendOptions, Clock, ErrorKind, Expected, ImportMode, MessagePatch, MessageQuery, Scope,
+    SearchOrder, SearchQuery, SessionPatch, SessionQuery, Store, StoreExt,
 };
 
 use crate::audit::{audit, refused, snapshot};
@@ -26,11 +26,11 @@ pub async fn everything_is_there_after_reopening<F: Fixture>(place: &Place<F>) {
     assert_eq!(arrivals(&*store).await, order);
     audit(&*store).await;
     let query = SearchQuery::new("部署");
-    assert_eq!(walk::hits(&*store, &query).await.len(), 2);
-    store.delete_session(&id).await.unwrap();
+    assert_eq!(walk::hits(&*store, &Scope::DEFAULT, &query).await.len(), 2);
+    store.delete_session(&Scope::DEFAULT, &id).await.unwrap();
     store.close().await.unwrap();
     let store = place.open().await;
-    refused(store.session(&id).await, ErrorKind::NotFound);
+    refused(store.session(&Scope::DEFAULT, &id).await, ErrorKind::NotFound);
     assert_eq!(snapshot(&*store).await.len(), before.len() - 1);
     audit(&*store).await;
     store.close().await.unwrap();
@@ -43,22 +43,24 @@ pub async fn nothing_is_forgotten_by_reopening<F: Fixture>(place: &Place<F>) {
         return;
     }
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
-    store.append_all(&id, conversation(4)).await.unwrap();
-    store.delete_message(&id, &message_id("m4")).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    store.append_all(&Scope::DEFAULT, &id, conversation(4)).await.unwrap();
+    store.delete_message(&Scope::DEFAULT, &id, &message_id("m4")).await.unwrap();
     let patch = MessagePatch::new().with_content("changed");
-    let changed = store.update_message(&id, &message_id("m1"), patch).await.unwrap();
+    let changed =
+        store.update_message(&Scope::DEFAULT, &id, &message_id("m1"), patch).await.unwrap();
     let before = place.clock.now();
     let store = place.reopen().await;
-    let again = store.append_all(&id, conversation(3)).await.unwrap();
+    let again = store.append_all(&Scope::DEFAULT, &id, conversation(3)).await.unwrap();
     assert_eq!((again.inserted, &again.messages[0]), (0, &changed));
-    refused(store.append(&id, said("m1", "changed")).await, ErrorKind::Conflict);
-    refused(store.create_session(session("s")).await, ErrorKind::AlreadyExists);
+    refused(store.append(&Scope::DEFAULT, &id, said("m1", "changed")).await, ErrorKind::Conflict);
+    refused(store.create_session(&Scope::DEFAULT, session("s")).await, ErrorKind::AlreadyExists);
     let expected = AppendOptions::new().with_expected(Expected::LastSeq(seq(4)));
-    let appended = store.append_opts(&id, vec![said("m5", "x")], expected).await.unwrap();
+    let appended =
+        store.append_opts(&Scope::DEFAULT, &id, vec![said("m5", "x")], expected).await.unwrap();
     assert_eq!(appended.messages[0].seq, seq(5));
     assert_eq!(arrivals(&*store).await.last().unwrap(), "s m5");
-    assert_eq!(store.session(&id).await.unwrap().updated_at, before);
+    assert_eq!(store.session(&Scope::DEFAULT, &id).await.unwrap().updated_at, before);
     store.close().await.unwrap();
 }
 
@@ -72,22 +74,24 @@ pub async fn cursors_stay_valid_after_reopening<F: Fixture>(place: &Place<F>) {
     let sessions = SessionQuery::new().with_limit(1);
     let messages = MessageQuery::new().with_limit(2);
     let search = SearchQuery::all().with_limit(3);
-    let sessions_next = store.list_sessions(&sessions).await.unwrap().next.unwrap();
-    let messages_next = store.messages(&id, &messages).await.unwrap().next.unwrap();
-    let search_next = store.search(&search).await.unwrap().next.unwrap();
+    let sessions_next =
+        store.list_sessions(&Scope::DEFAULT, &sessions).await.unwrap().next.unwrap();
+    let messages_next =
+        store.messages(&Scope::DEFAULT, &id, &messages).await.unwrap().next.unwrap();
+    let search_next = store.search(&Scope::DEFAULT, &search).await.unwrap().next.unwrap();
     let sessions = sessions.with_after(sessions_next);
     let messages = messages.with_after(messages_next);
     let search = search.with_after(search_next);
     let before = (
-        walk::sessions(store, &sessions).await,
-        walk::messages(store, &id, &messages).await,
-        walk::hits(store, &search).await,
+        walk::sessions(store, &Scope::DEFAULT, &sessions).await,
+        walk::messages(store, &Scope::DEFAULT, &id, &messages).await,
+        walk::hits(store, &Scope::DEFAULT, &search).await,
     );
     let store = place.reopen().await;
     let after = (
-        walk::sessions(&*store, &sessions).await,
-        walk::messages(&*store, &id, &messages).await,
-        walk::hits(&*store, &search).await,
+        walk::sessions(&*store, &Scope::DEFAULT, &sessions).await,
+        walk::messages(&*store, &Scope::DEFAULT, &id, &messages).await,
+        walk::hits(&*store, &Scope::DEFAULT, &search).await,
     );
     assert_eq!(after, before);
     store.close().await.unwrap();
@@ -100,36 +104,38 @@ pub async fn arrival_goes_on_after_reopening<F: Fixture>(place: &Place<F>) {
         return;
     }
     let mut store = Arc::clone(&place.store);
-    let stays = store.create_session(session("stays")).await.unwrap().id;
-    store.append(&stays, said("first", "x")).await.unwrap();
+    let stays = store.create_session(&Scope::DEFAULT, session("stays")).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &stays, said("first", "x")).await.unwrap();
     let going = ["one", "two"];
     for (round, way) in ["session", "message", "user", "import"].into_iter().enumerate() {
         for id in going {
-            store.create_session(session(id).with_user("gone")).await.unwrap();
-            store.append(&session_id(id), said("m", "x")).await.unwrap();
+            store.create_session(&Scope::DEFAULT, session(id).with_user("gone")).await.unwrap();
+            store.append(&Scope::DEFAULT, &session_id(id), said("m", "x")).await.unwrap();
         }
         let query = SearchQuery::all().with_order(SearchOrder::Oldest);
         let all_but_one = query.clone().with_limit(round as u32 + 2);
-        let next = store.search(&all_but_one).await.unwrap().next.unwrap();
+        let next = store.search(&Scope::DEFAULT, &all_but_one).await.unwrap().next.unwrap();
         for id in going.map(session_id) {
             match way {
-                "session" => drop(store.delete_session(&id).await.unwrap()),
-                "message" => drop(store.delete_message(&id, &message_id("m")).await.unwrap()),
-                "user" => drop(store.delete_user("gone").await.unwrap()),
+                "session" => drop(store.delete_session(&Scope::DEFAULT, &id).await.unwrap()),
+                "message" => drop(
+                    store.delete_message(&Scope::DEFAULT, &id, &message_id("m")).await.unwrap(),
+                ),
+                "user" => drop(store.delete_user(&Scope::DEFAULT, "gone").await.unwrap()),
                 _ => {
-                    let mut empty = store.transcript(&id).await.unwrap();
+                    let mut empty = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
                     empty.messages.clear();
-                    store.import(empty, ImportMode::Overwrite).await.unwrap();
+                    store.import(&Scope::DEFAULT, empty, ImportMode::Overwrite).await.unwrap();
                 }
             }
         }
         store.close().await.unwrap();
         store = place.open().await;
-        let arrived = store.append(&stays, said(way, "x")).await.unwrap();
-        let found = walk::hits(&*store, &query.with_after(next)).await;
+        let arrived = store.append(&Scope::DEFAULT, &stays, said(way, "x")).await.unwrap();
+        let found = walk::hits(&*store, &Scope::DEFAULT, &query.with_after(next)).await;
         assert!(found.len() == 1 && found[0].message == arrived, "after a deletion by {way}");
         for id in going {
-            store.delete_session(&session_id(id)).await.unwrap();
+            store.delete_session(&Scope::DEFAULT, &session_id(id)).await.unwrap();
         }
     }
     store.close().await.unwrap();
@@ -142,24 +148,30 @@ pub async fn another_store_sees_what_was_written<F: Fixture>(place: &Place<F>) {
     }
     let other = place.open().await;
     let (one, two) = (&*place.store, &*other);
-    let id = one.create_session(session("s")).await.unwrap().id;
+    let id = one.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     for round in 0..5 {
         for (writer, reader, name) in [(one, two, "one"), (two, one, "two")] {
             let message = said(format!("{name}{round}"), format!("needle{round}"));
-            let stored = writer.append(&id, message).await.unwrap();
-            assert_eq!(reader.message(&id, &stored.id).await.unwrap(), stored);
-            let found = reader.search(&SearchQuery::new(&stored.content)).await.unwrap().items;
+            let stored = writer.append(&Scope::DEFAULT, &id, message).await.unwrap();
+            assert_eq!(reader.message(&Scope::DEFAULT, &id, &stored.id).await.unwrap(), stored);
+            let found = reader
+                .search(&Scope::DEFAULT, &SearchQuery::new(&stored.content))
+                .await
+                .unwrap()
+                .items;
             assert!(found.iter().any(|hit| hit.message == stored));
             let title = SessionPatch::new().with_title(&stored.content);
-            let patched = writer.update_session(&id, title).await.unwrap();
-            assert_eq!(reader.session(&id).await.unwrap(), patched);
+            let patched = writer.update_session(&Scope::DEFAULT, &id, title).await.unwrap();
+            assert_eq!(reader.session(&Scope::DEFAULT, &id).await.unwrap(), patched);
         }
     }
     assert_eq!(snapshot(one).await, snapshot(two).await);
-    assert!(one.delete_session(&id).await.unwrap());
-    refused(two.session(&id).await, ErrorKind::NotFound);
+    assert!(one.delete_session(&Scope::DEFAULT, &id).await.unwrap());
+    refused(two.session(&Scope::DEFAULT, &id).await, ErrorKind::NotFound);
     other.close().await.unwrap();
-    one.create_session(session("t")).await.expect("closing one store leaves the other open");
+    one.create_session(&Scope::DEFAULT, session("t"))
+        .await
+        .expect("closing one store leaves the other open");
 }
 
 /// What was acknowledged is there for another store although the first was never closed or flushed.
@@ -176,28 +188,35 @@ pub async fn nothing_waits_for_a_close<F: Fixture>(place: &Place<F>) {
 
 /// Stores a bit of everything; returns a session with many messages.
 async fn varied<S: Store>(store: &S) -> shs_store::SessionId {
-    let id = store.create_session(session("corpus").with_user("u").with_tag("t")).await.unwrap().id;
+    let id = store
+        .create_session(&Scope::DEFAULT, session("corpus").with_user("u").with_tag("t"))
+        .await
+        .unwrap()
+        .id;
     let batch =
         CORPUS.iter().enumerate().map(|(n, text)| said(n.to_string(), *text).with_tokens(1));
-    store.append_all(&id, batch.collect()).await.unwrap();
-    store.fork(&id, seq(2), session("../fork")).await.unwrap();
-    store.delete_message(&id, &message_id("7")).await.unwrap();
+    store.append_all(&Scope::DEFAULT, &id, batch.collect()).await.unwrap();
+    store.fork(&Scope::DEFAULT, &id, seq(2), session("../fork")).await.unwrap();
+    store.delete_message(&Scope::DEFAULT, &id, &message_id("7")).await.unwrap();
     let patch = MessagePatch::new().with_content("changed\0").with_tokens(9);
-    store.update_message(&id, &message_id("8"), patch).await.unwrap();
-    store.update_session(&id, SessionPatch::new().with_title("Title\0")).await.unwrap();
-    let mut transcript = store.transcript(&id).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &id, &message_id("8"), patch).await.unwrap();
+    store
+        .update_session(&Scope::DEFAULT, &id, SessionPatch::new().with_title("Title\0"))
+        .await
+        .unwrap();
+    let mut transcript = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
     transcript.session.id = session_id("import");
     transcript.messages.truncate(2);
-    store.import(transcript, ImportMode::CreateOnly).await.unwrap();
-    store.create_session(session("deleted")).await.unwrap();
-    store.delete_session(&session_id("deleted")).await.unwrap();
-    store.create_session(session("empty")).await.unwrap();
+    store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap();
+    store.create_session(&Scope::DEFAULT, session("deleted")).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &session_id("deleted")).await.unwrap();
+    store.create_session(&Scope::DEFAULT, session("empty")).await.unwrap();
     id
 }
 
 /// All messages, first stored first.
 async fn arrivals<S: Store>(store: &S) -> Vec<String> {
     let query = SearchQuery::all().with_order(SearchOrder::Oldest);
-    let hits = walk::hits(store, &query).await;
+    let hits = walk::hits(store, &Scope::DEFAULT, &query).await;
     hits.iter().map(|hit| format!("{} {}", hit.session.id, hit.message.id)).collect()
 }

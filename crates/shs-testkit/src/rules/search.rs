@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shs_store::limits::{MAX_QUERY_BYTES, PAGE_BYTES};
 use shs_store::text::{Query, Snippet};
 use shs_store::{
-    Hit, ImportMode, MessageId, MessagePatch, NewMessage, Role, SearchOrder, SearchQuery,
+    Hit, ImportMode, MessageId, MessagePatch, NewMessage, Role, Scope, SearchOrder, SearchQuery,
     SessionPatch, Status, Store, StoreExt,
 };
 
@@ -80,7 +80,7 @@ pub async fn every_query_finds_exactly_what_matches<F: Fixture>(place: &Place<F>
         let expected: Vec<_> =
             (0..CORPUS.len()).filter(|number| parsed.matches(CORPUS[*number])).collect();
         let query = SearchQuery::new(*text).with_order(SearchOrder::Oldest);
-        let hits = walk::hits(store, &query).await;
+        let hits = walk::hits(store, &Scope::DEFAULT, &query).await;
         assert_eq!(numbers(&hits), expected, "{text:?}");
         for hit in hits {
             assert_eq!(hit.snippet, parsed.snippet(&hit.message.content), "{text:?}");
@@ -99,11 +99,16 @@ pub async fn a_search_without_words<F: Fixture>(place: &Place<F>) {
     corpus(store).await;
     for text in ["", " ", "*", "-", "\"", "…", "👍", "\0", "-charge", "%", "()"] {
         for order in [SearchOrder::Newest, SearchOrder::Oldest, SearchOrder::Rank] {
-            let page = store.search(&SearchQuery::new(text).with_order(order)).await.unwrap();
+            let page = store
+                .search(&Scope::DEFAULT, &SearchQuery::new(text).with_order(order))
+                .await
+                .unwrap();
             assert_eq!((page.items.len(), page.next), (0, None), "{text:?}");
         }
     }
-    let all = walk::hits(store, &SearchQuery::all().with_order(SearchOrder::Oldest)).await;
+    let all =
+        walk::hits(store, &Scope::DEFAULT, &SearchQuery::all().with_order(SearchOrder::Oldest))
+            .await;
     assert!(numbers(&all).into_iter().eq(0..CORPUS.len()));
     assert!(all.iter().all(|hit| hit.snippet == Snippet::default()));
 }
@@ -114,36 +119,37 @@ pub async fn hits_are_ordered_by_when_they_were_stored<F: Fixture>(place: &Place
     let store = &*place.store;
     let [a, b] = [session("a"), session("b")].map(|new| new.id);
     for id in [&b, &a] {
-        store.create_session(session(id)).await.unwrap();
+        store.create_session(&Scope::DEFAULT, session(id)).await.unwrap();
     }
     let append = async |id, message: &str, second| {
         let new = said(message, "needle").with_timestamp(at(second));
-        store.append(id, new).await.unwrap();
+        store.append(&Scope::DEFAULT, id, new).await.unwrap();
     };
     append(&a, "1", 50).await;
     append(&b, "2", 40).await;
     append(&a, "3", 60).await;
     let patch = MessagePatch::new().with_content("changed needle");
-    store.update_message(&a, &message_id("1"), patch).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &a, &message_id("1"), patch).await.unwrap();
     append(&b, "4", 0).await;
     let order = async || {
         let oldest = SearchQuery::new("needle").with_order(SearchOrder::Oldest).with_limit(2);
-        let oldest = places(&walk::hits(store, &oldest).await);
-        let mut newest =
-            places(&walk::hits(store, &SearchQuery::new("needle").with_limit(2)).await);
+        let oldest = places(&walk::hits(store, &Scope::DEFAULT, &oldest).await);
+        let mut newest = places(
+            &walk::hits(store, &Scope::DEFAULT, &SearchQuery::new("needle").with_limit(2)).await,
+        );
         newest.reverse();
         assert_eq!(oldest, newest);
         oldest.join(" ")
     };
     assert_eq!(order().await, "a1 b2 a3 b4");
-    store.fork(&a, seq(2), session("f")).await.unwrap();
+    store.fork(&Scope::DEFAULT, &a, seq(2), session("f")).await.unwrap();
     append(&a, "5", -10).await;
     assert_eq!(order().await, "a1 b2 a3 b4 f1 f3 a5");
-    let mut transcript = store.transcript(&b).await.unwrap();
-    store.import(transcript.clone(), ImportMode::Overwrite).await.unwrap();
+    let mut transcript = store.transcript(&Scope::DEFAULT, &b).await.unwrap();
+    store.import(&Scope::DEFAULT, transcript.clone(), ImportMode::Overwrite).await.unwrap();
     assert_eq!(order().await, "a1 a3 f1 f3 a5 b2 b4");
     transcript.session.id = session_id("i");
-    store.import(transcript, ImportMode::CreateOnly).await.unwrap();
+    store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap();
     assert_eq!(order().await, "a1 a3 f1 f3 a5 b2 b4 i2 i4");
 }
 
@@ -154,12 +160,13 @@ pub async fn pages_of_any_size_give_every_hit_once<F: Fixture>(place: &Place<F>)
     for query in [SearchQuery::all(), SearchQuery::new("charg*"), SearchQuery::new("a")] {
         for order in [SearchOrder::Newest, SearchOrder::Oldest] {
             let query = query.clone().with_order(order);
-            let all = store.search(&query.clone().with_limit(1_000)).await.unwrap();
+            let all =
+                store.search(&Scope::DEFAULT, &query.clone().with_limit(1_000)).await.unwrap();
             assert_eq!(all.next, None);
             assert!(all.items.len() >= 3);
             for limit in 1..=all.items.len() as u32 {
                 let query = query.clone().with_limit(limit);
-                let hits = walk::hits(store, &query).await;
+                let hits = walk::hits(store, &Scope::DEFAULT, &query).await;
                 assert_eq!(numbers(&hits), numbers(&all.items), "{query:?}");
             }
         }
@@ -173,14 +180,14 @@ pub async fn an_offset_passes_over_hits<F: Fixture>(place: &Place<F>) {
     for query in [SearchQuery::all(), SearchQuery::new("charge")] {
         for order in [SearchOrder::Newest, SearchOrder::Oldest, SearchOrder::Rank] {
             let query = query.clone().with_order(order);
-            let all = numbers(&store.search(&query).await.unwrap().items);
+            let all = numbers(&store.search(&Scope::DEFAULT, &query).await.unwrap().items);
             for offset in 0..=all.len() + 1 {
                 let page = query.clone().with_offset(offset as u64).with_limit(2);
-                let page = store.search(&page).await.unwrap();
+                let page = store.search(&Scope::DEFAULT, &page).await.unwrap();
                 let rest = &all[offset.min(all.len())..];
                 assert_eq!(numbers(&page.items), rest[..rest.len().min(2)], "{query:?} {offset}");
             }
-            let beyond = store.search(&query.with_offset(u64::MAX)).await.unwrap();
+            let beyond = store.search(&Scope::DEFAULT, &query.with_offset(u64::MAX)).await.unwrap();
             assert_eq!((beyond.items.len(), beyond.next), (0, None));
         }
     }
@@ -191,20 +198,25 @@ pub async fn an_offset_passes_over_hits<F: Fixture>(place: &Place<F>) {
 pub async fn writes_during_a_search<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     for order in [SearchOrder::Newest, SearchOrder::Oldest] {
-        let id = store.create_session(session(format!("{order:?}"))).await.unwrap().id;
+        let id =
+            store.create_session(&Scope::DEFAULT, session(format!("{order:?}"))).await.unwrap().id;
         let batch = (1..=9).map(|n| said(n.to_string(), "needle")).collect();
-        store.append_all(&id, batch).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap();
         let mut query =
             SearchQuery::new("needle").with_session(id.clone()).with_order(order).with_limit(3);
-        let page = store.search(&query).await.unwrap();
+        let page = store.search(&Scope::DEFAULT, &query).await.unwrap();
         query = query.with_after(page.next.unwrap());
         for gone in [&page.items[0].message.id, &page.items[2].message.id, &message_id("5")] {
-            store.delete_message(&id, gone).await.unwrap();
+            store.delete_message(&Scope::DEFAULT, &id, gone).await.unwrap();
         }
-        store.append(&id, said("late", "needle")).await.unwrap();
-        let other = store.create_session(session(format!("other{order:?}"))).await.unwrap().id;
-        store.append(&other, said("elsewhere", "needle")).await.unwrap();
-        let rest = walk::hits(store, &query).await;
+        store.append(&Scope::DEFAULT, &id, said("late", "needle")).await.unwrap();
+        let other = store
+            .create_session(&Scope::DEFAULT, session(format!("other{order:?}")))
+            .await
+            .unwrap()
+            .id;
+        store.append(&Scope::DEFAULT, &other, said("elsewhere", "needle")).await.unwrap();
+        let rest = walk::hits(store, &Scope::DEFAULT, &query).await;
         let rest: Vec<_> = rest.iter().map(|hit| hit.message.id.as_str()).collect();
         let expected: &[&str] = match order {
             SearchOrder::Newest => &["6", "4", "3", "2", "1"],
@@ -219,17 +231,17 @@ pub async fn the_oldest_order_follows_what_arrives<F: Fixture>(place: &Place<F>)
     let store = &*place.store;
     let ids = [session("a"), session("b")].map(|new| new.id);
     for id in &ids {
-        store.create_session(session(id)).await.unwrap();
+        store.create_session(&Scope::DEFAULT, session(id)).await.unwrap();
     }
     let mut query = SearchQuery::new("needle").with_order(SearchOrder::Oldest).with_limit(1);
     let mut followed = Vec::new();
     for number in 0..6 {
         for part in 0..2 {
             let new = said(format!("{number}-{part}"), "needle").with_timestamp(at(-number));
-            store.append(&ids[number as usize % 2], new).await.unwrap();
+            store.append(&Scope::DEFAULT, &ids[number as usize % 2], new).await.unwrap();
         }
         loop {
-            let page = store.search(&query).await.unwrap();
+            let page = store.search(&Scope::DEFAULT, &query).await.unwrap();
             let Some(next) = page.next else { break };
             followed.extend(page.items.into_iter().map(|hit| hit.message.id));
             query = query.with_after(next);
@@ -255,7 +267,7 @@ pub async fn search_filters_give_what_passes_all_of_them<F: Fixture>(place: &Pla
             .iter()
             .map(|tag| (*tag).to_owned())
             .collect();
-        let id = store.create_session(new).await.unwrap().id;
+        let id = store.create_session(&Scope::DEFAULT, new).await.unwrap().id;
         let batch = (0..6_usize).map(|n| {
             let new = NewMessage::new(Role::ALL[(n + number) % 5], ["needle", "hay"][n % 2])
                 .with_id(message_id(n.to_string()))
@@ -263,8 +275,9 @@ pub async fn search_filters_give_what_passes_all_of_them<F: Fixture>(place: &Pla
                 .with_timestamp(at((n * 3 % 5) as i64));
             if n % 3 == 0 { new.with_model("m") } else { new }
         });
-        let messages = store.append_all(&id, batch.collect()).await.unwrap().messages;
-        let stored = store.session(&id).await.unwrap();
+        let messages =
+            store.append_all(&Scope::DEFAULT, &id, batch.collect()).await.unwrap().messages;
+        let stored = store.session(&Scope::DEFAULT, &id).await.unwrap();
         all.extend(messages.into_iter().map(|message| (stored.clone(), message)));
     }
     let mut queries = vec![SearchQuery::all(), SearchQuery::new("needle")];
@@ -292,17 +305,22 @@ pub async fn search_filters_give_what_passes_all_of_them<F: Fixture>(place: &Pla
     for query in queries {
         let expected: Vec<_> = all
             .iter()
-            .filter(|(session, message)| query.matches(session, message))
+            .filter(|(session, message)| query.matches(&Scope::DEFAULT, session, message))
             .filter(|(_, message)| query.text.as_ref().is_none_or(|text| *text == message.content))
             .map(|(session, message)| format!("{}{}", session.id, message.id))
             .collect();
         let oldest = query.clone().with_order(SearchOrder::Oldest).with_limit(5);
-        assert_eq!(places(&walk::hits(store, &oldest).await), expected, "{query:?}");
-        let mut newest = places(&walk::hits(store, &query.clone().with_limit(7)).await);
+        assert_eq!(
+            places(&walk::hits(store, &Scope::DEFAULT, &oldest).await),
+            expected,
+            "{query:?}"
+        );
+        let mut newest =
+            places(&walk::hits(store, &Scope::DEFAULT, &query.clone().with_limit(7)).await);
         newest.reverse();
         assert_eq!(newest, expected, "{query:?}");
         let ranked = query.clone().with_order(SearchOrder::Rank);
-        let mut ranked = places(&walk::hits(store, &ranked).await);
+        let mut ranked = places(&walk::hits(store, &Scope::DEFAULT, &ranked).await);
         ranked.sort();
         assert_eq!(ranked, expected, "{query:?}");
     }
@@ -314,7 +332,7 @@ pub async fn a_search_by_rank_has_one_page_best_first<F: Fixture>(place: &Place<
     corpus(store).await;
     for text in QUERIES {
         let query = SearchQuery::new(*text).with_order(SearchOrder::Rank);
-        let page = store.search(&query).await.unwrap();
+        let page = store.search(&Scope::DEFAULT, &query).await.unwrap();
         assert_eq!(page.next, None, "{text:?}");
         let ranks: Vec<f64> = page.items.iter().map(|hit| hit.rank.expect("a rank")).collect();
         assert!(ranks.iter().all(|rank| rank.is_finite()), "{text:?}");
@@ -323,7 +341,7 @@ pub async fn a_search_by_rank_has_one_page_best_first<F: Fixture>(place: &Place<
         ranked.sort();
         assert_eq!(ranked, found(store, &SearchQuery::new(*text)).await, "{text:?}");
         if let Some(best) = page.items.first() {
-            let limited = store.search(&query.with_limit(1)).await.unwrap();
+            let limited = store.search(&Scope::DEFAULT, &query.with_limit(1)).await.unwrap();
             assert_eq!((limited.items.len(), limited.next), (1, None));
             assert_eq!(limited.items[0].rank, best.rank);
         }
@@ -333,16 +351,16 @@ pub async fn a_search_by_rank_has_one_page_best_first<F: Fixture>(place: &Place<
 /// More of the words in a shorter message rank higher.
 pub async fn better_matches_rank_higher<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     let batch = vec![
         said("much", "needle needle needle"),
         said("little", format!("needle {}", "hay ".repeat(200))),
         said("none", "hay"),
         said("other", "straw"),
     ];
-    store.append_all(&id, batch).await.unwrap();
+    store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap();
     let query = SearchQuery::new("needle").with_order(SearchOrder::Rank);
-    let hits = store.search(&query).await.unwrap().items;
+    let hits = store.search(&Scope::DEFAULT, &query).await.unwrap().items;
     assert_eq!(
         hits.iter().map(|hit| hit.message.id.as_str()).collect::<Vec<_>>(),
         ["much", "little"]
@@ -352,37 +370,41 @@ pub async fn better_matches_rank_higher<F: Fixture>(place: &Place<F>) {
 /// Every message is found as soon as the write that stored it returns, with its session as it is then.
 pub async fn a_stored_message_is_found_at_once<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     for number in 0..20 {
         place.tick();
         let word = format!("word{number}");
-        let stored = store.append(&id, said(number.to_string(), word.as_str())).await.unwrap();
-        let hits = store.search(&SearchQuery::new(word)).await.unwrap().items;
+        let stored = store
+            .append(&Scope::DEFAULT, &id, said(number.to_string(), word.as_str()))
+            .await
+            .unwrap();
+        let hits = store.search(&Scope::DEFAULT, &SearchQuery::new(word)).await.unwrap().items;
         assert_eq!(hits.len(), 1);
         assert_eq!(hits[0].message, stored);
-        assert_eq!(hits[0].session, store.session(&id).await.unwrap());
+        assert_eq!(hits[0].session, store.session(&Scope::DEFAULT, &id).await.unwrap());
     }
     let patch = SessionPatch::new().with_title("later").with_tag_added("t");
-    let changed = store.update_session(&id, patch).await.unwrap();
+    let changed = store.update_session(&Scope::DEFAULT, &id, patch).await.unwrap();
     let tagged = SearchQuery::new("word3").with_any_tag(["t"]);
-    assert_eq!(store.search(&tagged).await.unwrap().items[0].session, changed);
+    assert_eq!(store.search(&Scope::DEFAULT, &tagged).await.unwrap().items[0].session, changed);
 }
 
 /// A page of large hits ends early, and walking the pages gives them all.
 pub async fn pages_of_large_hits_are_short<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     for number in 0..5 {
         let content = format!("needle {}", ".".repeat(3 * 1024 * 1024));
-        store.append(&id, said(number.to_string(), content)).await.unwrap();
+        store.append(&Scope::DEFAULT, &id, said(number.to_string(), content)).await.unwrap();
     }
     for query in [SearchQuery::all(), SearchQuery::new("needle")] {
-        let first = store.search(&query).await.unwrap();
+        let first = store.search(&Scope::DEFAULT, &query).await.unwrap();
         let before = first.items.len() - 1;
         let bytes: usize = first.items[..before].iter().map(|hit| hit.message.weight()).sum();
         assert!(bytes <= PAGE_BYTES);
         assert!(first.items.len() < 5 && first.next.is_some());
-        let ids = walk::hits(store, &query).await.into_iter().map(|hit| hit.message.id);
+        let ids =
+            walk::hits(store, &Scope::DEFAULT, &query).await.into_iter().map(|hit| hit.message.id);
         let ids: Vec<MessageId> = ids.collect();
         assert_eq!(ids, ["4", "3", "2", "1", "0"]);
     }
@@ -392,15 +414,18 @@ pub async fn pages_of_large_hits_are_short<F: Fixture>(place: &Place<F>) {
 async fn corpus<S: Store>(store: &S) {
     let ids = ["a", "b", "c"].map(session_id);
     for id in &ids {
-        store.create_session(session(id)).await.unwrap();
+        store.create_session(&Scope::DEFAULT, session(id)).await.unwrap();
     }
     for (number, content) in CORPUS.iter().enumerate() {
-        store.append(&ids[number % 3], said(number.to_string(), *content)).await.unwrap();
+        store
+            .append(&Scope::DEFAULT, &ids[number % 3], said(number.to_string(), *content))
+            .await
+            .unwrap();
     }
 }
 
 async fn found<S: Store>(store: &S, query: &SearchQuery) -> Vec<usize> {
-    let mut numbers = numbers(&walk::hits(store, query).await);
+    let mut numbers = numbers(&walk::hits(store, &Scope::DEFAULT, query).await);
     numbers.sort();
     numbers
 }

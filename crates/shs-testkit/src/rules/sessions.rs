@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use shs_store::{ErrorKind, NewMessage, Seq, SessionQuery, Store, StoreExt, Timestamp};
+use shs_store::{ErrorKind, NewMessage, Scope, Seq, SessionQuery, Store, StoreExt, Timestamp};
 
 use crate::audit::{refused, snapshot};
 use crate::sample::{at, map, session, session_id};
@@ -20,7 +20,7 @@ pub async fn a_created_session_is_returned_as_it_is_stored<F: Fixture>(place: &P
         .with_tag("billing")
         .with_tag("urgent")
         .with_metadata(metadata.clone());
-    let created = store.create_session(new).await.unwrap();
+    let created = store.create_session(&Scope::DEFAULT, new).await.unwrap();
     assert_eq!(created.id, "full");
     assert_eq!(created.user_id.as_deref(), Some("alice"));
     assert_eq!(created.project_id.as_deref(), Some("support-bot"));
@@ -31,12 +31,12 @@ pub async fn a_created_session_is_returned_as_it_is_stored<F: Fixture>(place: &P
     assert_eq!((created.ended_at, created.forked_from.clone()), (None, None));
     assert_eq!((created.message_count, created.total_tokens), (0, 0));
     assert_eq!(created.last_seq, Seq::ZERO);
-    assert_eq!(store.session(&created.id).await.unwrap(), created);
+    assert_eq!(store.session(&Scope::DEFAULT, &created.id).await.unwrap(), created);
 
-    let bare = store.create_session(session("bare")).await.unwrap();
+    let bare = store.create_session(&Scope::DEFAULT, session("bare")).await.unwrap();
     assert_eq!((&bare.user_id, &bare.project_id, &bare.title), (&None, &None, &None));
     assert!(bare.tags.is_empty() && bare.metadata.is_empty() && bare.extra.is_empty());
-    assert_eq!(store.session(&bare.id).await.unwrap(), bare);
+    assert_eq!(store.session(&Scope::DEFAULT, &bare.id).await.unwrap(), bare);
 }
 
 /// A session keeps the time of its start that the caller gives, from the year 1 to the year 9999.
@@ -45,21 +45,26 @@ pub async fn a_session_keeps_the_start_that_is_given<F: Fixture>(place: &Place<F
         [Timestamp::MIN, at(-2_000_000_000), Timestamp::MAX].into_iter().enumerate()
     {
         let new = session(format!("s{number}")).with_created_at(start);
-        let created = place.store.create_session(new).await.unwrap();
+        let created = place.store.create_session(&Scope::DEFAULT, new).await.unwrap();
         assert_eq!((created.created_at, created.updated_at), (start, at(0)));
-        assert_eq!(place.store.session(&created.id).await.unwrap(), created);
+        assert_eq!(place.store.session(&Scope::DEFAULT, &created.id).await.unwrap(), created);
     }
 }
 
 /// Creating a session whose id is taken is refused and leaves what is there as it is.
 pub async fn a_taken_id_is_refused<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("taken").with_title("first")).await.unwrap().id;
-    store.append(&id, NewMessage::user("kept")).await.unwrap();
+    let id = store
+        .create_session(&Scope::DEFAULT, session("taken").with_title("first"))
+        .await
+        .unwrap()
+        .id;
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("kept")).await.unwrap();
     let before = snapshot(store).await;
     place.tick();
     for new in [session("taken").with_title("first"), session("taken").with_title("second")] {
-        let error = refused(store.create_session(new).await, ErrorKind::AlreadyExists);
+        let error =
+            refused(store.create_session(&Scope::DEFAULT, new).await, ErrorKind::AlreadyExists);
         assert_eq!(error.session_id(), Some(&id));
     }
     assert_eq!(snapshot(store).await, before);
@@ -68,17 +73,17 @@ pub async fn a_taken_id_is_refused<F: Fixture>(place: &Place<F>) {
 /// A session that does not exist is not found.
 pub async fn a_missing_session_is_not_found<F: Fixture>(place: &Place<F>) {
     let id = session_id("absent");
-    let error = refused(place.store.session(&id).await, ErrorKind::NotFound);
+    let error = refused(place.store.session(&Scope::DEFAULT, &id).await, ErrorKind::NotFound);
     assert_eq!(error.session_id(), Some(&id));
-    assert_eq!(place.store.find_session(&id).await.unwrap(), None);
+    assert_eq!(place.store.find_session(&Scope::DEFAULT, &id).await.unwrap(), None);
 }
 
 /// Tags that are given twice are stored once, in the order given.
 pub async fn repeated_tags_are_stored_once<F: Fixture>(place: &Place<F>) {
     let new = session("s").with_tag("b").with_tag("a").with_tag("b");
-    let created = place.store.create_session(new).await.unwrap();
+    let created = place.store.create_session(&Scope::DEFAULT, new).await.unwrap();
     assert_eq!(created.tags, ["b", "a"]);
-    assert_eq!(place.store.session(&created.id).await.unwrap().tags, ["b", "a"]);
+    assert_eq!(place.store.session(&Scope::DEFAULT, &created.id).await.unwrap().tags, ["b", "a"]);
 }
 
 /// Any valid id works, and ids that differ in any byte are different sessions.
@@ -86,26 +91,29 @@ pub async fn ids_are_told_apart_byte_by_byte<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let odd = odd_ids();
     for id in &odd {
-        store.create_session(session(id).with_title(id)).await.unwrap();
-        store.append(&session_id(id), NewMessage::user(id.as_str())).await.unwrap();
+        store.create_session(&Scope::DEFAULT, session(id).with_title(id)).await.unwrap();
+        store
+            .append(&Scope::DEFAULT, &session_id(id), NewMessage::user(id.as_str()))
+            .await
+            .unwrap();
     }
     for id in &odd {
         let id = session_id(id);
-        let stored = store.session(&id).await.unwrap();
+        let stored = store.session(&Scope::DEFAULT, &id).await.unwrap();
         assert_eq!(stored.id, id);
         assert_eq!(stored.title.as_deref(), Some(id.as_str()));
-        let messages = walk::messages(store, &id, &Default::default()).await;
+        let messages = walk::messages(store, &Scope::DEFAULT, &id, &Default::default()).await;
         assert_eq!(messages.len(), 1, "{id:?}");
         assert_eq!(messages[0].content, id.as_str());
     }
-    let listed = walk::sessions(store, &SessionQuery::new().with_limit(3)).await;
+    let listed = walk::sessions(store, &Scope::DEFAULT, &SessionQuery::new().with_limit(3)).await;
     let listed: BTreeSet<String> = listed.into_iter().map(|session| session.id.into()).collect();
     assert_eq!(listed, odd.iter().cloned().collect());
     for id in odd.iter().step_by(2) {
-        assert!(store.delete_session(&session_id(id)).await.unwrap(), "{id:?}");
+        assert!(store.delete_session(&Scope::DEFAULT, &session_id(id)).await.unwrap(), "{id:?}");
     }
     for (number, id) in odd.iter().enumerate() {
-        let found = store.find_session(&session_id(id)).await.unwrap();
+        let found = store.find_session(&Scope::DEFAULT, &session_id(id)).await.unwrap();
         assert_eq!(found.is_some(), number % 2 == 1, "{id:?}");
     }
 }
@@ -113,13 +121,16 @@ pub async fn ids_are_told_apart_byte_by_byte<F: Fixture>(place: &Place<F>) {
 /// Any valid message id works, and ids that differ in any byte are different messages.
 pub async fn message_ids_are_told_apart_byte_by_byte<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
-    let id = store.create_session(session("s")).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
     let odd = odd_ids();
     let batch = odd.iter().map(|id| crate::sample::said(id, id.as_str())).collect();
-    store.append_all(&id, batch).await.unwrap();
+    store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap();
     for message in &odd {
         let message_id = crate::sample::message_id(message);
-        assert_eq!(store.message(&id, &message_id).await.unwrap().content, *message);
+        assert_eq!(
+            store.message(&Scope::DEFAULT, &id, &message_id).await.unwrap().content,
+            *message
+        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! Stats count what is stored.
 
 use shs_store::{
-    Message, NewMessage, Role, Scope, Session, SessionPatch, Stats, StatsQuery, Store, StoreExt,
+    Message, NewMessage, Role, Scope, Session, SessionFilter, SessionPatch, Stats, StatsQuery,
+    Store, StoreExt,
 };
 
 use crate::sample::{at, message_id, session};
@@ -11,7 +12,7 @@ use crate::{Fixture, Place};
 pub async fn an_empty_store_counts_nothing<F: Fixture>(place: &Place<F>) {
     let ranged = StatsQuery::new().with_since(at(0));
     for query in [StatsQuery::new(), ranged, StatsQuery::new().with_user("alice")] {
-        assert_eq!(place.store.stats(&query).await.unwrap(), Stats::default());
+        assert_eq!(place.store.stats(&Scope::DEFAULT, &query).await.unwrap(), Stats::default());
     }
 }
 
@@ -28,7 +29,7 @@ pub async fn stats_count_what_the_query_asks_for<F: Fixture>(place: &Place<F>) {
             .iter()
             .map(|tag| (*tag).to_owned())
             .collect();
-        let id = store.create_session(new).await.unwrap().id;
+        let id = store.create_session(&Scope::DEFAULT, new).await.unwrap().id;
         let batch = (0..number).map(|n: usize| {
             let new = NewMessage::new(Role::ALL[n % 5], "x")
                 .with_id(message_id(n.to_string()))
@@ -40,28 +41,31 @@ pub async fn stats_count_what_the_query_asks_for<F: Fixture>(place: &Place<F>) {
                 _ => new,
             }
         });
-        store.append_all(&id, batch.collect()).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id, batch.collect()).await.unwrap();
         if number % 4 == 0 {
-            store.update_session(&id, SessionPatch::new().with_ended_at(at(0))).await.unwrap();
+            store
+                .update_session(&Scope::DEFAULT, &id, SessionPatch::new().with_ended_at(at(0)))
+                .await
+                .unwrap();
         }
-        let transcript = store.transcript(&id).await.unwrap();
+        let transcript = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
         all.push((transcript.session, transcript.messages));
     }
-    let mut scopes = vec![Scope::new(); 7];
-    scopes[1].user_id = Some("alice".to_owned());
-    scopes[2].project_id = Some("p".to_owned());
-    scopes[3].tags_any = vec!["a".to_owned(), "b".to_owned()];
-    scopes[4].tags_all = vec!["a".to_owned(), "b".to_owned()];
-    scopes[5] = scopes[3].clone();
-    scopes[5].user_id = Some("bob".to_owned());
-    scopes[6].user_id = Some("nobody".to_owned());
+    let mut filters = vec![SessionFilter::new(); 7];
+    filters[1].user_id = Some("alice".to_owned());
+    filters[2].project_id = Some("p".to_owned());
+    filters[3].tags_any = vec!["a".to_owned(), "b".to_owned()];
+    filters[4].tags_all = vec!["a".to_owned(), "b".to_owned()];
+    filters[5] = filters[3].clone();
+    filters[5].user_id = Some("bob".to_owned());
+    filters[6].user_id = Some("nobody".to_owned());
     let times = [None, Some(at(-1)), Some(at(2)), Some(at(3)), Some(at(6)), Some(at(7))];
-    for scope in scopes {
+    for filter in filters {
         for since in times {
             for until in times {
-                let mut query = StatsQuery::new().with_scope(scope.clone());
+                let mut query = StatsQuery::new().with_filter(filter.clone());
                 (query.since, query.until) = (since, until);
-                let stats = store.stats(&query).await.unwrap();
+                let stats = store.stats(&Scope::DEFAULT, &query).await.unwrap();
                 assert_eq!(stats, counted(&all, &query), "{query:?}");
             }
         }
@@ -70,7 +74,7 @@ pub async fn stats_count_what_the_query_asks_for<F: Fixture>(place: &Place<F>) {
 
 fn counted(all: &[(Session, Vec<Message>)], query: &StatsQuery) -> Stats {
     let mut stats = Stats::default();
-    for (session, messages) in all.iter().filter(|(session, _)| query.scope.matches(session)) {
+    for (session, messages) in all.iter().filter(|(session, _)| query.filter.matches(session)) {
         let said: Vec<_> =
             messages.iter().filter(|message| query.in_range(message.timestamp)).collect();
         if query.has_range() && said.is_empty() {

@@ -1,13 +1,13 @@
-//! The filter by whose and which sessions, shared by all queries.
+//! The filter by properties of the session, shared by all queries.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Session;
 
-/// Which sessions a query is about. Everything that is set must hold.
+/// Which sessions of a [scope](crate::Scope) a query is about. Everything that is set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Scope {
+pub struct SessionFilter {
     /// Sessions of this user.
     pub user_id: Option<String>,
     /// Sessions of this project.
@@ -18,7 +18,7 @@ pub struct Scope {
     pub tags_all: Vec<String>,
 }
 
-impl Scope {
+impl SessionFilter {
     /// Every session.
     pub fn new() -> Self {
         Self::default()
@@ -44,41 +44,41 @@ impl Scope {
     }
 }
 
-/// Gives a query with a `scope` field the methods that narrow it.
-macro_rules! scope_methods {
+/// Gives a query with a `filter` field the methods that narrow it.
+macro_rules! filter_methods {
     () => {
         /// Only sessions of this user.
         #[must_use]
         pub fn with_user(mut self, user_id: impl Into<String>) -> Self {
-            self.scope.user_id = Some(user_id.into());
+            self.filter.user_id = Some(user_id.into());
             self
         }
 
         /// Only sessions of this project.
         #[must_use]
         pub fn with_project(mut self, project_id: impl Into<String>) -> Self {
-            self.scope.project_id = Some(project_id.into());
+            self.filter.project_id = Some(project_id.into());
             self
         }
 
         /// Only sessions with at least one of these tags.
         #[must_use]
         pub fn with_any_tag(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-            self.scope.tags_any.extend(tags.into_iter().map(Into::into));
+            self.filter.tags_any.extend(tags.into_iter().map(Into::into));
             self
         }
 
         /// Only sessions with all of these tags.
         #[must_use]
         pub fn with_all_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-            self.scope.tags_all.extend(tags.into_iter().map(Into::into));
+            self.filter.tags_all.extend(tags.into_iter().map(Into::into));
             self
         }
 
-        /// Only what is in this scope.
+        /// Only sessions that pass this filter.
         #[must_use]
-        pub fn with_scope(mut self, scope: $crate::Scope) -> Self {
-            self.scope = scope;
+        pub fn with_filter(mut self, filter: $crate::SessionFilter) -> Self {
+            self.filter = filter;
             self
         }
     };
@@ -134,4 +134,4 @@ macro_rules! page_methods {
     };
 }
 
-pub(super) use {page_methods, range_methods, scope_methods};
+pub(super) use {filter_methods, page_methods, range_methods};
