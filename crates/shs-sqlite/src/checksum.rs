@@ -30,6 +30,9 @@ macro_rules! weight {
     (edits) => {
         13
     };
+    (tenant) => {
+        17
+    };
     (arrival) => {
         3
     };
@@ -58,7 +61,7 @@ macro_rules! recount {
 /// The checksum that the counters should have.
 macro_rules! checksum_of_counters {
     () => {
-        "3 * arrival + 5 * sessions + 7 * active + 11 * indexed"
+        "3 * arrival + 11 * indexed"
     };
 }
 
@@ -87,21 +90,30 @@ macro_rules! checksum_of_totals {
             $of,
             "messages + 11 * ",
             $of,
-            "tokens)"
+            "tokens + 17 * ",
+            $of,
+            "tenant)"
         )
     };
 }
 
-/// A statement that adds to the totals, from a query for `role`, `model`, `messages` and `tokens`.
+/// What the checksum of a tenant is beside that of its name.
+macro_rules! counts_of_tenant {
+    ($of:literal) => {
+        concat!("(5 * ", $of, "sessions + 7 * ", $of, "active)")
+    };
+}
+
+/// A statement that adds to the totals, from a query for `tenant`, `role`, `model`, `messages` and `tokens`.
 macro_rules! add_to_totals {
     ($query:literal) => {
         concat!(
-            "INSERT INTO totals (role, model, messages, tokens, checksum) \
-             SELECT role, model, messages, tokens, ",
+            "INSERT INTO totals (tenant, role, model, messages, tokens, checksum) \
+             SELECT tenant, role, model, messages, tokens, ",
             crate::checksum::checksum_of_totals!(""),
             " FROM (",
             $query,
-            ") added WHERE true ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages, \
+            ") added WHERE true ON CONFLICT (tenant, role, model) DO UPDATE SET messages = messages + excluded.messages, \
              tokens = tokens + excluded.tokens, \
              checksum = checksum + 7 * excluded.messages + 11 * excluded.tokens"
         )
@@ -109,7 +121,8 @@ macro_rules! add_to_totals {
 }
 
 pub(crate) use {
-    add_to_totals, checksum_of_counters, checksum_of_totals, counter, recount, weight,
+    add_to_totals, checksum_of_counters, checksum_of_totals, counter, counts_of_tenant, recount,
+    weight,
 };
 
 /// A message as its columns have it, with the JSON of those that are JSON.
@@ -176,13 +189,18 @@ pub(crate) fn of_message(joined: &[u8], latency_ms: Option<f64>) -> i64 {
     i64::from(hasher.finalize())
 }
 
-/// The checksum of a user's, project's or model's name.
+/// The checksum of a tenant's or model's name.
 pub(crate) fn of_name(name: &str) -> i64 {
     i64::from(crc32fast::hash(name.as_bytes()))
 }
 
-/// The checksum of a session that is to be written, whose messages were changed so many times.
-pub(crate) fn of_written_session(session: &Session, edits: i64) -> i64 {
+/// The checksum of the name of a tenant's user or project.
+pub(crate) fn of_name_in(tenant: i64, name: &str) -> i64 {
+    of_name(name).wrapping_add(tenant.wrapping_mul(weight!(tenant)))
+}
+
+/// The checksum of a tenant's session that is to be written, whose messages were changed so many times.
+pub(crate) fn of_written_session(tenant: i64, session: &Session, edits: i64) -> i64 {
     let fork = session.forked_from.as_ref();
     let joined = Joined::default()
         .bytes(session.id.as_str().as_bytes())
@@ -196,17 +214,18 @@ pub(crate) fn of_written_session(session: &Session, edits: i64) -> i64 {
         .maybe_integer(session.ended_at.map(|at| at.as_micros()))
         .maybe_bytes(fork.map(|fork| fork.session_id.as_str()))
         .maybe_integer(fork.map(|fork| fork.seq.get() as i64));
-    of_session(&joined.broken(), session, edits)
+    of_session(&joined.broken(), tenant, session, edits)
 }
 
 /// The checksum of a session: of what it says, as the columns are put together, and what it counts.
-pub(crate) fn of_session(joined: &[u8], session: &Session, edits: i64) -> i64 {
+pub(crate) fn of_session(joined: &[u8], tenant: i64, session: &Session, edits: i64) -> i64 {
     let counts = [
         (weight!(message_count), session.message_count as i64),
         (weight!(total_tokens), session.total_tokens as i64),
         (weight!(last_seq), session.last_seq.get() as i64),
         (weight!(updated_at), session.updated_at.as_micros()),
         (weight!(edits), edits),
+        (weight!(tenant), tenant),
     ];
     let weighted = counts.into_iter().map(|(weight, count)| count.wrapping_mul(weight));
     weighted.fold(i64::from(crc32fast::hash(joined)), i64::wrapping_add)

@@ -22,6 +22,8 @@
 //!   messages are missing; a search that finds it behind has it brought up to date first, so it finds every
 //!   acknowledged message. While nothing can be written (a full disk, another process that keeps the file locked), a
 //!   search that needs this fails as a write does.
+//! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word of a tenant's message is
+//!   in the index under that number: so a search of one tenant reads nothing of another, and is as fast as if it were alone.
 //!
 //! # Files
 //!
@@ -44,16 +46,17 @@
 //! # Examples
 //! ```
 //! use shs_sqlite::SqliteStore;
-//! use shs_store::{NewMessage, NewSession, SearchQuery, Store, StoreExt};
+//! use shs_store::{NewMessage, NewSession, Scope, SearchQuery, Store, StoreExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> shs_store::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("history.db");
 //! let store = SqliteStore::open(&path).await?;
-//! let session = store.create_session(NewSession::new().with_user("alice")).await?;
-//! store.append(&session.id, NewMessage::user("I was double-charged.")).await?;
-//! let found = store.search(&SearchQuery::new("charged")).await?;
+//! let acme = Scope::tenant("acme")?;
+//! let session = store.create_session(&acme, NewSession::new().with_user("alice")).await?;
+//! store.append(&acme, &session.id, NewMessage::user("I was double-charged.")).await?;
+//! let found = store.search(&acme, &SearchQuery::new("charged")).await?;
 //! assert_eq!(found.items[0].session.user_id.as_deref(), Some("alice"));
 //! store.close().await?;
 //! # Ok(())
@@ -74,16 +77,17 @@ mod row;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
 use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
-    AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
-    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, StoreExt, Timestamp,
-    Transcript,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode,
+    Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
+    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -92,7 +96,7 @@ use crate::error::translate;
 pub use crate::keep::{backup, repair, restore, verify};
 use crate::open::{Presence, Reader, Readers};
 pub use crate::options::SqliteOptions;
-use crate::read::{Cache, Searched};
+use crate::read::{Cache, Search, Searched};
 use crate::write::{Operation, Queued, Writer};
 
 /// Keeps conversations in one SQLite file. Clones share the connection.
@@ -107,6 +111,8 @@ struct Inner {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     readers: Readers,
     cache: Cache,
+    /// Whether there were other tenants than the default one, once.
+    is_shared: AtomicBool,
     /// What `close` ends; `None` once it has.
     running: tokio::sync::Mutex<Option<Running>>,
 }
@@ -195,11 +201,13 @@ impl SqliteStore {
         let path = options.path.clone();
         let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
-        let inner = Inner { path, queue: Mutex::new(Some(queue)), readers, cache, running };
+        let is_shared = AtomicBool::new(false);
+        let queue = Mutex::new(Some(queue));
+        let inner = Inner { path, queue, readers, cache, is_shared, running };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.
-            let interrupted = store.interrupt_stale_streams(Timestamp::MAX).await?;
+            let interrupted = store.interrupt_all_stale_streams(Timestamp::MAX).await?;
             if interrupted > 0 {
                 tracing::info!(interrupted, "marked streamed answers whose writer died");
             }
@@ -281,100 +289,156 @@ impl Store for SqliteStore {
         Self::NAME
     }
 
-    async fn create_session(&self, new: NewSession) -> Result<Session> {
-        self.write("create_session", write::Create(new)).await
+    async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
+        let scope = scope.clone();
+        self.write("create_session", write::Create { scope, new }).await
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session> {
-        read!(self, "session", async |connection: &mut _| read::session(connection, id).await)
-            .map_err(|error| error.with_session(id))
+    async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session> {
+        read!(self, "session", async |connection: &mut _| read::session(connection, scope, id)
+            .await)
+        .map_err(|error| error.with_session(id))
     }
 
-    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
-        self.write_to("update_session", id, write::UpdateSession { id: id.clone(), patch }).await
+    async fn update_session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session> {
+        let update = write::UpdateSession { scope: scope.clone(), id: id.clone(), patch };
+        self.write_to("update_session", id, update).await
     }
 
-    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-        self.write_to("delete_session", id, write::DeleteSession(id.clone())).await
+    async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool> {
+        let delete = write::DeleteSession { scope: scope.clone(), id: id.clone() };
+        self.write_to("delete_session", id, delete).await
     }
 
-    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-        self.write("delete_user", write::DeleteUser(user_id.to_owned())).await
+    async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        let delete = write::DeleteUser { scope: scope.clone(), user_id: user_id.to_owned() };
+        self.write("delete_user", delete).await
     }
 
-    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
-        read!(self, "list_sessions", async |c: &mut _| read::list_sessions(c, query).await)
+    async fn list_sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>> {
+        read!(self, "list_sessions", async |c: &mut _| read::list_sessions(c, scope, query).await)
     }
 
     async fn append_opts(
         &self,
+        scope: &Scope,
         id: &SessionId,
         batch: Vec<NewMessage>,
         options: AppendOptions,
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
-        let append = write::Append { id: id.clone(), batch, options };
+        let append = write::Append { scope: scope.clone(), id: id.clone(), batch, options };
         self.send("append", append.queued()).await.map_err(|error| error.with_session(id))
     }
 
-    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
-        read!(self, "message", async |c: &mut _| read::message(c, id, message_id).await)
+    async fn message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<Message> {
+        read!(self, "message", async |c: &mut _| read::message(c, scope, id, message_id).await)
             .map_err(|error| error.with_session(id))
     }
 
-    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        read!(self, "messages", async |c: &mut _| read::messages(c, &self.inner.cache, id, query)
-            .await)
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>> {
+        read!(self, "messages", async |c: &mut _| read::messages(
+            c,
+            &self.inner.cache,
+            scope,
+            id,
+            query
+        )
+        .await)
         .map_err(|error| error.with_session(id))
     }
 
     async fn update_message(
         &self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
     ) -> Result<Message> {
-        let (id, message) = (id.clone(), message_id.clone());
-        self.write_to("update_message", &id.clone(), write::UpdateMessage { id, message, patch })
-            .await
+        let (scope, message) = (scope.clone(), message_id.clone());
+        let update = write::UpdateMessage { scope, id: id.clone(), message, patch };
+        self.write_to("update_message", id, update).await
     }
 
-    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
-        let delete = write::DeleteMessage { id: id.clone(), message: message_id.clone() };
+    async fn delete_message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool> {
+        let delete = write::DeleteMessage {
+            scope: scope.clone(),
+            id: id.clone(),
+            message: message_id.clone(),
+        };
         self.write_to("delete_message", id, delete).await
     }
 
-    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        self.write_to("fork", id, write::Fork { id: id.clone(), up_to, new }).await
+    async fn fork(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session> {
+        let fork = write::Fork { scope: scope.clone(), id: id.clone(), up_to, new };
+        self.write_to("fork", id, fork).await
     }
 
-    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+    async fn import(
+        &self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session> {
         // It may have been changed since it was made.
         let transcript = Transcript::new(transcript.session, transcript.messages)
             .map_err(|error| context(error, "import"))?;
         let id = transcript.session.id.clone();
-        self.write_to("import", &id, write::Import { transcript, mode }).await
+        let import = write::Import { scope: scope.clone(), transcript, mode };
+        self.write_to("import", &id, import).await
     }
 
-    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-        let searched = read!(self, "search", async |c: &mut _| read::search(c, query, None).await);
-        let up_to = match searched? {
-            Searched::Page(page) => return Ok(page),
-            Searched::Behind(arrival) => arrival,
-        };
-        while self.write("search", write::CatchUp).await? < up_to {}
-        let up_to = Some(up_to);
-        match read!(self, "search", async |c: &mut _| read::search(c, query, up_to).await)? {
-            Searched::Page(page) => Ok(page),
-            Searched::Behind(_) => {
-                let detail = "the text index fell back while it was searched; repeat the search";
-                Err(context(Error::new(ErrorKind::Internal, detail), "search"))
+    async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
+        let is_shared = self.inner.is_shared.load(Ordering::Relaxed);
+        let mut way = Search { indexed: None, is_shared };
+        // At most once for each of the two.
+        for _ in 0..3 {
+            let searched =
+                read!(self, "search", async |c: &mut _| read::search(c, scope, query, way).await);
+            match searched? {
+                Searched::Page(page) => return Ok(page),
+                Searched::Shared => {
+                    way.is_shared = true;
+                    self.inner.is_shared.store(true, Ordering::Relaxed);
+                }
+                Searched::Behind(arrival) => {
+                    while self.write("search", write::CatchUp).await? < arrival {}
+                    way.indexed = Some(arrival);
+                }
             }
         }
+        let detail = "the text index fell back while it was searched; repeat the search";
+        Err(context(Error::new(ErrorKind::Internal, detail), "search"))
     }
 
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        read!(self, "stats", async |c: &mut _| read::stats(c, query).await)
+    async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats> {
+        read!(self, "stats", async |c: &mut _| read::stats(c, scope, query).await)
     }
 
     async fn flush(&self) -> Result<()> {
@@ -399,5 +463,20 @@ impl Store for SqliteStore {
             tracing::info!("closed a database");
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl AdminStore for SqliteStore {
+    async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+        read!(self, "tenants", async |c: &mut _| read::tenants(c, query).await)
+    }
+
+    async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {
+        self.write("delete_tenant", write::DeleteTenant(tenant.clone())).await
+    }
+
+    async fn pending_streams(&self, page: &PageRequest) -> Result<Page<PendingStream>> {
+        read!(self, "pending_streams", async |c: &mut _| read::pending_streams(c, page).await)
     }
 }

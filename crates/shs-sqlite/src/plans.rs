@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use shs_store::{
-    ImportMode, Map, MessagePatch, MessageQuery, NewMessage, NewSession, Role, SearchOrder,
+    ImportMode, Map, MessagePatch, MessageQuery, NewMessage, NewSession, Role, Scope, SearchOrder,
     SearchQuery, Seq, SessionOrder, SessionPatch, SessionQuery, StatsQuery, Status, Store,
     StoreExt, Timestamp,
 };
@@ -132,32 +132,41 @@ fn is_bounded(step: &str) -> bool {
 async fn write_everything(store: &SqliteStore) {
     let mut new = NewSession::new().with_user("u").with_project("p").with_tag("a").with_tag("b");
     new.metadata = Map::from_iter([("k".to_owned(), 1.into())]);
-    let session = store.create_session(new).await.unwrap();
+    let session = store.create_session(&Scope::DEFAULT, new).await.unwrap();
     let batch: Vec<NewMessage> = (0..90)
         .map(|n| NewMessage::user(format!("word {n}")).with_model("m").with_tokens(n))
         .collect();
-    store.append_all(&session.id, batch.clone()).await.unwrap();
-    store.append_all(&session.id, batch[..3].to_vec()).await.unwrap();
+    store.append_all(&Scope::DEFAULT, &session.id, batch.clone()).await.unwrap();
+    store.append_all(&Scope::DEFAULT, &session.id, batch[..3].to_vec()).await.unwrap();
     let patch = SessionPatch::new().with_tags(["b", "c"]).with_ended_at(Timestamp::now());
-    store.update_session(&session.id, patch).await.unwrap();
+    store.update_session(&Scope::DEFAULT, &session.id, patch).await.unwrap();
     let patch = MessagePatch::new().with_content("other").with_model("m2").with_tokens(3);
-    store.update_message(&session.id, &batch[0].id, patch).await.unwrap();
-    assert!(store.delete_message(&session.id, &batch[1].id).await.unwrap());
-    let fork =
-        store.fork(&session.id, Seq::from(40), NewSession::new().with_user("v")).await.unwrap();
-    let transcript = store.transcript(&fork.id).await.unwrap();
-    store.import(transcript, ImportMode::Overwrite).await.unwrap();
-    store.delete_session(&fork.id).await.unwrap();
-    let gone = store.create_session(NewSession::new().with_user("w")).await.unwrap();
-    store.append(&gone.id, NewMessage::user("x")).await.unwrap();
-    store.delete_user("w").await.unwrap();
+    store.update_message(&Scope::DEFAULT, &session.id, &batch[0].id, patch).await.unwrap();
+    assert!(store.delete_message(&Scope::DEFAULT, &session.id, &batch[1].id).await.unwrap());
+    let fork = store
+        .fork(&Scope::DEFAULT, &session.id, Seq::from(40), NewSession::new().with_user("v"))
+        .await
+        .unwrap();
+    let transcript = store.transcript(&Scope::DEFAULT, &fork.id).await.unwrap();
+    store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &fork.id).await.unwrap();
+    let gone =
+        store.create_session(&Scope::DEFAULT, NewSession::new().with_user("w")).await.unwrap();
+    store.append(&Scope::DEFAULT, &gone.id, NewMessage::user("x")).await.unwrap();
+    store.delete_user(&Scope::DEFAULT, "w").await.unwrap();
     store.flush().await.unwrap();
 }
 
 async fn read_everything(store: &SqliteStore) {
-    let session = store.list_sessions(&SessionQuery::new()).await.unwrap().items.remove(0);
-    let first = store.messages(&session.id, &MessageQuery::new()).await.unwrap().items.remove(0);
-    store.message(&session.id, &first.id).await.unwrap();
+    let session =
+        store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items.remove(0);
+    let first = store
+        .messages(&Scope::DEFAULT, &session.id, &MessageQuery::new())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    store.message(&Scope::DEFAULT, &session.id, &first.id).await.unwrap();
     let at = Timestamp::now();
     // Every combination of filters.
     for bits in 0..1_u32 << 9 {
@@ -209,10 +218,10 @@ async fn read_everything(store: &SqliteStore) {
             search = search.with_status(Status::Pending);
             messages = messages.with_after_seq(Seq::FIRST).with_up_to_seq(Seq::MAX);
         }
-        store.list_sessions(&sessions).await.unwrap();
-        store.messages(&session.id, &messages).await.unwrap();
-        store.search(&search).await.unwrap();
-        store.search(&search.with_order(SearchOrder::Rank)).await.unwrap();
-        store.stats(&stats).await.unwrap();
+        store.list_sessions(&Scope::DEFAULT, &sessions).await.unwrap();
+        store.messages(&Scope::DEFAULT, &session.id, &messages).await.unwrap();
+        store.search(&Scope::DEFAULT, &search).await.unwrap();
+        store.search(&Scope::DEFAULT, &search.with_order(SearchOrder::Rank)).await.unwrap();
+        store.stats(&Scope::DEFAULT, &stats).await.unwrap();
     }
 }

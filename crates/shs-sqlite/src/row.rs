@@ -36,6 +36,7 @@ macro_rules! session_columns {
             "s.message_count",
             "s.total_tokens",
             "s.last_seq",
+            "s.tenant",
             "s.edits",
         )
     };
@@ -85,7 +86,14 @@ macro_rules! message_joins {
     };
 }
 
-pub(crate) use {message_columns, message_joins, session_columns, session_joins};
+/// The key of the tenant with the name that a placeholder is bound to; NULL if there is none.
+macro_rules! tenant {
+    ($name:literal) => {
+        concat!("iif(", $name, " = '', 0, (SELECT key FROM tenants WHERE name = ", $name, "))")
+    };
+}
+
+pub(crate) use {message_columns, message_joins, session_columns, session_joins, tenant};
 
 const DIGEST_BYTES: usize = 16;
 
@@ -94,6 +102,8 @@ type Decoded<T> = Result<T, sqlx::Error>;
 /// A session as its row has it.
 pub(crate) struct SessionRow {
     pub(crate) key: i64,
+    /// The key of its tenant.
+    pub(crate) tenant: i64,
     /// How often its messages were changed or deleted.
     pub(crate) edits: i64,
     pub(crate) session: Session,
@@ -169,9 +179,10 @@ pub(crate) fn any_session(row: &SqliteRow, at: usize) -> Decoded<SessionRow> {
     session.message_count = unsigned(fields.integer()?)?;
     session.total_tokens = unsigned(fields.integer()?)?;
     session.last_seq = seq(fields.integer()?)?;
+    let tenant = fields.integer()?;
     let edits = fields.last_integer()?;
-    let checksum = checksum::of_session(joined, &session, edits);
-    Ok(SessionRow { key, edits, session, checksum, is_sound: stored == checksum })
+    let checksum = checksum::of_session(joined, tenant, &session, edits);
+    Ok(SessionRow { key, tenant, edits, session, checksum, is_sound: stored == checksum })
 }
 
 /// As [`message`], whatever its checksum.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shs_sqlite::{SqliteOptions, SqliteStore, backup, restore, verify};
 use shs_store::keeping::Existing;
 use shs_store::{
-    ErrorKind, NewMessage, NewSession, SessionId, SessionOrder, SessionQuery, Store, StoreExt,
-    Transcript,
+    ErrorKind, NewMessage, NewSession, Scope, SessionId, SessionOrder, SessionQuery, Store,
+    StoreExt, Transcript,
 };
 
 const WRITERS: usize = 4;
@@ -19,7 +19,10 @@ fn id(number: usize) -> SessionId {
 
 async fn sessions(store: &SqliteStore, count: usize) {
     for number in 0..count {
-        store.create_session(NewSession::with_id(id(number)).with_tag("t")).await.unwrap();
+        store
+            .create_session(&Scope::DEFAULT, NewSession::with_id(id(number)).with_tag("t"))
+            .await
+            .unwrap();
     }
 }
 
@@ -27,8 +30,10 @@ async fn everything(path: &Path) -> Vec<Transcript> {
     let store = SqliteStore::open(path).await.unwrap();
     let query = SessionQuery::new().with_order(SessionOrder::Created);
     let mut all = Vec::new();
-    for session in store.list_sessions(&query.with_limit(1_000)).await.unwrap().items {
-        all.push(store.transcript(&session.id).await.unwrap());
+    for session in
+        store.list_sessions(&Scope::DEFAULT, &query.with_limit(1_000)).await.unwrap().items
+    {
+        all.push(store.transcript(&Scope::DEFAULT, &session.id).await.unwrap());
     }
     store.close().await.unwrap();
     all.sort_by(|a, b| a.session.id.cmp(&b.session.id));
@@ -45,7 +50,7 @@ async fn write(
     while !stop.load(Ordering::SeqCst) {
         let at = acknowledged[number].load(Ordering::SeqCst);
         let text = format!("message {at} {}", "word ".repeat(at % 50));
-        store.append(&id(number), NewMessage::user(text)).await.unwrap();
+        store.append(&Scope::DEFAULT, &id(number), NewMessage::user(text)).await.unwrap();
         acknowledged[number].store(at + 1, Ordering::SeqCst);
     }
 }
@@ -108,7 +113,7 @@ async fn filled(path: &Path, text: &str) {
     sessions(&store, 20).await;
     for number in 0..20 {
         let batch = (0..30).map(|at| NewMessage::user(format!("{text} {number} {at}")));
-        store.append_all(&id(number), batch.collect::<Vec<_>>()).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id(number), batch.collect::<Vec<_>>()).await.unwrap();
     }
     store.close().await.unwrap();
 }
@@ -131,7 +136,7 @@ async fn what_is_restored_is_what_was_backed_up_and_what_was_there_is_kept() {
     assert_eq!(verify(&new).await.unwrap(), []);
 
     let store = SqliteStore::open(&path).await.unwrap();
-    store.append(&id(0), NewMessage::user("second")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(0), NewMessage::user("second")).await.unwrap();
     let error = restore(&file, &path, Existing::Replace).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "it is in use: {error}");
     store.close().await.unwrap();
@@ -213,7 +218,7 @@ async fn a_backup_never_takes_the_place_of_the_database() {
     let error = backup(&path, folder.path(), Existing::Replace).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     // What is written behind it is in the file that others open.
-    store.append(&id(0), NewMessage::user("kept")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(0), NewMessage::user("kept")).await.unwrap();
     assert_eq!(everything(&path).await[0].messages.len(), 1);
     store.close().await.unwrap();
 }
@@ -230,7 +235,7 @@ async fn a_link_to_a_database_is_that_database() {
     backup(&link, &target, Existing::Refuse).await.unwrap();
     let error = restore(&target, &link, Existing::Replace).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    store.delete_session(&id(0)).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &id(0)).await.unwrap();
     store.close().await.unwrap();
     let restored = restore(&target, &link, Existing::Replace).await.unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());

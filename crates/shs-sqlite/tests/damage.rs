@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
     Clock, Error, ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Result,
-    SearchOrder, SearchQuery, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
+    Scope, SearchOrder, SearchQuery, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
 };
 use shs_testkit::ManualClock;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -20,13 +20,19 @@ async fn read_all(store: &SqliteStore, id: &SessionId) -> (Vec<Message>, Vec<Err
         Ok(found) => messages.extend(found),
         Err(error) => errors.push(error),
     };
-    note(store.list_sessions(&SessionQuery::new()).await.map(|_| Vec::new()));
-    note(store.session(id).await.map(|_| Vec::new()));
-    note(store.messages(id, &MessageQuery::new().with_limit(1_000)).await.map(|page| page.items));
-    note(store.stats(&StatsQuery::new()).await.map(|_| Vec::new()));
+    note(store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.map(|_| Vec::new()));
+    note(store.session(&Scope::DEFAULT, id).await.map(|_| Vec::new()));
+    note(
+        store
+            .messages(&Scope::DEFAULT, id, &MessageQuery::new().with_limit(1_000))
+            .await
+            .map(|page| page.items),
+    );
+    note(store.stats(&Scope::DEFAULT, &StatsQuery::new()).await.map(|_| Vec::new()));
     for order in [SearchOrder::Newest, SearchOrder::Oldest, SearchOrder::Rank] {
         for query in [SearchQuery::all(), SearchQuery::new("word"), SearchQuery::new("w* -7")] {
-            let page = store.search(&query.with_order(order).with_limit(100)).await;
+            let page =
+                store.search(&Scope::DEFAULT, &query.with_order(order).with_limit(100)).await;
             note(page.map(|page| page.items.into_iter().map(|hit| hit.message).collect()));
         }
     }
@@ -43,13 +49,16 @@ async fn a_flipped_byte_in_any_page_is_an_error_or_does_not_matter() {
     let at = clock.now();
     let store = SqliteOptions::new(&path).with_clock(clock).open().await.unwrap();
     let id = SessionId::new("s").unwrap();
-    store.create_session(NewSession::with_id(id.clone()).with_tag("t")).await.unwrap();
+    store
+        .create_session(&Scope::DEFAULT, NewSession::with_id(id.clone()).with_tag("t"))
+        .await
+        .unwrap();
     let batch = (0..60).map(|n| {
         let new = NewMessage::user(format!("word {n}")).with_tokens(1).with_timestamp(at);
         new.with_id(MessageId::new(format!("message-{n}")).unwrap())
     });
     let batch: Vec<_> = batch.collect();
-    let stored = store.append_all(&id, batch).await.unwrap().messages;
+    let stored = store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap().messages;
     store.close().await.unwrap();
     let whole = std::fs::read(&path).unwrap();
     let known: HashMap<MessageId, Message> =
@@ -72,7 +81,9 @@ async fn a_flipped_byte_in_any_page_is_an_error_or_does_not_matter() {
                     for message in messages {
                         assert_eq!(known.get(&message.id), Some(&message), "{what}");
                     }
-                    errors.extend(store.append(&id, NewMessage::user("more")).await.err());
+                    errors.extend(
+                        store.append(&Scope::DEFAULT, &id, NewMessage::user("more")).await.err(),
+                    );
                     errors.extend(store.close().await.err());
                     errors
                 }
@@ -135,13 +146,14 @@ async fn who_appends_beside_a_damaged_session_is_not_refused_with_it() {
     let store = SqliteStore::open(&path).await.unwrap();
     let ids = ["damaged", "sound"].map(|id| SessionId::new(id).unwrap());
     for id in &ids {
-        store.create_session(NewSession::with_id(id.clone())).await.unwrap();
+        store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.unwrap();
     }
     store.close().await.unwrap();
     execute(&path, "UPDATE sessions SET title = 'another' WHERE id = 'damaged'").await;
     let store = SqliteStore::open(&path).await.unwrap();
     // All are in the queue before the writer looks into it, so they are one batch.
-    let appends = (0..20).map(|number| store.append(&ids[number % 2], NewMessage::user("word")));
+    let appends = (0..20)
+        .map(|number| store.append(&Scope::DEFAULT, &ids[number % 2], NewMessage::user("word")));
     let outcomes = futures::future::join_all(appends).await;
     for (number, outcome) in outcomes.into_iter().enumerate() {
         match number % 2 {
@@ -149,7 +161,7 @@ async fn who_appends_beside_a_damaged_session_is_not_refused_with_it() {
             _ => drop(outcome.unwrap()),
         }
     }
-    assert_eq!(store.session(&ids[1]).await.unwrap().message_count, 10);
+    assert_eq!(store.session(&Scope::DEFAULT, &ids[1]).await.unwrap().message_count, 10);
     store.close().await.unwrap();
 }
 
@@ -188,9 +200,9 @@ async fn a_value_of_another_type_is_damage() {
     let id = SessionId::new("s").unwrap();
     let mut new = NewSession::with_id(id.clone()).with_user("u").with_project("p").with_title("t");
     new.metadata.insert("k".to_owned(), 1.into());
-    store.create_session(new).await.unwrap();
+    store.create_session(&Scope::DEFAULT, new).await.unwrap();
     let message = NewMessage::user("ok").with_tokens(1).with_model("m").with_latency_ms(0.1);
-    store.append(&id, message).await.unwrap();
+    store.append(&Scope::DEFAULT, &id, message).await.unwrap();
     store.flush().await.unwrap();
     store.close().await.unwrap();
     let columns: [(&str, &str, &[&str]); 24] = [
@@ -229,7 +241,7 @@ async fn a_value_of_another_type_is_damage() {
             std::fs::copy(&path, &damaged).unwrap();
             misplace(&damaged, table, column, value).await;
             let store = SqliteStore::open(&damaged).await.unwrap();
-            let search = store.search(&SearchQuery::new("ok")).await;
+            let search = store.search(&Scope::DEFAULT, &SearchQuery::new("ok")).await;
             let error = search.expect_err(&format!("{value} in {table}.{column}"));
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{value} in {table}.{column}: {error:?}");
             store.close().await.unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shs_sqlite::SqliteStore;
-use shs_store::{MessageQuery, SessionQuery, StatsQuery, Store};
+use shs_store::{MessageQuery, Scope, SessionQuery, StatsQuery, Store};
 use sqlx::{Connection, SqliteConnection};
 
 /// The tables as the package makes them.
@@ -28,10 +28,11 @@ async fn python_database(folder: &Path, rows: &'static str) -> PathBuf {
 
 /// The contents of all messages, and how many sessions there are.
 async fn contents(store: &SqliteStore) -> (Vec<String>, usize) {
-    let sessions = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let sessions = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     let mut contents = Vec::new();
     for session in &sessions {
-        let page = store.messages(&session.id, &MessageQuery::new()).await.unwrap();
+        let page =
+            store.messages(&Scope::DEFAULT, &session.id, &MessageQuery::new()).await.unwrap();
         assert_eq!(session.message_count, page.items.len() as u64);
         contents.extend(page.items.into_iter().map(|message| message.content));
     }
@@ -60,7 +61,7 @@ async fn odd_values_are_all_brought_along() {
     let (contents, sessions) = contents(&store).await;
     assert_eq!(contents, FOUND);
     assert_eq!(sessions, 7);
-    assert_eq!(store.stats(&StatsQuery::new()).await.unwrap().messages, 9);
+    assert_eq!(store.stats(&Scope::DEFAULT, &StatsQuery::new()).await.unwrap().messages, 9);
     store.close().await.unwrap();
 }
 

@@ -4,8 +4,8 @@ mod numbers;
 
 use shs_sqlite::{SqliteOptions, SqliteStore};
 use shs_store::{
-    ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, SearchQuery,
-    Seq, SessionId, Store, StoreExt, Timestamp,
+    ErrorKind, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Role, Scope,
+    SearchQuery, Seq, SessionId, Store, StoreExt, Timestamp,
 };
 
 use numbers::Numbers;
@@ -27,17 +27,19 @@ fn query(numbers: &mut Numbers) -> MessageQuery {
 async fn change(numbers: &mut Numbers, store: &SqliteStore, id: &SessionId, ids: &[MessageId]) {
     let any = || ids.first().cloned().unwrap_or_else(|| MessageId::new("none").unwrap());
     let ended = match numbers.below(12) {
-        0 => store.delete_session(id).await.map(drop),
+        0 => store.delete_session(&Scope::DEFAULT, id).await.map(drop),
         1 => {
             let patch = MessagePatch::new().with_content(format!("edit {}", numbers.below(100)));
-            store.update_message(id, &any(), patch).await.map(drop)
+            store.update_message(&Scope::DEFAULT, id, &any(), patch).await.map(drop)
         }
-        2 => store.delete_message(id, &any()).await.map(drop),
-        3 | 4 => store.create_session(NewSession::with_id(id.clone())).await.map(drop),
+        2 => store.delete_message(&Scope::DEFAULT, id, &any()).await.map(drop),
+        3 | 4 => {
+            store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.map(drop)
+        }
         _ => {
             let role = if numbers.below(2) == 0 { Role::User } else { Role::Assistant };
             let batch = (0..1 + numbers.below(4)).map(|n| NewMessage::new(role, format!("m {n}")));
-            store.append_all(id, batch.collect()).await.map(drop)
+            store.append_all(&Scope::DEFAULT, id, batch.collect()).await.map(drop)
         }
     };
     if let Err(error) = ended {
@@ -57,13 +59,16 @@ async fn what_is_kept_in_memory_is_what_is_stored() {
     for _ in 0..800 {
         let id = SessionId::new(format!("s{}", numbers.below(3))).unwrap();
         let writer = if numbers.below(2) == 0 { &keeping } else { &asking };
-        let ids = writer.messages(&id, &MessageQuery::new()).await;
+        let ids = writer.messages(&Scope::DEFAULT, &id, &MessageQuery::new()).await;
         let ids: Vec<MessageId> =
             ids.map_or(Vec::new(), |page| page.items.into_iter().map(|m| m.id).collect());
         change(&mut numbers, writer, &id, &ids).await;
         let mut query = query(&mut numbers);
         loop {
-            match (keeping.messages(&id, &query).await, asking.messages(&id, &query).await) {
+            match (
+                keeping.messages(&Scope::DEFAULT, &id, &query).await,
+                asking.messages(&Scope::DEFAULT, &id, &query).await,
+            ) {
                 (Ok(kept), Ok(stored)) => {
                     assert_eq!(kept, stored, "{query:?}");
                     full += kept.items.len();
@@ -92,7 +97,7 @@ async fn every_text_and_number_comes_back_as_it_was() {
     for (number, text) in texts.into_iter().enumerate() {
         let mut new = NewSession::new().with_user("-").with_title(text);
         new.metadata.insert(text.to_owned(), text.into());
-        let session = store.create_session(new).await.unwrap();
+        let session = store.create_session(&Scope::DEFAULT, new).await.unwrap();
         assert_eq!(session.title.as_deref(), Some(text));
         let mut latencies = [0.1, f64::MIN_POSITIVE, f64::MAX, 5e-324, 1.0 / 3.0].into_iter();
         let batch = ["a", "-", "1", "=", "01a2046f-509f-71cf-9a63-a3e8af611657"].map(|id| {
@@ -105,12 +110,19 @@ async fn every_text_and_number_comes_back_as_it_was() {
             new.metadata.insert(text.to_owned(), text.into());
             new
         });
-        let written = store.append_all(&session.id, batch.to_vec()).await.unwrap().messages;
-        let page = store.messages(&session.id, &MessageQuery::new()).await.unwrap();
+        let written =
+            store.append_all(&Scope::DEFAULT, &session.id, batch.to_vec()).await.unwrap().messages;
+        let page =
+            store.messages(&Scope::DEFAULT, &session.id, &MessageQuery::new()).await.unwrap();
         assert_eq!(page.items, written);
-        let found = store.search(&SearchQuery::all().with_limit(1)).await.unwrap().items.remove(0);
+        let found = store
+            .search(&Scope::DEFAULT, &SearchQuery::all().with_limit(1))
+            .await
+            .unwrap()
+            .items
+            .remove(0);
         assert_eq!(Some(&found.message), written.last());
-        assert_eq!(found.session, store.session(&session.id).await.unwrap());
+        assert_eq!(found.session, store.session(&Scope::DEFAULT, &session.id).await.unwrap());
         assert_eq!(found.session.title.as_deref(), Some(text));
         assert_eq!(found.session.metadata, session.metadata);
     }

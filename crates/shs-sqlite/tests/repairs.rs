@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use shs_sqlite::{SqliteStore, repair, verify};
 use shs_store::keeping::Finding;
 use shs_store::{
-    ErrorKind, MessagePatch, NewMessage, NewSession, SearchQuery, SessionId, Store, StoreExt,
-    Transcript,
+    ErrorKind, MessagePatch, NewMessage, NewSession, Scope, SearchQuery, SessionId, Store,
+    StoreExt, Transcript,
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tempfile::TempDir;
@@ -33,19 +33,25 @@ impl Healthy {
             let mut new = NewSession::with_id(id(number)).with_user(user).with_project("shop");
             new.metadata.insert("k".to_owned(), 1.into());
             store
-                .create_session(new.with_title("title").with_tag("t").with_tag("u"))
+                .create_session(
+                    &Scope::DEFAULT,
+                    new.with_title("title").with_tag("t").with_tag("u"),
+                )
                 .await
                 .unwrap();
             let batch = (0..6).map(|at| {
                 let text = format!("日本語 word{at} of {number}");
                 NewMessage::user(text).with_model("model").with_tokens(3)
             });
-            store.append_all(&id(number), batch.collect::<Vec<_>>()).await.unwrap();
+            store
+                .append_all(&Scope::DEFAULT, &id(number), batch.collect::<Vec<_>>())
+                .await
+                .unwrap();
         }
-        let message = store.last_messages(&id(3), 2).await.unwrap();
+        let message = store.last_messages(&Scope::DEFAULT, &id(3), 2).await.unwrap();
         let patch = MessagePatch::new().with_content("changed").with_tokens(9);
-        store.update_message(&id(3), &message[0].id, patch).await.unwrap();
-        store.delete_message(&id(3), &message[1].id).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &id(3), &message[0].id, patch).await.unwrap();
+        store.delete_message(&Scope::DEFAULT, &id(3), &message[1].id).await.unwrap();
         store.close().await.unwrap();
         Self { folder, path }
     }
@@ -69,7 +75,7 @@ async fn transcripts(path: &Path) -> Vec<Transcript> {
     let store = SqliteStore::open(path).await.unwrap();
     let mut all = Vec::new();
     for number in 0..SESSIONS {
-        if let Ok(transcript) = store.transcript(&id(number)).await {
+        if let Ok(transcript) = store.transcript(&Scope::DEFAULT, &id(number)).await {
             all.push(transcript);
         }
     }
@@ -109,9 +115,12 @@ async fn damage_and_repair(
     }
     assert_eq!(transcripts(&path).await.len(), SESSIONS, "{sql}");
     let store = SqliteStore::open(&path).await.unwrap();
-    let found = store.search(&SearchQuery::new("日本語 word0").with_limit(100)).await.unwrap();
+    let found = store
+        .search(&Scope::DEFAULT, &SearchQuery::new("日本語 word0").with_limit(100))
+        .await
+        .unwrap();
     assert!(found.items.len() >= SESSIONS - 1, "{sql}: {}", found.items.len());
-    store.append(&id(0), NewMessage::user("goes on")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(0), NewMessage::user("goes on")).await.unwrap();
     store.close().await.unwrap();
     assert_eq!(verify(&path).await.unwrap(), [], "{sql}: it goes on");
     path
@@ -129,8 +138,14 @@ async fn what_is_derived_is_made_anew() {
         ("UPDATE sessions SET last_seq = 2 WHERE id = 's-04'", "session s-04: last_seq"),
         ("UPDATE totals SET messages = messages + 1", "table totals"),
         ("DELETE FROM totals", "table totals"),
-        ("UPDATE counters SET sessions = 3", "table counters, row 1: sessions"),
-        ("UPDATE counters SET active = 3", "table counters, row 1: active"),
+        ("UPDATE tenants SET sessions = 3", "table tenants, row 0: sessions"),
+        ("UPDATE tenants SET active = 3", "table tenants, row 0: active"),
+        ("UPDATE tenants SET checksum = 3", "table tenants, row 0: the name or the checksum"),
+        ("UPDATE tenants SET name = 'other'", "table tenants, row 0: the name or the checksum"),
+        ("DELETE FROM tenants", "table tenants: the default tenant is missing"),
+        ("INSERT INTO tenants VALUES (5, 'x', 0, 0, 0)", "row 5: no session has the tenant"),
+        ("UPDATE users SET tenant = 7", "the name of the session's user is missing in its tenant"),
+        ("UPDATE projects SET tenant = 7", "the session's project is missing in its tenant"),
         ("UPDATE counters SET arrival = 3", "table counters, row 1: arrival"),
         ("UPDATE counters SET indexed = 1000000", "table counters, row 1: indexed"),
         ("DELETE FROM counters", "table counters: it has not one row"),
@@ -161,8 +176,8 @@ async fn what_is_derived_is_made_anew() {
         ("INSERT INTO session_tags VALUES ('stray', 1)", "a tag that its session does not have"),
         ("INSERT INTO session_tags VALUES ('stray', 999)", "row 999: a tag"),
         ("DELETE FROM session_tags WHERE tag = 'u'", "a tag of the session is missing"),
-        ("INSERT INTO users (name) VALUES ('nobody')", "no session has the user"),
-        ("INSERT INTO projects (name) VALUES ('nothing')", "no session has the project"),
+        ("INSERT INTO users VALUES (99, 0, 'nobody', 0)", "no session has the user"),
+        ("INSERT INTO projects VALUES (99, 0, 'nothing', 0)", "no session has the project"),
     ];
     for (number, damage) in damages.into_iter().enumerate() {
         damage_and_repair(&healthy, number, damage, None).await;
@@ -187,7 +202,8 @@ async fn what_is_missing_is_replaced_where_it_can_be() {
     let repaired = repair(&path).await.unwrap();
     assert_eq!((repaired.remaining.len(), repaired.quarantined), (0, 0));
     let store = SqliteStore::open(&path).await.unwrap();
-    let messages = store.transcript(&"recovered-6".parse().unwrap()).await.unwrap().messages;
+    let messages =
+        store.transcript(&Scope::DEFAULT, &"recovered-6".parse().unwrap()).await.unwrap().messages;
     assert_eq!(messages, transcripts(&healthy.path).await[5].messages);
     store.close().await.unwrap();
 
@@ -270,7 +286,8 @@ async fn what_cannot_be_read_goes_into_quarantine_as_it_is() {
     execute(&path, &misplaced("sessions", "id", "x'00'", session)).await;
     assert_eq!(repair(&path).await.unwrap().remaining, []);
     let store = SqliteStore::open(&path).await.unwrap();
-    let messages = store.transcript(&"recovered-3".parse().unwrap()).await.unwrap().messages;
+    let messages =
+        store.transcript(&Scope::DEFAULT, &"recovered-3".parse().unwrap()).await.unwrap().messages;
     assert_eq!(messages, transcripts(&healthy.path).await[2].messages);
     store.close().await.unwrap();
 }
@@ -298,7 +315,7 @@ async fn what_is_not_as_it_was_written_is_an_error_until_it_is_repaired() {
         let path = healthy.copy(number);
         execute(&path, &sql).await;
         let store = SqliteStore::open(&path).await.unwrap();
-        let error = store.transcript(&id(2)).await.unwrap_err();
+        let error = store.transcript(&Scope::DEFAULT, &id(2)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
         store.close().await.unwrap();
         let findings = verify(&path).await.unwrap();
@@ -334,11 +351,11 @@ async fn a_message_that_an_index_has_lost_is_missed() {
         execute(&path, &hide).await;
         let store = SqliteStore::open(&path).await.unwrap();
         for other in (0..SESSIONS).filter(|other| *other != session) {
-            store.transcript(&id(other)).await.unwrap();
+            store.transcript(&Scope::DEFAULT, &id(other)).await.unwrap();
         }
-        let error = store.transcript(&id(session)).await.unwrap_err();
+        let error = store.transcript(&Scope::DEFAULT, &id(session)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        let error = store.last_messages(&id(2), 2).await.map(|_| ());
+        let error = store.last_messages(&Scope::DEFAULT, &id(2), 2).await.map(|_| ());
         assert_eq!(error.is_err(), session == 2, "{error:?}");
         store.close().await.unwrap();
         assert_eq!(repair(&path).await.unwrap().remaining, []);
@@ -371,6 +388,8 @@ async fn two_messages_in_one_place_are_told_apart() {
 #[tokio::test]
 async fn damaged_pages_are_said_to_be_beyond_repair() {
     let healthy = Healthy::new().await;
+    // Pages that nothing uses have nothing to lose.
+    execute(&healthy.path, "VACUUM").await;
     let whole = std::fs::read(&healthy.path).unwrap();
     let path = healthy.copy(0);
     let mut lasting = 0;
@@ -410,7 +429,7 @@ async fn damaged_pages_are_said_to_be_beyond_repair() {
 async fn an_unclean_log_is_no_finding_and_a_store_in_use_is_not_repaired() {
     let healthy = Healthy::new().await;
     let store = SqliteStore::open(&healthy.path).await.unwrap();
-    store.append(&id(0), NewMessage::user("only in the log")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(0), NewMessage::user("only in the log")).await.unwrap();
     // As after a kill: the database and its log.
     let path = healthy.copy(0);
     let with = |path: &Path, rest: &str| PathBuf::from(format!("{}{rest}", path.display()));
@@ -424,7 +443,7 @@ async fn an_unclean_log_is_no_finding_and_a_store_in_use_is_not_repaired() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     store.close().await.unwrap();
     // What is only in the log is kept and repaired with the rest.
-    execute(&path, "PRAGMA wal_checkpoint; UPDATE counters SET sessions = 1").await;
+    execute(&path, "PRAGMA wal_checkpoint; UPDATE tenants SET sessions = 1").await;
     assert_eq!(repair(&path).await.unwrap().remaining, []);
     assert_eq!(transcripts(&path).await[0].messages.len(), 7);
 }

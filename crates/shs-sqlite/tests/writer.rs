@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::future::join_all;
 use shs_sqlite::SqliteStore;
 use shs_store::{
-    ErrorKind, MessageQuery, NewMessage, NewSession, SearchQuery, SessionPatch, StatsQuery, Store,
-    StoreExt,
+    ErrorKind, MessageQuery, NewMessage, NewSession, Scope, SearchQuery, SessionPatch, StatsQuery,
+    Store, StoreExt,
 };
 use sqlx::Connection;
 
@@ -29,7 +29,7 @@ async fn poisoned(conflict: &str) -> (tempfile::TempDir, SqliteStore) {
 
 async fn one_fails_alone(conflict: &str) {
     let (_folder, store) = poisoned(conflict).await;
-    let session = store.create_session(NewSession::new()).await.unwrap();
+    let session = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap();
     let store = Arc::new(store);
     let appends = (0..200).map(|number| {
         let (store, id) = (Arc::clone(&store), session.id.clone());
@@ -37,11 +37,15 @@ async fn one_fails_alone(conflict: &str) {
             let poison = number % 50 == 7;
             if number % 50 == 8 {
                 // An operation of another sort in the same queue.
-                store.update_session(&id, SessionPatch::new().with_title("t")).await.unwrap();
+                store
+                    .update_session(&Scope::DEFAULT, &id, SessionPatch::new().with_title("t"))
+                    .await
+                    .unwrap();
             }
             let text = if poison { "poison".to_owned() } else { format!("fine {number}") };
             let model = format!("model{}", number % 3);
-            let outcome = store.append(&id, NewMessage::user(text).with_model(model)).await;
+            let outcome =
+                store.append(&Scope::DEFAULT, &id, NewMessage::user(text).with_model(model)).await;
             match outcome {
                 Ok(_) => assert!(!poison),
                 Err(error) => {
@@ -58,15 +62,19 @@ async fn one_fails_alone(conflict: &str) {
     for outcome in join_all(appends).await {
         outcome.unwrap();
     }
-    let session = store.session(&session.id).await.unwrap();
+    let session = store.session(&Scope::DEFAULT, &session.id).await.unwrap();
     assert_eq!((session.message_count, session.last_seq.get()), (196, 196));
-    let page = store.messages(&session.id, &MessageQuery::new().with_limit(1_000)).await.unwrap();
+    let page = store
+        .messages(&Scope::DEFAULT, &session.id, &MessageQuery::new().with_limit(1_000))
+        .await
+        .unwrap();
     let seqs: Vec<u64> = page.items.iter().map(|message| message.seq.get()).collect();
     assert_eq!(seqs, Vec::from_iter(1..=196));
-    let stats = store.stats(&StatsQuery::new()).await.unwrap();
+    let stats = store.stats(&Scope::DEFAULT, &StatsQuery::new()).await.unwrap();
     assert_eq!(stats.messages, 196);
     assert_eq!(stats.by_model.values().map(|usage| usage.messages).sum::<u64>(), 196);
-    let found = store.search(&SearchQuery::new("fine").with_limit(1_000)).await.unwrap();
+    let found =
+        store.search(&Scope::DEFAULT, &SearchQuery::new("fine").with_limit(1_000)).await.unwrap();
     assert_eq!(found.items.len(), 196);
     store.close().await.unwrap();
 }

@@ -14,8 +14,12 @@ use crate::write::{Memory, Transaction, drop_digests, execute, seal};
 const APPLICATION_ID: i64 = 0x5348_5331;
 
 /// Numbered from 1; each brings the schema from the version before to its own. Frozen once released.
-pub(crate) const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+pub(crate) const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 /// The version from which on rows have checksums.
 const SEALED: usize = 3;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shs_store::{Error, ErrorKind, Result, SessionId, python};
+use shs_store::{Error, ErrorKind, Result, Scope, SessionId, python};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef};
 
@@ -127,13 +127,15 @@ pub(super) async fn migrate(transaction: &mut Transaction<'_>) -> Result<Counts,
             "messages": messages,
         });
         let mut transcript = python::transcript(session)?;
-        if transaction.session_exists(&transcript.session.id).await? {
+        if transaction.session_exists(&Scope::DEFAULT.key(&transcript.session.id)).await? {
             // Two ids that differ in their type only: 1 and '1'.
             transcript.session.id = SessionId::generate();
         }
         counts.sessions += 1;
         counts.messages += transcript.session.message_count;
-        Import { transcript, mode: Default::default() }.run(transaction).await?;
+        Import { scope: Scope::DEFAULT, transcript, mode: Default::default() }
+            .run(transaction)
+            .await?;
     }
     for sql in DROPS {
         sqlx::query(sql).execute(&mut *transaction.connection).await?;

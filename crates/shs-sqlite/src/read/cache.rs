@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashlink::LruCache;
 use shs_store::query::Position;
-use shs_store::{Message, MessageOrder, MessageQuery, Page, Result, Seq, SessionId};
+use shs_store::{
+    Message, MessageOrder, MessageQuery, Page, Result, Scope, Seq, SessionId, SessionKey,
+};
 
 /// What a message takes beside its text, in bytes, roughly.
 const OVERHEAD: usize = 256;
@@ -51,27 +53,33 @@ impl Tail {
     /// The page, if these messages are enough to know it.
     pub(super) fn page(
         &self,
+        scope: &Scope,
         id: &SessionId,
         query: &MessageQuery,
     ) -> Result<Option<Page<Message>>> {
-        if !self.may_have(id, query)? {
+        if !self.may_have(scope, id, query)? {
             return Ok(None);
         }
-        let page = query.page_of(id, &self.messages, |m| m, |m| Ok(Message::clone(m)))?;
-        let is_known = self.has_all(id, query)? || page.next.is_some();
+        let page = query.page_of(scope, id, &self.messages, |m| m, |m| Ok(Message::clone(m)))?;
+        let is_known = self.has_all(scope, id, query)? || page.next.is_some();
         Ok(is_known.then_some(page))
     }
 
     /// Whether the page may be among these messages: the newest of a list that goes back are.
-    pub(super) fn may_have(&self, id: &SessionId, query: &MessageQuery) -> Result<bool> {
-        Ok(query.order == MessageOrder::Newest || self.has_all(id, query)?)
+    pub(super) fn may_have(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<bool> {
+        Ok(query.order == MessageOrder::Newest || self.has_all(scope, id, query)?)
     }
 
     /// Whether all messages that the query can find from its page on are among these.
-    fn has_all(&self, id: &SessionId, query: &MessageQuery) -> Result<bool> {
+    fn has_all(&self, scope: &Scope, id: &SessionId, query: &MessageQuery) -> Result<bool> {
         let mut after = query.after_seq.unwrap_or(Seq::ZERO);
         if query.order == MessageOrder::Oldest
-            && let Some(Position::Seq(seq)) = query.page.position(query.fingerprint(id))?
+            && let Some(Position::Seq(seq)) = query.page.position(query.fingerprint(scope, id))?
         {
             after = after.max(seq);
         }
@@ -86,7 +94,7 @@ pub(crate) struct Cache {
 }
 
 struct Held {
-    tails: LruCache<SessionId, Arc<Tail>>,
+    tails: LruCache<SessionKey, Arc<Tail>>,
     bytes: usize,
 }
 
@@ -103,27 +111,27 @@ impl Cache {
         Self { capacity, held: Mutex::new(held) }
     }
 
-    pub(super) fn get(&self, id: &SessionId) -> Option<Arc<Tail>> {
-        self.held().tails.get(id).cloned()
+    pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Tail>> {
+        self.held().tails.get(key).cloned()
     }
 
     /// Keeps a tail in place of the one there was, unless it is too large.
-    pub(super) fn put(&self, id: &SessionId, tail: Arc<Tail>) {
+    pub(super) fn put(&self, key: &SessionKey, tail: Arc<Tail>) {
         let mut held = self.held();
-        held.remove(id);
+        held.remove(key);
         if tail.bytes + OVERHEAD > self.capacity / SHARE {
             return;
         }
         held.bytes += tail.bytes + OVERHEAD;
-        held.tails.insert(id.clone(), tail);
+        held.tails.insert(key.clone(), tail);
         while held.bytes > self.capacity {
             let Some((_, oldest)) = held.tails.remove_lru() else { break };
             held.bytes -= oldest.bytes + OVERHEAD;
         }
     }
 
-    pub(super) fn remove(&self, id: &SessionId) {
-        self.held().remove(id);
+    pub(super) fn remove(&self, key: &SessionKey) {
+        self.held().remove(key);
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -132,8 +140,8 @@ impl Cache {
 }
 
 impl Held {
-    fn remove(&mut self, id: &SessionId) {
-        if let Some(tail) = self.tails.remove(id) {
+    fn remove(&mut self, key: &SessionKey) {
+        if let Some(tail) = self.tails.remove(key) {
             self.bytes -= tail.bytes + OVERHEAD;
         }
     }
@@ -152,8 +160,8 @@ mod tests {
         Arc::new(tail)
     }
 
-    fn id(number: usize) -> SessionId {
-        SessionId::new(format!("s{number}")).unwrap()
+    fn id(number: usize) -> SessionKey {
+        Scope::DEFAULT.key(&SessionId::new(format!("s{number}")).unwrap())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Conditions that several queries share.
 
-use shs_store::{Role, Status, Timestamp};
+use shs_store::{Role, Scope, SessionFilter, Status, TenantId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::row::{role_code, status_code, to_json};
@@ -28,16 +28,51 @@ pub(crate) fn tags(sql: &mut QueryBuilder<Sqlite>, any: &[String], all: &[String
     }
 }
 
-/// Narrows by a user's name.
-pub(crate) fn user(sql: &mut QueryBuilder<Sqlite>, column: &'static str, name: &str) {
-    sql.push(" AND ").push(column);
-    sql.push(" = (SELECT key FROM users WHERE name = ").push_bind(name.to_owned()).push(")");
+/// The key of a tenant; NULL if there is none of the name.
+pub(super) fn tenant(sql: &mut QueryBuilder<Sqlite>, tenant: &TenantId) {
+    if tenant.is_default() {
+        sql.push("0");
+    } else {
+        sql.push("(SELECT key FROM tenants WHERE name = ");
+        sql.push_bind(tenant.as_str().to_owned()).push(")");
+    }
 }
 
-/// Narrows by a project's name.
-pub(crate) fn project(sql: &mut QueryBuilder<Sqlite>, column: &'static str, name: &str) {
-    sql.push(" AND ").push(column);
-    sql.push(" = (SELECT key FROM projects WHERE name = ").push_bind(name.to_owned()).push(")");
+/// Narrows `sessions s` to those of a scope, a user and a project.
+///
+/// One index finds them: that by user or by project, which are a tenant's, or else one of the tenant's. If something else
+/// does already, all columns are hidden from the planner.
+pub(super) fn owner(
+    sql: &mut QueryBuilder<Sqlite>,
+    scope: &Scope,
+    filter: &SessionFilter,
+    mut is_found: bool,
+) {
+    let owners = [
+        ("users", ["s.user", "+s.user"], scope.user_id()),
+        ("users", ["s.user", "+s.user"], filter.user_id.as_deref()),
+        ("projects", ["s.project", "+s.project"], filter.project_id.as_deref()),
+    ];
+    for (table, column, name) in owners {
+        let Some(name) = name else { continue };
+        sql.push(" AND ").push(column[usize::from(is_found)]).push(" = ");
+        key_of(sql, scope, table, name);
+        is_found = true;
+    }
+    sql.push(if is_found { " AND +s.tenant = " } else { " AND s.tenant = " });
+    tenant(sql, scope.tenant_id());
+}
+
+/// The key of a tenant's user or project; NULL if there is none of the name.
+pub(super) fn key_of(
+    sql: &mut QueryBuilder<Sqlite>,
+    scope: &Scope,
+    table: &'static str,
+    name: &str,
+) {
+    sql.push("(SELECT key FROM ").push(table).push(" WHERE tenant = ");
+    tenant(sql, scope.tenant_id());
+    sql.push(" AND name = ").push_bind(name.to_owned()).push(")");
 }
 
 /// Narrows `messages m` by time.

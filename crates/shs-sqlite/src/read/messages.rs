@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use shs_store::limits::MAX_PAGE;
 use shs_store::query::{PageBuilder, Position};
-use shs_store::{Error, Message, MessageId, MessageOrder, MessageQuery, Page, Seq, SessionId};
+use shs_store::{
+    Error, Message, MessageId, MessageOrder, MessageQuery, Page, Scope, Seq, SessionId, SessionKey,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -16,11 +18,30 @@ use crate::error::{Failure, corrupt};
 use crate::packed::PackedId;
 use crate::row::{
     self, MessageRow, SessionRow, message_columns, message_joins, session_columns, session_joins,
+    tenant,
 };
+
+/// Narrows `sessions s` to one of a scope: by its id, its tenant's name, and its user's name or NULL.
+macro_rules! in_scope {
+    ($id:literal, $tenant:literal, $user:literal) => {
+        concat!(
+            "s.tenant = ",
+            tenant!($tenant),
+            " AND s.id = ",
+            $id,
+            " AND (",
+            $user,
+            " IS NULL OR s.user = (SELECT key FROM users WHERE tenant = s.tenant AND name = ",
+            $user,
+            "))"
+        )
+    };
+}
 
 /// One message.
 pub(crate) async fn message(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     id: &SessionId,
     message_id: &MessageId,
 ) -> Result<Message, Failure> {
@@ -29,40 +50,54 @@ pub(crate) async fn message(
         message_columns!(),
         " FROM sessions s CROSS JOIN messages m ON m.session = s.key",
         message_joins!(),
-        "WHERE s.id = ?1 AND m.id = ?2"
+        "WHERE ",
+        in_scope!("?1", "?2", "?3"),
+        " AND m.id = ?4"
     );
-    let query = PackedId::new(message_id).bind(sqlx::query(SQL).bind(id.as_str()));
+    let query = PackedId::new(message_id).bind(in_scope(sqlx::query(SQL), scope, id));
     let row = query.fetch_optional(&mut *connection).await?;
     match row {
         Some(row) => Ok(row::message(&row, 0)?.message),
         None => {
-            session_key(connection, id).await?;
+            check_session(connection, scope, id).await?;
             Err(Error::message_not_found(id, message_id).into())
         }
     }
 }
 
-async fn session_key(connection: &mut SqliteConnection, id: &SessionId) -> Result<i64, Failure> {
-    const SQL: &str = "SELECT key FROM sessions WHERE id = ?1";
-    let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(connection).await?;
-    Ok(row.ok_or_else(|| Error::session_not_found(id))?.try_get(0)?)
+/// Binds what `in_scope!` needs.
+fn in_scope<'q>(query: row::Query<'q>, scope: &'q Scope, id: &'q SessionId) -> row::Query<'q> {
+    query.bind(id.as_str()).bind(scope.tenant_id().as_str()).bind(scope.user_id())
+}
+
+/// That there is such a session.
+async fn check_session(
+    connection: &mut SqliteConnection,
+    scope: &Scope,
+    id: &SessionId,
+) -> Result<(), Failure> {
+    const SQL: &str = concat!("SELECT key FROM sessions s WHERE ", in_scope!("?1", "?2", "?3"));
+    let row = in_scope(sqlx::query(SQL), scope, id).fetch_optional(connection).await?;
+    row.map(|_| ()).ok_or_else(|| Error::session_not_found(id).into())
 }
 
 /// A page of a session's messages.
 pub(crate) async fn messages(
     connection: &mut SqliteConnection,
     cache: &Cache,
+    scope: &Scope,
     id: &SessionId,
     query: &MessageQuery,
 ) -> Result<Page<Message>, Failure> {
-    if let Some(tail) = cache.get(id)
-        && tail.may_have(id, query)?
-        && let Some(tail) = refresh(connection, cache, id, tail).await?
-        && let Some(page) = tail.page(id, query)?
+    let key = scope.key(id);
+    if let Some(tail) = cache.get(&key)
+        && tail.may_have(scope, id, query)?
+        && let Some(tail) = refresh(connection, cache, scope, &key, tail).await?
+        && let Some(page) = tail.page(scope, id, query)?
     {
         return Ok(page);
     }
-    let Read { version, last, page, over } = read(connection, id, query).await?;
+    let Read { version, last, page, over } = read(connection, scope, id, query).await?;
     if let Some(after) = end_of_tail(query, &page, over.as_ref()) {
         let mut tail = Tail::new(version, after, last);
         if query.order == MessageOrder::Newest {
@@ -70,7 +105,7 @@ pub(crate) async fn messages(
         } else {
             tail.extend(page.items.iter(), last);
         }
-        cache.put(id, Arc::new(tail));
+        cache.put(&key, Arc::new(tail));
     }
     Ok(page)
 }
@@ -94,31 +129,37 @@ fn before(seq: Seq) -> Seq {
     Seq::new(seq.get() - 1).unwrap_or(Seq::ZERO)
 }
 
-/// Brings a tail up to date, if its messages are still those of the session.
+/// Brings a tail up to date, if its messages are still those of the session, and that is in the scope.
 async fn refresh(
     connection: &mut SqliteConnection,
     cache: &Cache,
-    id: &SessionId,
+    scope: &Scope,
+    key: &SessionKey,
     tail: Arc<Tail>,
 ) -> Result<Option<Arc<Tail>>, Failure> {
-    const SQL: &str = "SELECT key, edits, last_seq FROM sessions WHERE id = ?1";
-    let head = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *connection).await?;
+    const SQL: &str = concat!(
+        "SELECT s.key, s.edits, s.last_seq FROM sessions s WHERE ",
+        in_scope!("?1", "?2", "?3")
+    );
+    let id = &key.id;
+    let head = in_scope(sqlx::query(SQL), scope, id).fetch_optional(&mut *connection).await?;
     if let Some(head) = head {
         let (version, last) = version(&head)?;
         if version == tail.version && last == tail.last {
             return Ok(Some(tail));
         }
     }
-    cache.remove(id);
+    // Whoever may not see the session is refused here.
     let news = MessageQuery::new().with_after_seq(tail.last).with_limit(MAX_PAGE);
-    let Read { version, last, page, .. } = read(connection, id, &news).await?;
+    let Read { version, last, page, .. } = read(connection, scope, id, &news).await?;
+    cache.remove(key);
     if version != tail.version || page.next.is_some() {
         return Ok(None);
     }
     let mut tail = Tail::clone(&tail);
     tail.extend(page.items.iter(), last);
     let tail = Arc::new(tail);
-    cache.put(id, Arc::clone(&tail));
+    cache.put(key, Arc::clone(&tail));
     Ok(Some(tail))
 }
 
@@ -134,16 +175,20 @@ struct Read {
 
 async fn read(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     id: &SessionId,
     query: &MessageQuery,
 ) -> Result<Read, Failure> {
     let mut page = PageBuilder::new(query.page.checked_limit()?);
     let mut over = None;
-    let mut sql = build(id, query)?;
+    let mut sql = build(scope, id, query)?;
     let mut rows = sql.build().fetch(connection);
     let head = rows.try_next().await?.ok_or_else(|| Error::session_not_found(id))?;
     let SessionRow { key, edits, session, .. } = row::session(&head, 0)?;
-    let mut gaps = Gaps::new(&session, query, range(id, query)?);
+    if !scope.has(&session) {
+        return Err(Error::session_not_found(id).into());
+    }
+    let mut gaps = Gaps::new(&session, query, range(scope, id, query)?);
     while let Some(row) = rows.try_next().await? {
         let MessageRow { session, message, .. } = row::message(&row, 0)?;
         if session != key {
@@ -162,7 +207,7 @@ async fn read(
         gaps.end()?;
     }
     let version = Version { key, edits };
-    let page = page.finish(query.fingerprint(id));
+    let page = page.finish(query.fingerprint(scope, id));
     Ok(Read { version, last: session.last_seq, page, over })
 }
 
@@ -173,10 +218,10 @@ fn version(row: &SqliteRow) -> Result<(Version, Seq), sqlx::Error> {
 }
 
 /// Behind which number the page's messages are, and up to which.
-fn range(id: &SessionId, query: &MessageQuery) -> Result<(u64, u64), Failure> {
+fn range(scope: &Scope, id: &SessionId, query: &MessageQuery) -> Result<(u64, u64), Failure> {
     let mut after = query.after_seq.unwrap_or(Seq::ZERO).get();
     let mut up_to = query.up_to_seq.unwrap_or(Seq::MAX).get();
-    match query.page.position(query.fingerprint(id))? {
+    match query.page.position(query.fingerprint(scope, id))? {
         Some(Position::Seq(position)) if query.order == MessageOrder::Newest => {
             up_to = up_to.min(position.get().saturating_sub(1));
         }
@@ -189,25 +234,31 @@ fn range(id: &SessionId, query: &MessageQuery) -> Result<(u64, u64), Failure> {
 
 /// The statement for the session, in the first row, and then a page and one row more: a walk along the index
 /// by session and number.
-fn build(id: &SessionId, query: &MessageQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
+fn build(
+    scope: &Scope,
+    id: &SessionId,
+    query: &MessageQuery,
+) -> Result<QueryBuilder<Sqlite>, Failure> {
     let newest = query.order == MessageOrder::Newest;
-    let (after, up_to) = range(id, query)?;
+    let (after, up_to) = range(scope, id, query)?;
     let mut sql = QueryBuilder::new(concat!(
         "SELECT ",
         session_columns!(),
         ", NULL FROM sessions s",
         session_joins!(),
-        "WHERE s.id = "
+        "WHERE s.tenant = "
     ));
-    sql.push_bind(id.as_str().to_owned());
+    filter::tenant(&mut sql, scope.tenant_id());
+    sql.push(" AND s.id = ").push_bind(id.as_str().to_owned());
     sql.push(concat!(
         " UNION ALL SELECT * FROM (SELECT ",
         message_columns!(),
         " FROM messages m",
         message_joins!(),
-        "WHERE m.session = (SELECT key FROM sessions WHERE id = "
+        "WHERE m.session = (SELECT key FROM sessions WHERE tenant = "
     ));
-    sql.push_bind(id.as_str().to_owned());
+    filter::tenant(&mut sql, scope.tenant_id());
+    sql.push(" AND id = ").push_bind(id.as_str().to_owned());
     sql.push(") AND m.seq > ").push_bind(after as i64);
     sql.push(" AND m.seq <= ").push_bind(up_to as i64);
     filter::kind(&mut sql, query.role, query.status, query.model.as_deref());

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use shs_store::limits::MAX_RANKED;
 use shs_store::query::{PageBuilder, Position};
 use shs_store::text::{Clause, Query};
-use shs_store::{Hit, Page, SearchOrder, SearchQuery, Status};
+use shs_store::{Hit, Page, Role, Scope, SearchOrder, SearchQuery, Status};
 use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
@@ -14,38 +14,55 @@ use crate::row::{
     self, MessageRow, message_columns, message_joins, role_code, session_columns, session_joins,
     status_code,
 };
+use crate::write::MARK;
 
 /// What came of a search.
 pub(crate) enum Searched {
     Page(Page<Hit>),
     /// The index has to be brought as far as this message first.
     Behind(i64),
+    /// There are other tenants, so that the default one has to search as they do.
+    Shared,
 }
 
-/// A page of hits, from an index that has all messages up to one, or if none is said, all that there are.
+/// How a search may go about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Search {
+    /// The index has all messages up to this one; if none is said, it has to have all that there are.
+    pub(crate) indexed: Option<i64>,
+    /// Whether there are other tenants beside the default one, or may be.
+    pub(crate) is_shared: bool,
+}
+
+/// A page of hits.
 pub(crate) async fn search(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     query: &SearchQuery,
-    indexed: Option<i64>,
+    Search { indexed, is_shared }: Search,
 ) -> Result<Searched, Failure> {
     let text = query.parsed_text()?;
     let ranked = query.order == SearchOrder::Rank;
     let has_words = text.as_ref().is_some_and(|text| text.positive().next().is_some());
     let mut page = PageBuilder::new(query.page.checked_limit()?);
-    let after = query.begins_after()?;
+    let after = query.begins_after(scope)?;
     if text.as_ref().is_some_and(Query::is_empty) {
-        return Ok(Searched::Page(page.finish(query.fingerprint())));
+        return Ok(Searched::Page(page.finish(query.fingerprint(scope))));
     }
-    let mut sql = build(query, text.as_ref(), after);
+    let way = Way::of(scope, query, is_shared);
+    let mut sql = build(scope, query, way, text.as_ref(), after);
     {
         let mut results = connection.fetch_many(sql.build());
-        // The first row says how far the index is.
+        // The first row says how far the index is, and whether there are other tenants.
         let mut is_first = true;
         while let Some(result) = results.try_next().await? {
             let Either::Right(row) = result else { continue };
             if std::mem::take(&mut is_first) {
                 let (mark, arrival): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-                if mark < indexed.unwrap_or(arrival) && uses_index(query) {
+                if way == Way::Walk && row.try_get(2)? {
+                    return Ok(Searched::Shared);
+                }
+                if way == Way::Index && mark < indexed.unwrap_or(arrival) {
                     return Ok(Searched::Behind(arrival));
                 }
                 continue;
@@ -65,59 +82,85 @@ pub(crate) async fn search(
             }
         }
     }
-    let mut page = page.finish(query.fingerprint());
+    let mut page = page.finish(query.fingerprint(scope));
     if ranked {
         page.next = None;
     }
     Ok(Searched::Page(page))
 }
 
-/// Whether the text index finds the messages; pending ones alone have an index of their own.
-fn uses_index(query: &SearchQuery) -> bool {
-    if query.text.is_some() {
-        return true;
+/// By what the messages are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The text index, in their order of arrival.
+    Index,
+    /// The index of pending messages.
+    Pending,
+    /// The sessions with a tag, whose messages are sorted.
+    Tags,
+    /// A walk along all messages, while all are of the default tenant.
+    Walk,
+}
+
+impl Way {
+    fn of(scope: &Scope, query: &SearchQuery, is_shared: bool) -> Self {
+        let filter = &query.filter;
+        let has_token = query.session.is_some()
+            || scope.user_id().is_some()
+            || filter.user_id.is_some()
+            || filter.project_id.is_some()
+            || query.role.is_some()
+            || query.model.is_some();
+        let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
+        if query.text.is_some() {
+            Self::Index
+        } else if query.status == Some(Status::Pending) {
+            Self::Pending
+        } else if has_token || query.status.is_some() {
+            Self::Index
+        } else if tagged {
+            Self::Tags
+        } else if is_shared || !scope.tenant_id().is_default() {
+            Self::Index
+        } else {
+            Self::Walk
+        }
     }
-    let scope = &query.scope;
-    let has_token = query.session.is_some()
-        || scope.user_id.is_some()
-        || scope.project_id.is_some()
-        || query.role.is_some()
-        || query.status.is_some()
-        || query.model.is_some();
-    has_token && query.status != Some(Status::Pending)
 }
 
 /// The statements for how far the index is, and then a page and one row more.
 ///
-/// With a text or a filter that the index knows, the index finds the messages in their order of arrival; pending
-/// messages have an index of their own; tags alone find their sessions' messages, which are sorted;
-/// with none of these it is a walk along the messages.
-fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> QueryBuilder<Sqlite> {
-    let tags = &query.scope;
-    let tagged = !tags.tags_any.is_empty() || !tags.tags_all.is_empty();
-    let indexed = uses_index(query);
-    let few_pending = query.status == Some(Status::Pending) && !indexed;
+/// Each row is checked against the scope, though the tokens of the index are those of its tenant.
+fn build(
+    scope: &Scope,
+    query: &SearchQuery,
+    way: Way,
+    text: Option<&Query>,
+    after: Option<i64>,
+) -> QueryBuilder<Sqlite> {
+    let filter = &query.filter;
     let ranked = query.order == SearchOrder::Rank;
     let mut sql = QueryBuilder::new(concat!(
         "SELECT ",
         counter!("indexed"),
         ", ",
         counter!("arrival"),
-        " FROM counters WHERE only_row = 1; SELECT "
+        ", EXISTS (SELECT 1 FROM tenants WHERE key > 0) FROM counters WHERE only_row = 1; SELECT "
     ));
     sql.push(if ranked && text.is_some() { "bm25(search, 0.0, 1.0), " } else { "NULL, " });
     sql.push(concat!(session_columns!(), ", ", message_columns!()));
-    let key = if indexed {
-        sql.push(" FROM search CROSS JOIN messages m ON m.key = search.rowid");
-        sql.push(" CROSS JOIN sessions s ON s.key = m.session");
-        "search.rowid"
-    } else if tagged && !few_pending {
-        sql.push(" FROM sessions s CROSS JOIN messages m ON m.session = s.key");
-        "+m.key"
-    } else {
-        sql.push(" FROM messages m CROSS JOIN sessions s ON s.key = m.session");
-        "m.key"
+    let (from, key) = match way {
+        Way::Index => (
+            " FROM search CROSS JOIN messages m ON m.key = search.rowid \
+             CROSS JOIN sessions s ON s.key = m.session",
+            "search.rowid",
+        ),
+        Way::Tags => (" FROM sessions s CROSS JOIN messages m ON m.session = s.key", "+m.key"),
+        Way::Pending | Way::Walk => {
+            (" FROM messages m CROSS JOIN sessions s ON s.key = m.session", "m.key")
+        }
     };
+    sql.push(from);
     sql.push(concat!(session_joins!(), message_joins!(), "WHERE "));
     match (query.order, after) {
         (SearchOrder::Oldest, after) => {
@@ -127,28 +170,23 @@ fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> Query
             sql.push(key).push(" < ").push_bind(after.unwrap_or(i64::MAX));
         }
     }
-    if indexed {
+    if way == Way::Index {
         sql.push(" AND search MATCH ");
-        push_expression(&mut sql, query, text);
+        push_expression(&mut sql, scope, query, text);
     }
-    if few_pending {
+    if way == Way::Pending {
         // The literal lets SQLite see that the partial index applies.
         sql.push(" AND m.status = 0");
         filter::kind(&mut sql, query.role, None, query.model.as_deref());
         if let Some(session) = &query.session {
             sql.push(" AND s.id = ").push_bind(session.as_str().to_owned());
         }
-        if let Some(user) = &query.scope.user_id {
-            filter::user(&mut sql, "+s.user", user);
-        }
-        if let Some(project) = &query.scope.project_id {
-            filter::project(&mut sql, "+s.project", project);
-        }
     }
-    filter::tags(&mut sql, &tags.tags_any, &tags.tags_all);
+    filter::owner(&mut sql, scope, filter, true);
+    filter::tags(&mut sql, &filter.tags_any, &filter.tags_all);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     if ranked && text.is_some() {
-        bound_candidates(&mut sql, query, text);
+        bound_candidates(&mut sql, scope, query, text);
     }
     sql.push(match query.order {
         SearchOrder::Oldest => " ORDER BY ",
@@ -163,49 +201,83 @@ fn build(query: &SearchQuery, text: Option<&Query>, after: Option<i64>) -> Query
 }
 
 /// Narrows a ranked search to the newest matches: weighing costs by the number of matches.
-fn bound_candidates(sql: &mut QueryBuilder<Sqlite>, query: &SearchQuery, text: Option<&Query>) {
+fn bound_candidates(
+    sql: &mut QueryBuilder<Sqlite>,
+    scope: &Scope,
+    query: &SearchQuery,
+    text: Option<&Query>,
+) {
     sql.push(" AND search.rowid >= coalesce((SELECT rowid FROM search WHERE search MATCH ");
-    push_expression(sql, query, text);
+    push_expression(sql, scope, query, text);
     sql.push(" ORDER BY rowid DESC LIMIT 1 OFFSET +").push_bind(MAX_RANKED as i64 - 1);
     sql.push("), 0)");
 }
 
 /// The query in FTS5's language (<https://www.sqlite.org/fts5.html#full_text_query_syntax>), of quoted tokens only.
 /// Names become the tokens of their keys; no key is 0, so that nothing has the token of a name that is not known.
-fn push_expression(sql: &mut QueryBuilder<Sqlite>, query: &SearchQuery, text: Option<&Query>) {
+///
+/// For a tenant with a name each token has the mark before it, which SQLite replaces by the tenant's key and the mark. A
+/// tenant that is not known is an x, which is no key.
+fn push_expression(
+    sql: &mut QueryBuilder<Sqlite>,
+    scope: &Scope,
+    query: &SearchQuery,
+    text: Option<&Query>,
+) {
+    let is_named = !scope.tenant_id().is_default();
+    let mark = if is_named { MARK.to_string() } else { String::new() };
     let fixed = [
-        query.role.map(|role| format!("scope : \"r{}\"", role_code(role))),
-        query.status.map(|status| format!("scope : \"t{}\"", status_code(status))),
+        query.role.map(|role| format!("scope : \"{mark}r{}\"", role_code(role))),
+        query.status.map(|status| format!("scope : \"{mark}t{}\"", status_code(status))),
     ];
+    let phrase = |clause| phrase(clause, &mark);
     let phrases = text.iter().flat_map(|text| text.positive()).map(phrase);
-    let wanted: Vec<String> = fixed.into_iter().flatten().chain(phrases).collect();
+    let mut wanted: Vec<String> = fixed.into_iter().flatten().chain(phrases).collect();
     let unwanted: Vec<String> = text.iter().flat_map(|text| text.negative()).map(phrase).collect();
+    let filter = &query.filter;
     let names = [
-        ("'s", "sessions WHERE id = ", query.session.as_ref().map(|id| id.as_str())),
-        ("'u", "users WHERE name = ", query.scope.user_id.as_deref()),
-        ("'p", "projects WHERE name = ", query.scope.project_id.as_deref()),
-        ("'m", "models WHERE name = ", query.model.as_deref()),
+        ("s", "sessions", "id", query.session.as_ref().map(|id| id.as_str())),
+        ("u", "users", "name", scope.user_id()),
+        ("u", "users", "name", filter.user_id.as_deref()),
+        ("p", "projects", "name", filter.project_id.as_deref()),
+        ("m", "models", "name", query.model.as_deref()),
     ];
-    sql.push("('(' || ").push_bind(wanted.join(" AND "));
+    if wanted.is_empty() && names.iter().all(|(.., name)| name.is_none()) {
+        // Each message has one role.
+        let roles = Role::ALL.iter().map(|role| format!("\"{mark}r{}\"", role_code(*role)));
+        let roles: Vec<String> = roles.collect();
+        wanted.push(format!("scope : ({})", roles.join(" OR ")));
+    }
+    sql.push(if is_named { "replace('(' || " } else { "('(' || " });
+    sql.push_bind(wanted.join(" AND "));
     let mut is_first = wanted.is_empty();
-    for (letter, table, name) in names {
+    for (letter, table, column, name) in names {
         let Some(name) = name else { continue };
         sql.push(if std::mem::take(&mut is_first) { " ||" } else { " || ' AND' ||" });
-        sql.push(" ' scope : \"' || ")
-            .push(letter)
-            .push("' || coalesce((SELECT key FROM ")
-            .push(table);
-        sql.push_bind(name.to_owned()).push("), 0) || '\"'");
+        sql.push(" ' scope : \"' || ").push_bind(format!("{mark}{letter}"));
+        sql.push(" || coalesce((SELECT key FROM ").push(table).push(" WHERE ").push(column);
+        sql.push(" = ").push_bind(name.to_owned());
+        if letter != "m" {
+            sql.push(" AND tenant = ");
+            filter::tenant(sql, scope.tenant_id());
+        }
+        sql.push("), 0) || '\"'");
     }
     sql.push(" || ')'");
     if !unwanted.is_empty() {
         sql.push(" || ").push_bind(format!(" NOT ({})", unwanted.join(" OR ")));
     }
+    if is_named {
+        sql.push(", ").push_bind(mark.clone()).push(", coalesce(");
+        filter::tenant(sql, scope.tenant_id());
+        sql.push(", 'x') || ").push_bind(mark);
+    }
     sql.push(")");
 }
 
 /// Tokens are letters and digits, so that quotes need no escaping.
-fn phrase(clause: &Clause) -> String {
+fn phrase(clause: &Clause, mark: &str) -> String {
     let star = if clause.prefix { " *" } else { "" };
-    format!("content : \"{}\"{star}", clause.tokens.join(" "))
+    let tokens: Vec<String> = clause.tokens.iter().map(|token| format!("{mark}{token}")).collect();
+    format!("content : \"{}\"{star}", tokens.join(" "))
 }

@@ -2,16 +2,17 @@
 
 use futures::TryStreamExt;
 use shs_store::query::PageBuilder;
-use shs_store::{Error, Page, Session, SessionId, SessionOrder, SessionQuery, Timestamp};
+use shs_store::{Error, Page, Scope, Session, SessionId, SessionOrder, SessionQuery, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::filter;
 use crate::error::Failure;
-use crate::row::{self, session_columns, session_joins};
+use crate::row::{self, session_columns, session_joins, tenant};
 
 /// One session.
 pub(crate) async fn session(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     id: &SessionId,
 ) -> Result<Session, Failure> {
     const SQL: &str = concat!(
@@ -19,21 +20,26 @@ pub(crate) async fn session(
         session_columns!(),
         " FROM sessions s",
         session_joins!(),
-        "WHERE s.id = ?1"
+        "WHERE s.tenant = ",
+        tenant!("?2"),
+        " AND s.id = ?1"
     );
-    let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(connection).await?;
-    let row = row.ok_or_else(|| Error::session_not_found(id))?;
-    Ok(row::session(&row, 0)?.session)
+    let query = sqlx::query(SQL).bind(id.as_str()).bind(scope.tenant_id().as_str());
+    let row = query.fetch_optional(connection).await?;
+    let session = row.map(|row| row::session(&row, 0)).transpose()?.map(|row| row.session);
+    let session = session.filter(|session| scope.has(session));
+    Ok(session.ok_or_else(|| Error::session_not_found(id))?)
 }
 
 /// A page of sessions.
 pub(crate) async fn list_sessions(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     query: &SessionQuery,
 ) -> Result<Page<Session>, Failure> {
     let limit = query.page.checked_limit()?;
     let mut page = PageBuilder::new(limit);
-    let mut sql = build(query)?;
+    let mut sql = build(scope, query)?;
     let mut rows = sql.build().fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let session = row::session(&row, 0)?.session;
@@ -42,17 +48,17 @@ pub(crate) async fn list_sessions(
             break;
         }
     }
-    Ok(page.finish(query.fingerprint()))
+    Ok(page.finish(query.fingerprint(scope)))
 }
 
 /// The statement for a page and one row more. Each list is a walk along one index from where the page begins, or,
 /// where an index by tag, or by user and not by creation, finds the sessions, a sort of those.
-fn build(query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
-    let scope = &query.scope;
-    let tagged = !scope.tags_any.is_empty() || !scope.tags_all.is_empty();
-    let sorted = tagged
-        || (query.order == SessionOrder::Created
-            && (scope.user_id.is_some() || scope.project_id.is_some()));
+fn build(scope: &Scope, query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
+    let filter = &query.filter;
+    let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
+    let has_user = scope.user_id().is_some() || filter.user_id.is_some();
+    let is_owned = has_user || filter.project_id.is_some();
+    let sorted = tagged || (query.order == SessionOrder::Created && is_owned);
     let (time, id) = match (query.order, sorted) {
         (SessionOrder::Created, true) => ("+s.created_at", "+s.id"),
         (SessionOrder::Created, false) => ("s.created_at", "s.id"),
@@ -67,20 +73,14 @@ fn build(query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
         "WHERE ("
     ));
     // The first page is bounded too, so that it is a search along the index like the others.
-    let (at, after) = match query.begins_after()? {
+    let (at, after) = match query.begins_after(scope)? {
         Some((at, id)) => (at.as_micros(), String::from(id)),
         None => (Timestamp::MAX.as_micros() + 1, String::new()),
     };
     sql.push(time).push(", ").push(id).push(") < (");
     sql.push_bind(at).push(", ").push_bind(after).push(")");
-    if let Some(user) = &scope.user_id {
-        filter::user(&mut sql, if tagged { "+s.user" } else { "s.user" }, user);
-    }
-    if let Some(project) = &scope.project_id {
-        let plus = tagged || scope.user_id.is_some();
-        filter::project(&mut sql, if plus { "+s.project" } else { "s.project" }, project);
-    }
-    filter::tags(&mut sql, &scope.tags_any, &scope.tags_all);
+    filter::owner(&mut sql, scope, filter, tagged);
+    filter::tags(&mut sql, &filter.tags_any, &filter.tags_all);
     filter::said(&mut sql, time, query.since, query.until);
     match query.ended {
         Some(true) => drop(sql.push(" AND s.ended_at IS NOT NULL")),

@@ -1,11 +1,11 @@
 //! Totals.
 
-use shs_store::{Stats, StatsQuery, Usage};
+use shs_store::{Scope, Stats, StatsQuery, Usage};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
-use crate::checksum::{self, checksum_of_totals, counter};
+use crate::checksum::{self, checksum_of_totals, counts_of_tenant};
 use crate::error::{Failure, corrupt};
 use crate::row;
 
@@ -13,13 +13,17 @@ use crate::row;
 /// names.
 pub(crate) async fn stats(
     connection: &mut SqliteConnection,
+    scope: &Scope,
     query: &StatsQuery,
 ) -> Result<Stats, Failure> {
     let mut stats = Stats::default();
-    for row in build(query).build().fetch_all(connection).await? {
+    for row in build(scope, query).build().fetch_all(connection).await? {
         let (first, second) = (row::unsigned(row.try_get(2)?)?, row::unsigned(row.try_get(3)?)?);
         match row.try_get::<Option<i64>, _>(0)? {
-            None => (stats.sessions, stats.active_sessions) = (first, second),
+            None => {
+                model(&row)?;
+                (stats.sessions, stats.active_sessions) = (first, second);
+            }
             Some(_) if first == 0 => {}
             Some(role) => {
                 let usage = Usage { messages: first, tokens: second };
@@ -30,54 +34,76 @@ pub(crate) async fn stats(
     Ok(stats)
 }
 
-/// The name of a row's model, if it has one.
+/// The name of a row's model, if it has one, or of a tenant.
 fn model(row: &SqliteRow) -> Result<Option<&str>, sqlx::Error> {
     let (name, checksum): (Option<&str>, Option<i64>) = (row.try_get(1)?, row.try_get(4)?);
     if name.map(checksum::of_name) == checksum {
         return Ok(name);
     }
-    Err(corrupt("models", "the checksum of a name is not that of its row"))
+    Err(corrupt("models or tenants", "the checksum of a name is not that of its row"))
 }
 
 /// One statement, and so one state of the database: a row with the sessions and the active ones, whose role is
 /// NULL, and a row with messages and tokens for each role and model, and the checksum of the model's name; -1 if there should
 /// be one.
-fn build(query: &StatsQuery) -> QueryBuilder<Sqlite> {
-    match (query.scope.is_everything(), query.has_range()) {
-        (true, false) => QueryBuilder::new(concat!(
-            "SELECT NULL, NULL, ",
-            counter!("sessions"),
-            ", ",
-            counter!("active"),
-            ", NULL FROM counters WHERE only_row = 1 UNION ALL \
-             SELECT t.role, mo.name, iif(t.checksum = ",
-            checksum_of_totals!("t."),
-            ", t.messages, NULL), t.tokens, iif(t.model = 0, NULL, ifnull(mo.checksum, -1)) \
-             FROM totals t LEFT JOIN models mo ON mo.key = t.model",
-        )),
-        (true, true) => in_range(query),
-        (false, _) => in_scope(query),
+fn build(scope: &Scope, query: &StatsQuery) -> QueryBuilder<Sqlite> {
+    let is_everything = scope.user_id().is_none() && query.filter.is_everything();
+    match (is_everything, query.has_range()) {
+        (true, false) => of_tenant(scope),
+        (true, true) => in_range(scope, query),
+        (false, _) => of_some(scope, query),
     }
 }
 
-fn in_range(query: &StatsQuery) -> QueryBuilder<Sqlite> {
+/// The kept counts of a tenant, with what is left of its checksum beside them.
+fn of_tenant(scope: &Scope) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(concat!(
+        "SELECT NULL, name, sessions, active, checksum - ",
+        counts_of_tenant!(""),
+        " FROM tenants WHERE key = "
+    ));
+    filter::tenant(&mut sql, scope.tenant_id());
+    sql.push(concat!(
+        " UNION ALL SELECT t.role, mo.name, iif(t.checksum = ",
+        checksum_of_totals!("t."),
+        ", t.messages, NULL), t.tokens, iif(t.model = 0, NULL, ifnull(mo.checksum, -1)) \
+         FROM totals t LEFT JOIN models mo ON mo.key = t.model WHERE t.tenant = ",
+    ));
+    filter::tenant(&mut sql, scope.tenant_id());
+    sql
+}
+
+fn in_range(scope: &Scope, query: &StatsQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
         "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0), NULL FROM \
          (SELECT DISTINCT m.session FROM messages m WHERE true",
     );
     filter::said(&mut sql, "m.timestamp", query.since, query.until);
+    of_tenants_sessions(&mut sql, scope);
     sql.push(") found CROSS JOIN sessions s ON s.key = found.session UNION ALL ");
     sql.push(USAGE).push("messages m WHERE true");
     filter::said(&mut sql, "m.timestamp", query.since, query.until);
+    of_tenants_sessions(&mut sql, scope);
     sql.push(USAGE_END);
     sql
 }
 
-fn in_scope(query: &StatsQuery) -> QueryBuilder<Sqlite> {
+/// Narrows `messages m` to those of a tenant, which need not be looked up if there is no other one.
+fn of_tenants_sessions(sql: &mut QueryBuilder<Sqlite>, scope: &Scope) {
+    sql.push(" AND (");
+    if scope.tenant_id().is_default() {
+        sql.push("NOT EXISTS (SELECT 1 FROM tenants WHERE key > 0) OR ");
+    }
+    sql.push("m.session IN (SELECT key FROM sessions WHERE tenant = ");
+    filter::tenant(sql, scope.tenant_id());
+    sql.push("))");
+}
+
+fn of_some(scope: &Scope, query: &StatsQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
         "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0), NULL FROM sessions s WHERE true",
     );
-    scope(&mut sql, query);
+    owned(&mut sql, scope, query);
     if query.has_range() {
         sql.push(" AND EXISTS (SELECT 1 FROM messages m WHERE m.session = s.key");
         filter::said(&mut sql, "+m.timestamp", query.since, query.until);
@@ -85,7 +111,7 @@ fn in_scope(query: &StatsQuery) -> QueryBuilder<Sqlite> {
     }
     sql.push(" UNION ALL ");
     sql.push(USAGE).push("sessions s CROSS JOIN messages m ON m.session = s.key WHERE true");
-    scope(&mut sql, query);
+    owned(&mut sql, scope, query);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     sql.push(USAGE_END);
     sql
@@ -97,15 +123,9 @@ const USAGE: &str = "SELECT g.role, mo.name, g.messages, g.tokens, \
      (SELECT m.role, m.model, count(*) AS messages, coalesce(sum(m.tokens), 0) AS tokens FROM ";
 const USAGE_END: &str = " GROUP BY m.role, m.model) g LEFT JOIN models mo ON mo.key = g.model";
 
-fn scope(sql: &mut QueryBuilder<Sqlite>, query: &StatsQuery) {
-    let scope = &query.scope;
-    let tagged = !scope.tags_any.is_empty() || !scope.tags_all.is_empty();
-    if let Some(user) = &scope.user_id {
-        filter::user(sql, if tagged { "+s.user" } else { "s.user" }, user);
-    }
-    if let Some(project) = &scope.project_id {
-        let plus = tagged || scope.user_id.is_some();
-        filter::project(sql, if plus { "+s.project" } else { "s.project" }, project);
-    }
-    filter::tags(sql, &scope.tags_any, &scope.tags_all);
+fn owned(sql: &mut QueryBuilder<Sqlite>, scope: &Scope, query: &StatsQuery) {
+    let filter = &query.filter;
+    let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
+    filter::owner(sql, scope, filter, tagged);
+    filter::tags(sql, &filter.tags_any, &filter.tags_all);
 }

@@ -1,7 +1,7 @@
 //! Forks and imports: many messages at once.
 
 use shs_store::document::fork_session;
-use shs_store::{Error, ImportMode, NewSession, Seq, Session, SessionId, Transcript};
+use shs_store::{Error, ImportMode, NewSession, Scope, Seq, Session, SessionId, Transcript};
 use sqlx::Row;
 
 use super::session::delete;
@@ -15,6 +15,7 @@ const CHUNK: i64 = 256;
 
 /// Copies a session up to a number.
 pub(crate) struct Fork {
+    pub(crate) scope: Scope,
     pub(crate) id: SessionId,
     pub(crate) up_to: Seq,
     pub(crate) new: NewSession,
@@ -26,10 +27,11 @@ impl Operation for Fork {
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Session, Failure> {
         const COUNTS: &str = "SELECT count(*), coalesce(sum(tokens), 0) FROM messages \
              WHERE session = ?1 AND seq <= ?2";
-        let source = transaction.session(&self.id).await?;
+        let source = transaction.session(&self.scope, &self.id).await?;
         let now = transaction.now();
-        let mut fork = fork_session(&source.session, self.up_to, self.new.clone(), now)?;
-        if transaction.session_exists(&fork.id).await? {
+        let (new, up_to) = (self.new.clone(), self.up_to);
+        let mut fork = fork_session(&self.scope, &source.session, up_to, new, now)?;
+        if transaction.session_exists(&self.scope.key(&fork.id)).await? {
             return Err(Error::session_exists(&fork.id).into());
         }
         let row = sqlx::query(COUNTS)
@@ -39,13 +41,13 @@ impl Operation for Fork {
             .await?;
         fork.message_count = row::unsigned(row.try_get(0)?)?;
         fork.total_tokens = row::unsigned(row.try_get(1)?)?;
-        let key = transaction.insert_session(&fork).await?;
+        let owner = transaction.insert_session(self.scope.tenant_id(), &fork).await?;
         let mut after = Seq::ZERO;
         loop {
             let chunk = chunk(transaction, source.key, after, self.up_to).await?;
             let Some(last) = chunk.last() else { return Ok(fork) };
             after = last.message.seq;
-            insert(transaction, key, &chunk).await?;
+            insert(transaction, owner, &chunk).await?;
         }
     }
 }
@@ -76,18 +78,22 @@ async fn chunk(
 
 async fn insert(
     transaction: &mut Transaction<'_>,
-    session: i64,
+    (session, tenant): (i64, i64),
     messages: &[MessageRow],
 ) -> Result<(), sqlx::Error> {
     let records: Vec<Record<'_>> = messages
         .iter()
-        .map(|row| Record { message: &row.message, changed_from: row.changed_from, session })
+        .map(|row| {
+            let MessageRow { message, changed_from, .. } = row;
+            Record { message, changed_from: *changed_from, session, tenant }
+        })
         .collect();
     transaction.insert_messages(&records).await
 }
 
 /// Stores a whole conversation as it is.
 pub(crate) struct Import {
+    pub(crate) scope: Scope,
     pub(crate) transcript: Transcript,
     pub(crate) mode: ImportMode,
 }
@@ -97,23 +103,24 @@ impl Operation for Import {
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Session, Failure> {
         let Transcript { session, messages, .. } = &self.transcript;
-        match transaction.session(&session.id).await {
-            Ok(stored) => {
-                self.mode.check(&session.id, Some(&stored.session))?;
-                delete(transaction, &stored).await?;
-            }
-            Err(Failure::Refused(_)) => self.mode.check(&session.id, None)?,
-            Err(failure) => return Err(failure),
+        let mut session = session.clone();
+        self.scope.claim(&mut session.user_id)?;
+        let tenant = self.scope.tenant_id();
+        let stored = transaction.session_of_tenant(tenant, &session.id).await?;
+        let found = stored.as_ref().map(|stored| &stored.session);
+        self.mode.check(&self.scope, &session.id, found)?;
+        if let Some(stored) = &stored {
+            delete(transaction, stored).await?;
         }
-        let key = transaction.insert_session(session).await?;
+        let (key, tenant) = transaction.insert_session(tenant, &session).await?;
         for chunk in messages.chunks(CHUNK as usize) {
             let records: Vec<Record<'_>> = chunk
                 .iter()
-                .map(|message| Record { message, changed_from: None, session: key })
+                .map(|message| Record { message, changed_from: None, session: key, tenant })
                 .collect();
             transaction.insert_messages(&records).await?;
         }
-        Ok(session.clone())
+        Ok(session)
     }
 
     fn weight(&self) -> usize {

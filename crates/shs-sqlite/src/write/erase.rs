@@ -20,6 +20,10 @@ pub(crate) const UNUSED_USERS: &str =
 pub(crate) const UNUSED_PROJECTS: &str = "DELETE FROM projects \
      WHERE key NOT IN (SELECT project FROM sessions WHERE project IS NOT NULL)";
 
+/// Takes out the tenants that have no session, but for the default one.
+pub(crate) const UNUSED_TENANTS: &str =
+    "DELETE FROM tenants WHERE key <> 0 AND key NOT IN (SELECT tenant FROM sessions)";
+
 /// Takes out of the tables what nothing refers to. The rest is done when that is committed.
 pub(crate) struct Erase;
 
@@ -31,6 +35,7 @@ impl Operation for Erase {
         for sql in [
             UNUSED_USERS,
             UNUSED_PROJECTS,
+            UNUSED_TENANTS,
             "DELETE FROM models WHERE key NOT IN (SELECT model FROM messages WHERE model IS NOT NULL)",
             "DELETE FROM totals WHERE messages = 0 AND tokens = 0",
             "INSERT INTO search (search) VALUES ('optimize')",

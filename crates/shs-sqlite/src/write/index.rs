@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::Operation;
 use super::memory::Entry;
-use super::transaction::{SessionScope, Transaction, content_tokens, scope_tokens};
+use super::transaction::{Owner, Transaction, content_tokens, owned_by, scope_tokens};
 use crate::checksum::{counter, recount};
 use crate::error::Failure;
 
@@ -64,18 +64,19 @@ async fn read(
     transaction: &mut Transaction<'_>,
     after: i64,
 ) -> Result<(Vec<Entry>, bool), sqlx::Error> {
-    const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content \
+    const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content, s.tenant \
          FROM messages m CROSS JOIN sessions s ON s.key = m.session \
          WHERE m.key > ?1 ORDER BY m.key LIMIT +?2";
     let (mut entries, mut bytes) = (Vec::new(), 0);
     let query = sqlx::query(SQL).bind(after).bind(MAX_MESSAGES as i64);
     let mut rows = query.fetch(&mut *transaction.connection);
     while let Some(row) = rows.try_next().await? {
-        let scope = SessionScope { user: row.try_get(2)?, project: row.try_get(3)? };
+        let owner =
+            Owner { tenant: row.try_get(8)?, user: row.try_get(2)?, project: row.try_get(3)? };
         let kind = (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
-        let content = content_tokens(row.try_get(7)?);
+        let content = owned_by(owner.tenant, content_tokens(row.try_get(7)?));
         bytes += content.len();
-        let scope = scope_tokens(row.try_get(1)?, scope, kind);
+        let scope = scope_tokens(row.try_get(1)?, owner, kind);
         entries.push(Entry { key: row.try_get(0)?, scope, content });
         if bytes >= MAX_BYTES {
             break;

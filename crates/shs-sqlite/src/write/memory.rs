@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use shs_store::SessionId;
+use shs_store::SessionKey;
 
 use super::append::Target;
 
@@ -29,7 +29,7 @@ struct Known {
     /// The last number of arrival. Every transaction moves it, but for those that only fill the index; so while it is
     /// this, nobody else has written.
     arrival: i64,
-    sessions: HashMap<SessionId, Target>,
+    sessions: HashMap<SessionKey, Target>,
     /// The last messages to arrive, which are not in the text index yet.
     unindexed: VecDeque<Entry>,
     /// Bytes of their tokens.
@@ -84,20 +84,23 @@ impl Memory {
 
     /// What appends to these sessions have to know, if all of it is known: the last number of arrival, for which it
     /// stands, and the sessions.
-    pub(super) fn targets<'i>(
+    pub(super) fn targets(
         &self,
-        ids: impl Iterator<Item = &'i SessionId>,
-    ) -> Option<(i64, HashMap<SessionId, Target>)> {
+        keys: impl Iterator<Item = SessionKey>,
+    ) -> Option<(i64, HashMap<SessionKey, Target>)> {
         let known = self.known.as_ref()?;
-        let target = |id: &SessionId| Some((id.clone(), known.sessions.get(id)?.as_it_is()));
-        Some((known.arrival, ids.map(target).collect::<Option<_>>()?))
+        let target = |key: SessionKey| {
+            let target = known.sessions.get(&key)?.as_it_is();
+            Some((key, target))
+        };
+        Some((known.arrival, keys.map(target).collect::<Option<_>>()?))
     }
 
     /// Appends were committed, which moved the last number of arrival, and by which the sessions are like this now.
     pub(super) fn learn(
         &mut self,
         (before, arrival): (i64, i64),
-        targets: HashMap<SessionId, Target>,
+        targets: HashMap<SessionKey, Target>,
         entries: Vec<Entry>,
     ) {
         let known = match &mut self.known {

@@ -1,9 +1,11 @@
 //! Changing and deleting messages.
 
-use shs_store::{Error, Message, MessageId, MessagePatch, SessionId};
+use shs_store::{Error, Message, MessageId, MessagePatch, Scope, SessionId};
 use sqlx::Row;
 
-use super::transaction::{StoredSession, Totals, count, kind_of, scope_tokens};
+use super::transaction::{
+    StoredSession, Totals, content_tokens, count, kind_of, owned_by, scope_tokens,
+};
 use super::{Operation, Transaction};
 use crate::checksum::{MessageColumns, recount};
 use crate::error::Failure;
@@ -65,6 +67,7 @@ async fn touch(
 
 /// Changes a message.
 pub(crate) struct UpdateMessage {
+    pub(crate) scope: Scope,
     pub(crate) id: SessionId,
     pub(crate) message: MessageId,
     pub(crate) patch: MessagePatch,
@@ -76,7 +79,7 @@ impl Operation for UpdateMessage {
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Message, Failure> {
         const SQL: &str = "UPDATE messages SET status = ?2, tokens = ?3, model = ?4, latency_ms = ?5, \
              parts = ?6, metadata = ?7, content = ?8, digest = ?9, checksum = ?10 WHERE key = ?1";
-        let session = transaction.session(&self.id).await?;
+        let session = transaction.session(&self.scope, &self.id).await?;
         let before = find(transaction, session.key, &self.message)
             .await?
             .ok_or_else(|| Error::message_not_found(&self.id, &self.message))?;
@@ -112,12 +115,14 @@ impl Operation for UpdateMessage {
             && (message.content != before.message.content
                 || kind != kind_of(&before.message, model_before))
         {
-            let scope = scope_tokens(session.key, session.scope, kind);
-            transaction.index_again(before.key, &scope, &message.content).await?;
+            let scope = scope_tokens(session.key, session.owner, kind);
+            let content = owned_by(session.owner.tenant, content_tokens(&message.content));
+            transaction.index_again(before.key, &scope, &content).await?;
         }
         let mut totals = Totals::new();
-        count(&mut totals, &before.message, model_before, -1);
-        count(&mut totals, &message, model, 1);
+        let tenant = session.owner.tenant;
+        count(&mut totals, tenant, &before.message, model_before, -1);
+        count(&mut totals, tenant, &message, model, 1);
         transaction.add_totals(&totals).await?;
         let tokens = |message: &Message| message.tokens.map_or(0, i64::from);
         touch(transaction, &session, 0, tokens(&message) - tokens(&before.message)).await?;
@@ -131,6 +136,7 @@ impl Operation for UpdateMessage {
 
 /// Deletes a message.
 pub(crate) struct DeleteMessage {
+    pub(crate) scope: Scope,
     pub(crate) id: SessionId,
     pub(crate) message: MessageId,
 }
@@ -140,7 +146,7 @@ impl Operation for DeleteMessage {
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, Failure> {
         const SQL: &str = "DELETE FROM messages WHERE key = ?1";
-        let session = transaction.session(&self.id).await?;
+        let session = transaction.session(&self.scope, &self.id).await?;
         let Some(stored) = find(transaction, session.key, &self.message).await? else {
             return Ok(false);
         };
@@ -149,7 +155,8 @@ impl Operation for DeleteMessage {
         }
         sqlx::query(SQL).bind(stored.row.key).execute(&mut *transaction.connection).await?;
         let mut totals = Totals::new();
-        count(&mut totals, &stored.row.message, stored.model, -1);
+        let tenant = session.owner.tenant;
+        count(&mut totals, tenant, &stored.row.message, stored.model, -1);
         transaction.add_totals(&totals).await?;
         touch(transaction, &session, -1, -stored.row.message.tokens.map_or(0, i64::from)).await?;
         Ok(true)

@@ -33,13 +33,17 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::append::{Append, VIEW};
 pub(crate) use self::copy::{Fork, Import};
-pub(crate) use self::erase::{Erase, UNUSED_PROJECTS, UNUSED_USERS};
+pub(crate) use self::erase::{Erase, UNUSED_PROJECTS, UNUSED_TENANTS, UNUSED_USERS};
 pub(crate) use self::index::CatchUp;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{DeleteMessage, UpdateMessage};
 pub(crate) use self::seal::{drop_digests, seal};
-pub(crate) use self::session::{Create, DeleteSession, DeleteUser, Flush, UpdateSession};
-pub(crate) use self::transaction::{SessionScope, Transaction, content_tokens, scope_tokens};
+pub(crate) use self::session::{
+    Create, DeleteSession, DeleteTenant, DeleteUser, Flush, UpdateSession,
+};
+pub(crate) use self::transaction::{
+    MARK, Owner, Transaction, content_tokens, owned_by, scope_tokens,
+};
 pub(crate) use self::writer::Writer;
 use crate::error::Failure;
 

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Transaction, execute};
-use crate::checksum::{self, checksum_of_counters, checksum_of_totals};
+use crate::checksum::{self, checksum_of_counters, checksum_of_totals, counts_of_tenant};
 use crate::row::{self, message_columns, message_joins, session_columns, session_joins, to_json};
 
 /// Rows that are read at a time.
@@ -39,10 +39,12 @@ macro_rules! seal {
 
 /// How the names of a table are read, and how their checksums are set.
 macro_rules! names {
-    ($table:literal) => {
+    ($table:literal, $tenant:literal) => {
         (
             concat!(
-                "SELECT key, name, checksum FROM ",
+                "SELECT key, name, checksum, ",
+                $tenant,
+                " FROM ",
                 $table,
                 " WHERE key > ?1 ORDER BY key LIMIT +?2"
             ),
@@ -51,13 +53,21 @@ macro_rules! names {
     };
 }
 
-const NAMES: [(&str, &str); 3] = [names!("users"), names!("projects"), names!("models")];
+const NAMES: [(&str, &str); 3] =
+    [names!("users", "tenant"), names!("projects", "tenant"), names!("models", "0")];
+
+/// The tenants, each with what its checksum is beside that of its name.
+const TENANTS: &str = concat!(
+    "SELECT key, name, checksum, ",
+    counts_of_tenant!(""),
+    " FROM tenants WHERE key > ?1 ORDER BY key LIMIT +?2"
+);
 
 /// Gives every row the checksum of its values. What cannot be read is left as it is.
 pub(crate) async fn seal(transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
     for (read, write) in NAMES {
         change(transaction, read, write, |row| {
-            let checksum = checksum::of_name(row.try_get(1).ok()?);
+            let checksum = checksum::of_name_in(row.try_get(3).ok()?, row.try_get(1).ok()?);
             (row.try_get::<i64, _>(2).ok()? != checksum).then_some((row.try_get(0).ok()?, checksum))
         })
         .await?;
@@ -70,6 +80,11 @@ pub(crate) async fn seal(transaction: &mut Transaction<'_>) -> Result<(), sqlx::
     change(transaction, MESSAGES, seal!("messages"), |row| {
         let read = row::any_message(row, 1).ok()?;
         (!read.is_sound).then_some((read.key, read.checksum))
+    })
+    .await?;
+    change(transaction, TENANTS, seal!("tenants"), |row| {
+        let checksum = checksum::of_name(row.try_get(1).ok()?) + row.try_get::<i64, _>(3).ok()?;
+        (row.try_get::<i64, _>(2).ok()? != checksum).then_some((row.try_get(0).ok()?, checksum))
     })
     .await?;
     execute(

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use shs_store::model::ContentDigest;
 use shs_store::text::tokens;
-use shs_store::{Clock, Error, Message, Session, SessionId, Timestamp};
+use shs_store::{
+    Clock, Error, Message, Scope, Session, SessionId, SessionKey, TenantId, Timestamp,
+};
 use sqlx::{AssertSqlSafe, Either, Executor, Row, SqliteConnection};
 
 use super::Memory;
@@ -14,7 +16,7 @@ use crate::checksum::{self, MessageColumns, add_to_totals, recount};
 use crate::error::Failure;
 use crate::row::{
     self, SessionRow, json_of, json_of_list, role_code, session_columns, session_joins,
-    status_code, to_json,
+    status_code, tenant, to_json,
 };
 
 /// A transaction that has begun, and that somebody else commits.
@@ -30,12 +32,14 @@ pub(crate) struct StoredSession {
     /// How often its messages were changed or deleted.
     pub(super) edits: i64,
     pub(crate) session: Session,
-    pub(crate) scope: SessionScope,
+    pub(crate) owner: Owner,
 }
 
-/// What the text index knows of a session.
+/// Whose a session is, by keys, as the text index knows it.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct SessionScope {
+pub(crate) struct Owner {
+    /// 0 is the default tenant.
+    pub(crate) tenant: i64,
     pub(crate) user: Option<i64>,
     pub(crate) project: Option<i64>,
 }
@@ -46,6 +50,8 @@ pub(crate) struct Record<'m> {
     /// Of what was appended, if the message was changed since.
     pub(crate) changed_from: Option<ContentDigest>,
     pub(crate) session: i64,
+    /// The key of its tenant.
+    pub(crate) tenant: i64,
 }
 
 /// How many rows one statement inserts; each size is a statement that stays prepared.
@@ -97,40 +103,66 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// The session with this id, or that it is not found.
-    pub(crate) async fn session(&mut self, id: &SessionId) -> Result<StoredSession, Failure> {
+    /// The session with this id, or that it is not found within the scope.
+    pub(crate) async fn session(
+        &mut self,
+        scope: &Scope,
+        id: &SessionId,
+    ) -> Result<StoredSession, Failure> {
+        let found = self.session_of_tenant(scope.tenant_id(), id).await?;
+        let found = found.filter(|stored| scope.has(&stored.session));
+        Ok(found.ok_or_else(|| Error::session_not_found(id))?)
+    }
+
+    /// The session with this key, whoever's it is.
+    pub(crate) async fn session_of_tenant(
+        &mut self,
+        tenant: &TenantId,
+        id: &SessionId,
+    ) -> Result<Option<StoredSession>, sqlx::Error> {
         const SQL: &str = concat!(
             "SELECT s.user, s.project, ",
             session_columns!(),
             " FROM sessions s",
             session_joins!(),
-            "WHERE s.id = ?1"
+            "WHERE s.tenant = ",
+            tenant!("?2"),
+            " AND s.id = ?1"
         );
-        let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *self.connection).await?;
-        let row = row.ok_or_else(|| Error::session_not_found(id))?;
-        let SessionRow { key, edits, session, .. } = row::session(&row, 2)?;
-        let scope = SessionScope { user: row.try_get(0)?, project: row.try_get(1)? };
-        Ok(StoredSession { key, edits, session, scope })
+        let query = sqlx::query(SQL).bind(id.as_str()).bind(tenant.as_str());
+        let Some(row) = query.fetch_optional(&mut *self.connection).await? else {
+            return Ok(None);
+        };
+        let SessionRow { key, tenant, edits, session, .. } = row::session(&row, 2)?;
+        let owner = Owner { tenant, user: row.try_get(0)?, project: row.try_get(1)? };
+        Ok(Some(StoredSession { key, edits, session, owner }))
     }
 
-    /// Whether there is a session with this id.
-    pub(crate) async fn session_exists(&mut self, id: &SessionId) -> Result<bool, sqlx::Error> {
-        const SQL: &str = "SELECT 1 FROM sessions WHERE id = ?1";
-        let row = sqlx::query(SQL).bind(id.as_str()).fetch_optional(&mut *self.connection).await?;
-        Ok(row.is_some())
+    /// Whether there is a session with this key, whoever's it is.
+    pub(crate) async fn session_exists(&mut self, key: &SessionKey) -> Result<bool, sqlx::Error> {
+        const SQL: &str =
+            concat!("SELECT 1 FROM sessions WHERE tenant = ", tenant!("?2"), " AND id = ?1");
+        let query = sqlx::query(SQL).bind(key.id.as_str()).bind(key.tenant.as_str());
+        Ok(query.fetch_optional(&mut *self.connection).await?.is_some())
     }
 
-    /// Inserts a session's row and tags, and counts it. Its counts are taken as they are.
-    pub(crate) async fn insert_session(&mut self, session: &Session) -> Result<i64, sqlx::Error> {
+    /// Inserts a session's row and tags, and counts it. Its counts are taken as they are. Returns its key
+    /// and that of its tenant.
+    pub(crate) async fn insert_session(
+        &mut self,
+        tenant: &TenantId,
+        session: &Session,
+    ) -> Result<(i64, i64), sqlx::Error> {
         const SQL: &str = "INSERT INTO sessions (id, user, project, title, tags, metadata, extra, created_at, \
-             updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq, checksum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+             updated_at, ended_at, forked_session, forked_seq, message_count, total_tokens, last_seq, checksum, tenant) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+        let tenant = self.tenant_key(tenant).await?;
         let user = match &session.user_id {
-            Some(name) => Some(self.key_of(Names::Users, name).await?),
+            Some(name) => Some(self.name_key(USERS, tenant, name).await?),
             None => None,
         };
         let project = match &session.project_id {
-            Some(name) => Some(self.key_of(Names::Projects, name).await?),
+            Some(name) => Some(self.name_key(PROJECTS, tenant, name).await?),
             None => None,
         };
         let fork = session.forked_from.as_ref();
@@ -150,13 +182,14 @@ impl<'a> Transaction<'a> {
             .bind(session.message_count as i64)
             .bind(session.total_tokens as i64)
             .bind(session.last_seq.get() as i64)
-            .bind(checksum::of_written_session(session, 0))
+            .bind(checksum::of_written_session(tenant, session, 0))
+            .bind(tenant)
             .execute(&mut *self.connection)
             .await?;
         let key = done.last_insert_rowid();
         self.insert_tags(key, &session.tags).await?;
-        self.count_sessions(1, i64::from(!session.is_ended())).await?;
-        Ok(key)
+        self.count_sessions(tenant, 1, i64::from(!session.is_ended())).await?;
+        Ok((key, tenant))
     }
 
     pub(crate) async fn insert_tags(
@@ -174,18 +207,58 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Counts sessions of a tenant, and how many of them were not ended.
     pub(crate) async fn count_sessions(
         &mut self,
+        tenant: i64,
         sessions: i64,
         active: i64,
     ) -> Result<(), sqlx::Error> {
         const SQL: &str = concat!(
-            "UPDATE counters SET ",
+            "UPDATE tenants SET ",
             recount!(sessions = "(sessions + ?1)", active = "(active + ?2)"),
-            " WHERE only_row = 1"
+            " WHERE key = ?3"
         );
-        sqlx::query(SQL).bind(sessions).bind(active).execute(&mut *self.connection).await?;
+        let count = sqlx::query(SQL).bind(sessions).bind(active).bind(tenant);
+        count.execute(&mut *self.connection).await?;
         Ok(())
+    }
+
+    /// The key of a tenant, which is made if it is missing.
+    async fn tenant_key(&mut self, tenant: &TenantId) -> Result<i64, sqlx::Error> {
+        const FIND: &str = "SELECT key FROM tenants WHERE name = ?1";
+        const INSERT: &str =
+            "INSERT INTO tenants (name, sessions, active, checksum) VALUES (?1, 0, 0, ?2)";
+        if tenant.is_default() {
+            return Ok(0);
+        }
+        let name = tenant.as_str();
+        let insert = sqlx::query(INSERT).bind(name).bind(checksum::of_name(name));
+        self.find_or_insert(sqlx::query(FIND).bind(name), insert).await
+    }
+
+    /// The key of a tenant's user or project, which is made if it is missing.
+    async fn name_key(
+        &mut self,
+        (find, insert): (&'static str, &'static str),
+        tenant: i64,
+        name: &str,
+    ) -> Result<i64, sqlx::Error> {
+        let find = sqlx::query(find).bind(tenant).bind(name);
+        let checksum = checksum::of_name_in(tenant, name);
+        let insert = sqlx::query(insert).bind(tenant).bind(name).bind(checksum);
+        self.find_or_insert(find, insert).await
+    }
+
+    async fn find_or_insert(
+        &mut self,
+        find: row::Query<'_>,
+        insert: row::Query<'_>,
+    ) -> Result<i64, sqlx::Error> {
+        if let Some(row) = find.fetch_optional(&mut *self.connection).await? {
+            return row.try_get(0);
+        }
+        Ok(insert.execute(&mut *self.connection).await?.last_insert_rowid())
     }
 
     /// Inserts messages, in this order of arrival, and adds them to the totals. The sessions' own counts are the
@@ -213,7 +286,7 @@ impl<'a> Transaction<'a> {
             for number in at..at + rows {
                 let (record, model) = (&records[number], models[number]);
                 insert = bind_message(insert, first + number as i64, record, model);
-                count(&mut totals, record.message, model, 1);
+                count(&mut totals, record.tenant, record.message, model, 1);
             }
             insert.execute(&mut *self.connection).await?;
             at += rows;
@@ -237,15 +310,17 @@ impl<'a> Transaction<'a> {
 
     /// Adds to the totals by role and model.
     pub(crate) async fn add_totals(&mut self, totals: &Totals) -> Result<(), sqlx::Error> {
-        const SQL: &str =
-            add_to_totals!("SELECT ?1 AS role, ?2 AS model, ?3 AS messages, ?4 AS tokens");
-        for ((role, model), (messages, tokens)) in totals {
+        const SQL: &str = add_to_totals!(
+            "SELECT ?1 AS role, ?2 AS model, ?3 AS messages, ?4 AS tokens, ?5 AS tenant"
+        );
+        for ((tenant, role, model), (messages, tokens)) in totals {
             if (*messages, *tokens) != (0, 0) {
                 sqlx::query(SQL)
                     .bind(role)
                     .bind(model)
                     .bind(messages)
                     .bind(tokens)
+                    .bind(tenant)
                     .execute(&mut *self.connection)
                     .await?;
             }
@@ -255,27 +330,18 @@ impl<'a> Transaction<'a> {
 
     /// The key of a model's name.
     pub(crate) async fn model_key(&mut self, name: &str) -> Result<i64, sqlx::Error> {
+        const FIND: &str = "SELECT key FROM models WHERE name = ?1";
+        const INSERT: &str = "INSERT INTO models (name, checksum) VALUES (?1, ?2)";
         if let Some(key) = self.memory.model(name) {
             return Ok(key);
         }
-        let key = self.key_of(Names::Models, name).await?;
+        let insert = sqlx::query(INSERT).bind(name).bind(checksum::of_name(name));
+        let key = self.find_or_insert(sqlx::query(FIND).bind(name), insert).await?;
         self.memory.learn_model(name, key);
         Ok(key)
     }
 
-    async fn key_of(&mut self, names: Names, name: &str) -> Result<i64, sqlx::Error> {
-        let (find, insert) = names.sql();
-        if let Some(row) =
-            sqlx::query(find).bind(name).fetch_optional(&mut *self.connection).await?
-        {
-            return row.try_get(0);
-        }
-        let insert = sqlx::query(insert).bind(name).bind(checksum::of_name(name));
-        let done = insert.execute(&mut *self.connection).await?;
-        Ok(done.last_insert_rowid())
-    }
-
-    /// Puts a message that is in the index into it anew.
+    /// Puts a message that is in the index into it anew, by its tokens.
     pub(crate) async fn index_again(
         &mut self,
         key: i64,
@@ -284,7 +350,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), sqlx::Error> {
         const SQL: &str = "INSERT INTO search (rowid, scope, content) VALUES (?1, ?2, ?3)";
         self.unindex(key).await?;
-        let index = sqlx::query(SQL).bind(key).bind(scope).bind(content_tokens(content));
+        let index = sqlx::query(SQL).bind(key).bind(scope).bind(content);
         index.execute(&mut *self.connection).await?;
         Ok(())
     }
@@ -297,39 +363,29 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// The tables that give names keys.
-#[derive(Clone, Copy)]
-enum Names {
-    Users,
-    Projects,
-    Models,
-}
+/// How a user's key is found, and made.
+const USERS: (&str, &str) = (
+    "SELECT key FROM users WHERE tenant = ?1 AND name = ?2",
+    "INSERT INTO users (tenant, name, checksum) VALUES (?1, ?2, ?3)",
+);
+/// How a project's key is found, and made.
+const PROJECTS: (&str, &str) = (
+    "SELECT key FROM projects WHERE tenant = ?1 AND name = ?2",
+    "INSERT INTO projects (tenant, name, checksum) VALUES (?1, ?2, ?3)",
+);
 
-impl Names {
-    fn sql(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Users => (
-                "SELECT key FROM users WHERE name = ?1",
-                "INSERT INTO users (name, checksum) VALUES (?1, ?2)",
-            ),
-            Self::Projects => (
-                "SELECT key FROM projects WHERE name = ?1",
-                "INSERT INTO projects (name, checksum) VALUES (?1, ?2)",
-            ),
-            Self::Models => (
-                "SELECT key FROM models WHERE name = ?1",
-                "INSERT INTO models (name, checksum) VALUES (?1, ?2)",
-            ),
-        }
-    }
-}
-
-/// Changes to messages and tokens, by the codes of role and model.
-pub(crate) type Totals = HashMap<(i64, i64), (i64, i64)>;
+/// Changes to messages and tokens, by the key of the tenant and the codes of role and model.
+pub(crate) type Totals = HashMap<(i64, i64, i64), (i64, i64)>;
 
 /// Counts a message in (`1`) or out (`-1`).
-pub(crate) fn count(totals: &mut Totals, message: &Message, model: Option<i64>, sign: i64) {
-    let entry = totals.entry((role_code(message.role), model.unwrap_or(0))).or_default();
+pub(crate) fn count(
+    totals: &mut Totals,
+    tenant: i64,
+    message: &Message,
+    model: Option<i64>,
+    sign: i64,
+) {
+    let entry = totals.entry((tenant, role_code(message.role), model.unwrap_or(0))).or_default();
     entry.0 += sign;
     entry.1 += sign * message.tokens.map_or(0, i64::from);
 }
@@ -340,7 +396,7 @@ pub(super) fn bind_message<'q>(
     record: &Record<'q>,
     model: Option<i64>,
 ) -> row::Query<'q> {
-    let Record { message, changed_from, session } = *record;
+    let Record { message, changed_from, session, .. } = *record;
     let columns = MessageColumns::new(key, session, message, changed_from);
     let checksum = columns.checksum();
     let insert = insert.bind(key).bind(session).bind(message.seq.get() as i64);
@@ -387,18 +443,38 @@ pub(super) fn insert_sql((insert, columns): Insert, rows: usize) -> String {
 /// `schema/1.sql`.
 pub(crate) fn scope_tokens(
     session: i64,
-    scope: SessionScope,
+    owner: Owner,
     (role, status, model): (i64, i64, Option<i64>),
 ) -> String {
     let mut tokens = format!("s{session} r{role} t{status}");
-    for (letter, key) in [('u', scope.user), ('p', scope.project), ('m', model)] {
+    for (letter, key) in [('u', owner.user), ('p', owner.project), ('m', model)] {
         if let Some(key) = key {
             tokens.push(' ');
             tokens.push(letter);
             tokens.push_str(&key.to_string());
         }
     }
-    tokens
+    owned_by(owner.tenant, tokens)
+}
+
+/// Stands between a tenant's key and a token in the index: it is in no token.
+pub(crate) const MARK: char = '\u{e000}';
+
+/// Tokens as the index holds those of a tenant, so that no other one finds them: see `schema/4.sql`.
+pub(crate) fn owned_by(tenant: i64, tokens: String) -> String {
+    if tenant == 0 || tokens.is_empty() {
+        return tokens;
+    }
+    let mark = format!("{tenant}{MARK}");
+    let mut owned = String::with_capacity(tokens.len() * 2);
+    for token in tokens.split(' ') {
+        if !owned.is_empty() {
+            owned.push(' ');
+        }
+        owned.push_str(&mark);
+        owned.push_str(token);
+    }
+    owned
 }
 
 /// What of a message is in [`scope_tokens`].
@@ -406,6 +482,7 @@ pub(super) fn kind_of(message: &Message, model: Option<i64>) -> (i64, i64, Optio
     (role_code(message.role), status_code(message.status), model)
 }
 
+/// The tokens of a text, for the default tenant: see [`owned_by`] for others.
 pub(crate) fn content_tokens(content: &str) -> String {
     let mut indexed = String::with_capacity(content.len() + 8);
     tokens(content, |token| {

@@ -156,7 +156,12 @@ impl TenantQuery {
                 break;
             }
         }
-        Ok(page.finish(TENANTS))
+        Ok(self.finish(page))
+    }
+
+    /// The page that was filled with tenants by name; for backends.
+    pub fn finish(&self, page: PageBuilder<Tenant>) -> Page<Tenant> {
+        page.finish(TENANTS)
     }
 }
 

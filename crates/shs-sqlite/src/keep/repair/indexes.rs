@@ -24,7 +24,7 @@ pub(super) async fn make_anew(
         sqlx::query(AssertSqlSafe(sql.as_str())).execute(&mut *transaction.connection).await?;
     }
     // Those that tables have by themselves.
-    for table in ["users", "projects", "models", "sessions", "session_tags", "totals"] {
+    for table in ["tenants", "users", "projects", "models", "sessions", "session_tags", "totals"] {
         let sql = format!("REINDEX {table}");
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction.connection).await?;
     }

@@ -76,11 +76,16 @@ pub(super) async fn mend(
     Ok(())
 }
 
+/// The tenant of a session whose own is not known: if there are several, one that nobody has, so that no tenant is
+/// shown what may be another's.
+const TENANT: &str = "iif(EXISTS (SELECT 1 FROM tenants WHERE key > 0), \
+     (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'tenants'), 0)";
+
 /// Makes sessions for messages whose own is missing.
 pub(super) async fn recover(transaction: &mut Transaction<'_>) -> Result<(), Failure> {
     let sql = format!(
-        "INSERT INTO sessions (key, id, created_at, updated_at, message_count, total_tokens, last_seq) \
-         SELECT m.session, {}, min(m.timestamp), max(m.timestamp), 0, 0, 0 FROM messages m \
+        "INSERT INTO sessions (key, tenant, id, created_at, updated_at, message_count, total_tokens, last_seq) \
+         SELECT m.session, {TENANT}, {}, min(m.timestamp), max(m.timestamp), 0, 0, 0 FROM messages m \
          WHERE m.session NOT IN (SELECT key FROM sessions) GROUP BY m.session",
         recovered_id("m.session")
     );

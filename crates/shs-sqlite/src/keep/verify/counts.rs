@@ -4,7 +4,7 @@ use shs_store::keeping::Finding;
 use sqlx::{Row, SqliteConnection};
 
 use super::rows::session_id;
-use crate::checksum::{checksum_of_counters, checksum_of_totals};
+use crate::checksum::{self, checksum_of_counters, checksum_of_totals, counts_of_tenant};
 use crate::error::Failure;
 
 /// Sessions whose counts are not those of their messages.
@@ -22,6 +22,7 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     check_sessions(connection, found).await?;
     check_totals(connection, found).await?;
+    check_tenants(connection, found).await?;
     check_counters(connection, found).await
 }
 
@@ -52,16 +53,16 @@ async fn check_totals(
     connection: &mut SqliteConnection,
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    const SQL: &str = "WITH kept AS (SELECT role, model, messages, tokens FROM totals \
+    const SQL: &str = "WITH kept AS (SELECT tenant, role, model, messages, tokens FROM totals \
          WHERE messages <> 0 OR tokens <> 0), \
-         counted AS (SELECT role, coalesce(model, 0), count(*), coalesce(sum(tokens), 0) \
-         FROM messages GROUP BY 1, 2) \
+         counted AS (SELECT s.tenant, m.role, coalesce(m.model, 0), count(*), coalesce(sum(m.tokens), 0) \
+         FROM messages m CROSS JOIN sessions s ON s.key = m.session GROUP BY 1, 2, 3) \
          SELECT (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)) \
          + (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))";
     const CHECKSUMS: &str =
         concat!("SELECT count(*) FROM totals WHERE checksum <> ", checksum_of_totals!(""));
     for (sql, what) in [
-        (SQL, "messages or tokens by role and model are not what the messages come to"),
+        (SQL, "messages or tokens by tenant, role and model are not what the messages come to"),
         (CHECKSUMS, "the checksum of a row is not that of its values"),
     ] {
         let different: i64 = sqlx::query(sql).fetch_one(&mut *connection).await?.try_get(0)?;
@@ -72,14 +73,49 @@ async fn check_totals(
     Ok(())
 }
 
+async fn check_tenants(
+    connection: &mut SqliteConnection,
+    found: &mut Vec<Finding>,
+) -> Result<(), Failure> {
+    const SQL: &str = concat!(
+        "SELECT t.key, t.name, t.checksum - ",
+        counts_of_tenant!("t."),
+        ", t.sessions IS NOT (SELECT count(*) FROM sessions s WHERE s.tenant = t.key), \
+         t.active IS NOT (SELECT count(*) FROM sessions s WHERE s.tenant = t.key AND s.ended_at IS NULL), \
+         t.sessions = 0 AND t.key <> 0 FROM tenants t"
+    );
+    let mut has_default = false;
+    for row in sqlx::query(SQL).fetch_all(connection).await? {
+        let key: i64 = row.try_get(0)?;
+        has_default |= key == 0;
+        let name: Option<&str> = row.try_get(1).ok();
+        let is_sound = name.is_some_and(|name| {
+            (key == 0) == name.is_empty() && row.try_get(2).ok() == Some(checksum::of_name(name))
+        });
+        let wrong = [
+            (!is_sound, "the name or the checksum is not that of its values"),
+            (row.try_get(3)?, "sessions is not the number of sessions"),
+            (row.try_get(4)?, "active is not the number of sessions that have not ended"),
+            (row.try_get(5)?, "no session has the tenant"),
+        ];
+        for (is_wrong, what) in wrong {
+            if is_wrong {
+                found.push(Finding::repairable(what).in_table("tenants").at_row(key));
+            }
+        }
+    }
+    if !has_default {
+        found.push(Finding::repairable("the default tenant is missing").in_table("tenants"));
+    }
+    Ok(())
+}
+
 async fn check_counters(
     connection: &mut SqliteConnection,
     found: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     const SQL: &str = concat!(
         "SELECT (SELECT count(*) FROM counters), \
-         (SELECT sessions IS NOT (SELECT count(*) FROM sessions) FROM counters), \
-         (SELECT active IS NOT (SELECT count(*) FROM sessions WHERE ended_at IS NULL) FROM counters), \
          (SELECT arrival < (SELECT coalesce(max(key), 0) FROM messages) FROM counters), \
          (SELECT indexed > arrival OR indexed < 0 FROM counters), \
          (SELECT checksum <> ",
@@ -92,11 +128,9 @@ async fn check_counters(
         return Ok(());
     }
     for (at, what) in [
-        (1, "sessions is not the number of sessions"),
-        (2, "active is not the number of sessions that have not ended"),
-        (3, "arrival is lower than the key of a message"),
-        (4, "indexed is beyond the last message"),
-        (5, "the checksum is not that of its values"),
+        (1, "arrival is lower than the key of a message"),
+        (2, "indexed is beyond the last message"),
+        (3, "the checksum is not that of its values"),
     ] {
         if row.try_get::<bool, _>(at)? {
             found.push(Finding::repairable(what).in_table("counters").at_row(1));

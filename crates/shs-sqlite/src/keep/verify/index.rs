@@ -7,7 +7,7 @@ use shs_store::keeping::Finding;
 use sqlx::{Row, SqliteConnection};
 
 use crate::error::Failure;
-use crate::write::{SessionScope, content_tokens, execute, scope_tokens};
+use crate::write::{Owner, content_tokens, execute, owned_by, scope_tokens};
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 256;
@@ -65,7 +65,7 @@ async fn check_messages(
     found: &mut Vec<Finding>,
 ) -> Result<u64, Failure> {
     const COUNT: &str = "SELECT count(*) FROM messages WHERE key <= ?1";
-    const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content, d.sz \
+    const SQL: &str = "SELECT m.key, m.session, s.user, s.project, m.role, m.status, m.model, m.content, d.sz, s.tenant \
          FROM messages m CROSS JOIN sessions s ON s.key = m.session LEFT JOIN search_docsize d ON d.id = m.key \
          WHERE m.key > ?1 AND m.key <= ?2 ORDER BY m.key LIMIT +?3";
     let count: i64 = sqlx::query(COUNT).bind(mark).fetch_one(&mut *connection).await?.try_get(0)?;
@@ -99,10 +99,11 @@ async fn check_messages(
 
 /// The tokens of a message, as the index takes them.
 fn tokens(row: &sqlx::sqlite::SqliteRow) -> Option<(String, String)> {
-    let scope = SessionScope { user: row.try_get(2).ok()?, project: row.try_get(3).ok()? };
+    let (user, project) = (row.try_get(2).ok()?, row.try_get(3).ok()?);
+    let owner = Owner { tenant: row.try_get(9).ok()?, user, project };
     let kind = (row.try_get(4).ok()?, row.try_get(5).ok()?, row.try_get(6).ok()?);
-    let content = content_tokens(row.try_get(7).ok()?);
-    Some((scope_tokens(row.try_get(1).ok()?, scope, kind), content))
+    let content = owned_by(owner.tenant, content_tokens(row.try_get(7).ok()?));
+    Some((scope_tokens(row.try_get(1).ok()?, owner, kind), content))
 }
 
 /// Whether a search for a message's scope and its first words finds it.

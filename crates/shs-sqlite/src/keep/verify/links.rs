@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 use crate::error::Failure;
 
 /// What to find, in which table, and the statement that gives the rows' keys.
-const LINKS: [(&str, &str, &str); 8] = [
+const LINKS: [(&str, &str, &str); 9] = [
     (
         "the message's session is missing",
         "messages",
@@ -18,14 +18,21 @@ const LINKS: [(&str, &str, &str); 8] = [
         "SELECT key FROM messages WHERE model IS NOT NULL AND model NOT IN (SELECT key FROM models)",
     ),
     (
-        "the name of the session's user is missing",
+        "the session's tenant is missing",
         "sessions",
-        "SELECT key FROM sessions WHERE user IS NOT NULL AND user NOT IN (SELECT key FROM users)",
+        "SELECT key FROM sessions WHERE tenant NOT IN (SELECT key FROM tenants)",
     ),
     (
-        "the name of the session's project is missing",
+        "the name of the session's user is missing in its tenant",
         "sessions",
-        "SELECT key FROM sessions WHERE project IS NOT NULL AND project NOT IN (SELECT key FROM projects)",
+        "SELECT key FROM sessions s WHERE user IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.key = s.user AND u.tenant = s.tenant)",
+    ),
+    (
+        "the name of the session's project is missing in its tenant",
+        "sessions",
+        "SELECT key FROM sessions s WHERE project IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM projects p WHERE p.key = s.project AND p.tenant = s.tenant)",
     ),
     (
         "no session has the user",

@@ -17,11 +17,17 @@ const CHUNK: i64 = 256;
 /// What is wrong with a row that can be read, and that nobody has written so.
 const UNSOUND: &str = "its checksum is not that of its values";
 
-/// The names after a key, each with it and its checksum.
+/// The names after a key, each with it, its checksum, and its tenant.
 const NAMES: [(&str, &str); 3] = [
-    ("users", "SELECT key, name, checksum FROM users WHERE key > ?1 ORDER BY key LIMIT +?2"),
-    ("projects", "SELECT key, name, checksum FROM projects WHERE key > ?1 ORDER BY key LIMIT +?2"),
-    ("models", "SELECT key, name, checksum FROM models WHERE key > ?1 ORDER BY key LIMIT +?2"),
+    (
+        "users",
+        "SELECT key, name, checksum, tenant FROM users WHERE key > ?1 ORDER BY key LIMIT +?2",
+    ),
+    (
+        "projects",
+        "SELECT key, name, checksum, tenant FROM projects WHERE key > ?1 ORDER BY key LIMIT +?2",
+    ),
+    ("models", "SELECT key, name, checksum, 0 FROM models WHERE key > ?1 ORDER BY key LIMIT +?2"),
 ];
 
 /// The sessions after a key, each with it, and whether what has to be a text is one.
@@ -51,8 +57,9 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     for (table, sql) in NAMES {
         walk(connection, sql, |row, key| {
-            let name: Result<&str, _> = row.try_get(1);
-            if name.is_ok_and(|name| row.try_get(2).ok() != Some(checksum::of_name(name))) {
+            let (tenant, name) = (row.try_get(3).unwrap_or(0), row.try_get::<&str, _>(1));
+            let checksum = |name| Some(checksum::of_name_in(tenant, name));
+            if name.is_ok_and(|name| row.try_get(2).ok() != checksum(name)) {
                 found.push(Finding::repairable(UNSOUND).in_table(table).at_row(key));
             }
         })

@@ -15,8 +15,8 @@ use crate::checksum::{add_to_totals, recount};
 /// Makes the view of the connection that writes. The names of the columns are those of messages.
 pub(crate) const VIEW: &str = concat!(
     "CREATE TEMP VIEW appended (key, session, seq, id, role, status, timestamp, checksum, tokens, \
-     model, latency_ms, digest, parts, metadata, extra, content, updated_at) \
-     AS SELECT 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0; \
+     model, latency_ms, digest, parts, metadata, extra, content, updated_at, tenant) \
+     AS SELECT 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0; \
      CREATE TEMP TRIGGER append INSTEAD OF INSERT ON appended BEGIN \
      SELECT RAISE(ABORT, 'moved') FROM counters WHERE only_row = 1 AND arrival <> NEW.key - 1; \
      INSERT INTO messages (key, session, seq, id, role, status, timestamp, checksum, tokens, model, \
@@ -34,7 +34,7 @@ pub(crate) const VIEW: &str = concat!(
     ),
     " WHERE key = NEW.session; ",
     add_to_totals!(
-        "SELECT NEW.role AS role, ifnull(NEW.model, 0) AS model, 1 AS messages, \
+        "SELECT NEW.tenant AS tenant, NEW.role AS role, ifnull(NEW.model, 0) AS model, 1 AS messages, \
          ifnull(NEW.tokens, 0) AS tokens"
     ),
     "; END"
@@ -49,11 +49,12 @@ pub(super) async fn write(
     updated_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     const SQL: &str =
-        "INSERT INTO appended VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        "INSERT INTO appended VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let model = match &new.message.model {
         Some(name) => Some(transaction.model_key(name).await?),
         None => None,
     };
     let query = bind_message(sqlx::query(SQL), key, &record(new), model);
-    transaction.command(query.bind(updated_at.as_micros()), 1).await
+    let query = query.bind(updated_at.as_micros()).bind(new.owner.tenant);
+    transaction.command(query, 1).await
 }

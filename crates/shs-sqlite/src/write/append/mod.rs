@@ -7,7 +7,7 @@ mod statements;
 use std::collections::HashMap;
 
 use shs_store::{
-    AppendOptions, Appended, Error, ErrorKind, Message, NewMessage, Result, SessionId,
+    AppendOptions, Appended, Error, ErrorKind, Message, NewMessage, Result, Scope, SessionId,
 };
 use tokio::sync::oneshot;
 
@@ -16,11 +16,12 @@ pub(super) use self::plan::Target;
 use self::plan::{Found, New, Plan};
 use super::execute;
 use super::memory::Entry;
-use super::transaction::{SessionScope, Transaction, content_tokens, kind_of, scope_tokens};
+use super::transaction::{Owner, Transaction, content_tokens, kind_of, owned_by, scope_tokens};
 use crate::error::{is_busy, spoils_connection};
 
 /// A batch of messages for one session. It was checked before.
 pub(crate) struct Append {
+    pub(crate) scope: Scope,
     pub(crate) id: SessionId,
     pub(crate) batch: Vec<NewMessage>,
     pub(crate) options: AppendOptions,
@@ -109,8 +110,8 @@ async fn run_from_memory(
     transaction: &mut Transaction<'_>,
     jobs: &mut [&mut AppendJob],
 ) -> Result<bool, sqlx::Error> {
-    let ids = jobs.iter().map(|job| &job.append.id);
-    let Some((arrival, targets)) = transaction.memory.targets(ids) else {
+    let keys = jobs.iter().map(|job| job.append.scope.key(&job.append.id));
+    let Some((arrival, targets)) = transaction.memory.targets(keys) else {
         return Ok(false);
     };
     let found = Found { arrival, targets, digests: HashMap::new() };
@@ -164,8 +165,9 @@ fn finish(
         let mut entries = Vec::with_capacity(plan.new.len());
         for (key, new) in (plan.first_arrival..).zip(&plan.new) {
             let model = new.message.model.as_ref().and_then(|name| memory.model(name));
-            let scope = scope_tokens(new.key, new.scope, kind_of(&new.message, model));
+            let scope = scope_tokens(new.key, new.owner, kind_of(&new.message, model));
             let content = std::mem::take(&mut jobs[new.job].tokens[new.at]);
+            let content = owned_by(new.owner.tenant, content);
             entries.push(Entry { key, scope, content });
         }
         memory.learn((before, arrival), targets, entries);

@@ -1,12 +1,13 @@
 //! What a group of appends comes to: which messages are new, which are repeated, which batches are refused.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use shs_store::document::plan_append;
 use shs_store::model::ContentDigest;
-use shs_store::{Appended, Error, Message, MessageId, Result, Seq, SessionId, Timestamp};
+use shs_store::{Appended, Error, Message, MessageId, Result, Seq, SessionKey, Timestamp};
 
-use super::super::transaction::SessionScope;
+use super::super::transaction::Owner;
 use super::{Append, AppendJob};
 
 /// What the database says before anything is written.
@@ -14,7 +15,7 @@ pub(super) struct Found {
     /// The last number of arrival that was given.
     pub(super) arrival: i64,
     /// The sessions that exist.
-    pub(super) targets: HashMap<SessionId, Target>,
+    pub(super) targets: HashMap<SessionKey, Target>,
     /// What was appended under the messages' ids, by session and id.
     pub(super) digests: HashMap<(i64, MessageId), ContentDigest>,
 }
@@ -23,7 +24,9 @@ pub(super) struct Found {
 #[derive(Clone)]
 pub(in crate::write) struct Target {
     pub(super) key: i64,
-    pub(super) scope: SessionScope,
+    pub(super) owner: Owner,
+    /// The name of its user.
+    pub(super) user_id: Option<Arc<str>>,
     pub(super) last_seq: Seq,
     pub(super) added: i64,
     pub(super) tokens: i64,
@@ -39,7 +42,7 @@ impl Target {
 
 /// What is to be written, and what each caller gets.
 pub(super) struct Plan {
-    pub(super) targets: HashMap<SessionId, Target>,
+    pub(super) targets: HashMap<SessionKey, Target>,
     /// The new messages in their order of arrival.
     pub(super) new: Vec<New>,
     pub(super) first_arrival: i64,
@@ -56,7 +59,7 @@ pub(super) struct New {
     /// Its place in the job's batch.
     pub(super) at: usize,
     pub(super) key: i64,
-    pub(super) scope: SessionScope,
+    pub(super) owner: Owner,
 }
 
 /// A message of a batch.
@@ -107,8 +110,10 @@ impl Plan {
         digests: &HashMap<(i64, MessageId), ContentDigest>,
         brought: &mut HashMap<(i64, MessageId), usize>,
     ) -> Result<Vec<Slot>> {
-        let Append { id, batch, options } = &job.append;
-        let target = self.targets.get_mut(id).ok_or_else(|| Error::session_not_found(id))?;
+        let Append { scope, id, batch, options } = &job.append;
+        let target = self.targets.get_mut(&scope.key(id));
+        let target = target.filter(|target| scope.has_user(target.user_id.as_deref()));
+        let target = target.ok_or_else(|| Error::session_not_found(id))?;
         let (key, new) = (target.key, &self.new);
         let known = |message: &MessageId| {
             let place = (key, message.clone());
@@ -136,8 +141,8 @@ impl Plan {
             brought.insert(place, self.new.len());
             slots.push(Slot::New);
             let message = new.clone().into_message(seq);
-            let (key, scope) = (target.key, target.scope);
-            self.new.push(New { message, job: number, at, key, scope });
+            let (key, owner) = (target.key, target.owner);
+            self.new.push(New { message, job: number, at, key, owner });
         }
         Ok(slots)
     }

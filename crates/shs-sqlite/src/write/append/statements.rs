@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt;
-use shs_store::{Message, SessionId};
+use shs_store::{Message, SessionKey};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Either, Executor, Row};
 
@@ -15,11 +15,12 @@ use super::super::transaction::{
     MESSAGE_INSERT, Record, Totals, Transaction, bind_message, chunk_of, count, insert_sql,
 };
 use super::plan::{Found, New, Plan, Target};
-use super::{AppendJob, Begin, Frame, SessionScope};
+use super::{AppendJob, Begin, Frame, Owner};
 use crate::checksum::{add_to_totals, counter, recount, weight};
 use crate::packed::PackedId;
 use crate::row::{
-    self, SessionRow, message_columns, message_joins, session_columns, session_joins, to_json,
+    self, SessionRow, message_columns, message_joins, session_columns, session_joins, tenant,
+    to_json,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE;";
@@ -34,24 +35,32 @@ pub(super) async fn find(
     const SQL: &str = concat!(
         "SELECT ",
         counter!("arrival"),
-        " FROM counters WHERE only_row = 1; SELECT s.user, s.project, ",
+        " FROM counters WHERE only_row = 1; SELECT j.key, s.user, s.project, ",
         session_columns!(),
-        " FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value",
+        " FROM json_each(?) j CROSS JOIN sessions s ON s.tenant = ",
+        tenant!("(j.value ->> 0)"),
+        " AND s.id = j.value ->> 1",
         session_joins!(),
         "; SELECT ",
         message_columns!(),
-        " FROM json_each(?) j CROSS JOIN sessions s ON s.id = j.value ->> 0 \
-         CROSS JOIN messages m ON m.session = s.key AND m.id = coalesce(unhex(j.value ->> 1), j.value ->> 2)",
+        " FROM json_each(?) j CROSS JOIN sessions s ON s.tenant = ",
+        tenant!("(j.value ->> 0)"),
+        " AND s.id = j.value ->> 1 \
+         CROSS JOIN messages m ON m.session = s.key AND m.id = coalesce(unhex(j.value ->> 2), j.value ->> 3)",
         message_joins!(),
     );
-    let mut ids: Vec<&str> = jobs.iter().map(|job| job.append.id.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let mut keys: Vec<SessionKey> =
+        jobs.iter().map(|job| job.append.scope.key(&job.append.id)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let sessions: Vec<[&str; 2]> =
+        keys.iter().map(|key| [key.tenant.as_str(), key.id.as_str()]).collect();
     let mut messages = Vec::with_capacity(jobs.len());
     for job in jobs {
         for new in &job.append.batch {
             let (hex, text) = PackedId::new(&new.id).pair();
-            messages.push((job.append.id.as_str(), hex, text));
+            let tenant = job.append.scope.tenant_id().as_str();
+            messages.push((tenant, job.append.id.as_str(), hex, text));
         }
     }
     let (sql, first) = match frame {
@@ -59,7 +68,7 @@ pub(super) async fn find(
         Frame::Whole => (format!("{BEGIN} {SQL}"), 1),
         Frame::Part => (SQL.to_owned(), 0),
     };
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(to_json(&ids)).bind(to_json(&messages));
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(to_json(&sessions)).bind(to_json(&messages));
     let mut results = transaction.connection.fetch_many(query);
     let mut found = Found { arrival: 0, targets: HashMap::new(), digests: HashMap::new() };
     let mut ended = 0;
@@ -68,8 +77,10 @@ pub(super) async fn find(
             Either::Left(_) => ended += 1,
             Either::Right(row) if ended == first => found.arrival = row.try_get(0)?,
             Either::Right(row) if ended == first + 1 => {
-                let (id, target) = target(&row)?;
-                found.targets.insert(id, target);
+                let at: i64 = row.try_get(0)?;
+                let key = usize::try_from(at).ok().and_then(|at| keys.get(at));
+                let key = key.ok_or(sqlx::Error::RowNotFound)?;
+                found.targets.insert(key.clone(), target(&row)?);
             }
             Either::Right(row) => {
                 let row = row::message(&row, 0)?;
@@ -81,17 +92,17 @@ pub(super) async fn find(
     Ok(found)
 }
 
-fn target(row: &SqliteRow) -> Result<(SessionId, Target), sqlx::Error> {
-    let SessionRow { key, session, .. } = row::session(row, 2)?;
-    let target = Target {
+fn target(row: &SqliteRow) -> Result<Target, sqlx::Error> {
+    let SessionRow { key, tenant, session, .. } = row::session(row, 3)?;
+    Ok(Target {
         key,
-        scope: SessionScope { user: row.try_get(0)?, project: row.try_get(1)? },
+        owner: Owner { tenant, user: row.try_get(1)?, project: row.try_get(2)? },
+        user_id: session.user_id.map(Into::into),
         last_seq: session.last_seq,
         added: 0,
         tokens: 0,
         updated_at: session.updated_at,
-    };
-    Ok((session.id, target))
+    })
 }
 
 /// The repeated messages as they are stored.
@@ -137,7 +148,7 @@ pub(super) async fn write(
             Some(name) => Some(transaction.model_key(name).await?),
             None => None,
         };
-        count(&mut totals, &new.message, model, 1);
+        count(&mut totals, new.owner.tenant, &new.message, model, 1);
         models.push(model);
     }
     let counts = Counts::new(plan, &totals);
@@ -183,14 +194,15 @@ pub(super) async fn write(
 }
 
 pub(super) fn record(new: &New) -> Record<'_> {
-    Record { message: &new.message, changed_from: None, session: new.key }
+    let (session, tenant) = (new.key, new.owner.tenant);
+    Record { message: &new.message, changed_from: None, session, tenant }
 }
 
 /// What appends add to the counts of sessions and to the totals.
 struct Counts {
     /// A session's key, how many messages and tokens more, its last number and time.
     sessions: Vec<[i64; 5]>,
-    /// As JSON: role, model, messages and tokens.
+    /// As JSON: tenant, role, model, messages and tokens.
     totals: String,
 }
 
@@ -203,8 +215,10 @@ impl Counts {
             [t.key, t.added, t.tokens, t.last_seq.get() as i64, t.updated_at.as_micros()]
         };
         let changed = plan.targets.values().filter(|target| target.added > 0);
-        let totals: Vec<[i64; 4]> =
-            totals.iter().map(|((role, model), (m, t))| [*role, *model, *m, *t]).collect();
+        let total = |((tenant, role, model), (messages, tokens)): (&_, &_)| {
+            [*tenant, *role, *model, *messages, *tokens]
+        };
+        let totals: Vec<[i64; 5]> = totals.iter().map(total).collect();
         Self { sessions: changed.map(session).collect(), totals: to_json(&totals) }
     }
 
@@ -226,8 +240,8 @@ impl Counts {
             " FROM (VALUES "
         );
         const TOTALS: &str = add_to_totals!(
-            "SELECT value ->> 0 AS role, value ->> 1 AS model, value ->> 2 AS messages, \
-             value ->> 3 AS tokens FROM json_each(?)"
+            "SELECT value ->> 0 AS tenant, value ->> 1 AS role, value ->> 2 AS model, \
+             value ->> 3 AS messages, value ->> 4 AS tokens FROM json_each(?)"
         );
         sql.push_str(SESSIONS);
         sql.push_str(&vec!["(?,?,?,?,?)"; self.rows()].join(","));
