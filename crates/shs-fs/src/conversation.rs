@@ -6,12 +6,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use shs_store::model::ContentDigest;
-use shs_store::{Error, Message, MessageId, Result, Seq, Session, Timestamp};
+use shs_store::{Error, Message, MessageId, Result, Seq, Session, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::arrivals::HIGHEST;
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
+use crate::name::{split, tenant_of};
 use crate::outline::{Outline, Outlined};
 
 /// Where a message's line stands in its file, without its line break.
@@ -42,6 +43,8 @@ pub(crate) enum Original {
 /// A conversation.
 #[derive(Debug)]
 pub(crate) struct Conversation {
+    /// Whose folder its file is in.
+    pub(crate) tenant: TenantId,
     pub(crate) session: Session,
     /// By rising number.
     pub(crate) entries: Vec<Entry>,
@@ -72,7 +75,9 @@ const REWRITE_FROM: u64 = 64 * 1024;
 impl Conversation {
     /// One without messages, of whose file nothing has been read yet.
     fn new(session: Session, name: String, incarnation: Uuid) -> Self {
+        let tenant = tenant_of(split(&name).0).unwrap_or_default();
         Self {
+            tenant,
             session,
             entries: Vec::new(),
             seqs: HashMap::new(),
@@ -380,7 +385,7 @@ impl Reading<'_> {
 
 fn damaged(name: &str, line: usize, at: u64, error: Error) -> Error {
     let detail = format!(
-        "{name} is damaged in line {line}, at byte {at}; restore it, or cut it there to keep what is before"
+        "{name} is damaged in line {line}, at byte {at}; restore it, or repair the folder, which keeps what can be read"
     );
     Error::corrupt(detail).with_source(error)
 }

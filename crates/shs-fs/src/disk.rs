@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use shs_store::SessionId;
+use shs_store::SessionKey;
 use uuid::Uuid;
 
 use crate::folder::Folder;
@@ -30,14 +30,14 @@ pub(crate) struct Written {
 /// What came of bringing a batch to the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
-    pub(crate) done: Vec<SessionId>,
+    pub(crate) done: Vec<SessionKey>,
     pub(crate) failed: Vec<Failed>,
 }
 
 /// A file that could not be synced.
 #[derive(Debug)]
 pub(crate) struct Failed {
-    pub(crate) id: SessionId,
+    pub(crate) key: SessionKey,
     /// How long the file was before.
     pub(crate) before: u64,
     pub(crate) error: io::Error,
@@ -94,7 +94,7 @@ impl Disk {
     pub(crate) fn commit(
         &mut self,
         folder: &Folder,
-        mut batch: HashMap<SessionId, Written>,
+        mut batch: HashMap<SessionKey, Written>,
     ) -> Committed {
         let large = batch.extract_if(|_, written| written.bytes.is_none()).collect();
         let mut committed = Committed::default();
@@ -106,7 +106,7 @@ impl Disk {
     fn commit_small(
         &mut self,
         folder: &Folder,
-        batch: HashMap<SessionId, Written>,
+        batch: HashMap<SessionKey, Written>,
         committed: &mut Committed,
     ) {
         let bytes = batch.values().map(|written| written.record().length()).sum::<usize>();
@@ -124,28 +124,28 @@ impl Disk {
         }
         let written = journal.write(batch.values().map(Written::record));
         self.is_journal_in_doubt = written.is_err();
-        for (id, Written { file, name, before, bytes, .. }) in batch {
+        for (key, Written { file, name, before, bytes, .. }) in batch {
             self.keep(bytes);
             self.files.insert(name, file);
             match &written {
-                Ok(()) => committed.done.push(id),
-                Err(error) => committed.failed.push(Failed { id, before, error: again(error) }),
+                Ok(()) => committed.done.push(key),
+                Err(error) => committed.failed.push(Failed { key, before, error: again(error) }),
             }
         }
     }
 
     /// Syncs files in their place.
-    fn sync(&mut self, batch: HashMap<SessionId, Written>, committed: &mut Committed) {
+    fn sync(&mut self, batch: HashMap<SessionKey, Written>, committed: &mut Committed) {
         let results = sync_all(&batch.values().map(|written| &*written.file).collect::<Vec<_>>());
-        for ((id, Written { name, before, .. }), result) in batch.into_iter().zip(results) {
+        for ((key, Written { name, before, .. }), result) in batch.into_iter().zip(results) {
             match result {
                 Ok(()) => {
                     self.files.remove(&name);
-                    committed.done.push(id);
+                    committed.done.push(key);
                 }
                 Err(error) => {
                     self.is_file_in_doubt |= self.files.contains_key(&name);
-                    committed.failed.push(Failed { id, before, error });
+                    committed.failed.push(Failed { key, before, error });
                 }
             }
         }

@@ -1,17 +1,17 @@
 //! The folder: its lock, its files, and how they come to be on disk.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 use shs_store::{Durability, Error, ErrorKind, Result};
 use uuid::Uuid;
 
-use crate::name::EXTENSION;
+use crate::name::{EXTENSION, TENANTS, goes_on, split, tenant_of};
 
 /// The file that says what the folder is; its lock says that a process has it open.
 pub(crate) const MARKER: &str = "shs-fs.format";
@@ -36,8 +36,8 @@ pub(crate) struct Folder {
     marker: File,
     /// Whether another process or store has it open, beside which this one only looks.
     is_in_use: bool,
-    /// Whether names were changed that are not on disk yet.
-    names_changed: AtomicBool,
+    /// Folders in which names were changed that are not on disk yet, as [`split`] names them.
+    changed: Mutex<BTreeSet<String>>,
 }
 
 impl Folder {
@@ -50,11 +50,10 @@ impl Folder {
             unavailable(&format!("the folder {} cannot be made", path.display()), error)
         })?;
         let marker = lock(path)?;
-        // The last process may have ended between a change of names and its sync.
-        let names_changed = AtomicBool::new(true);
-        let is_in_use = false;
-        let folder = Self { path: path.to_owned(), durability, marker, is_in_use, names_changed };
+        let folder = Self { durability, ..Self::with(path, marker, false) };
         folder.check_format()?;
+        // The last process may have ended between a change of names and its sync.
+        folder.note_changed(folder.folders()?);
         folder.remove_staged()?;
         folder.sync_names().map_err(|error| unavailable("the folder cannot be synced", error))?;
         Ok(folder)
@@ -87,8 +86,8 @@ impl Folder {
     }
 
     fn with(path: &Path, marker: File, is_in_use: bool) -> Self {
-        let (durability, names_changed) = (Durability::Full, AtomicBool::new(true));
-        Self { path: path.to_owned(), durability, marker, is_in_use, names_changed }
+        let (durability, changed) = (Durability::Full, Mutex::new([String::new()].into()));
+        Self { path: path.to_owned(), durability, marker, is_in_use, changed }
     }
 
     /// Whether another process or store has it open.
@@ -163,78 +162,112 @@ impl Folder {
 
     /// The names of what was never published.
     pub(crate) fn staged(&self) -> Result<Vec<String>> {
-        let paths = self.files(|name| name.starts_with(STAGED))?;
-        Ok(paths.iter().map(|path| name_of(path)).collect())
+        self.everywhere(|name, kind| kind.is_file() && name.starts_with(STAGED))
     }
 
     /// The names of all conversations' files.
     pub(crate) fn names(&self) -> Result<Vec<String>> {
-        let paths = self.with_extension(EXTENSION)?;
-        Ok(paths.iter().map(|path| name_of(path)).collect())
+        self.everywhere(|name, kind| kind.is_file() && has_extension(name, EXTENSION))
     }
 
     /// What has the name of a conversation's file and is no file.
     pub(crate) fn odd_names(&self) -> Result<Vec<String>> {
-        let odd = self.entries(|name, kind| has_extension(name, EXTENSION) && !kind.is_file())?;
-        Ok(odd.iter().map(|path| name_of(path)).collect())
+        self.everywhere(|name, kind| !kind.is_file() && has_extension(name, EXTENSION))
+    }
+
+    /// What is among the tenants' folders and is none.
+    pub(crate) fn odd_folders(&self) -> Result<Vec<String>> {
+        let mut odd = Vec::new();
+        self.walk_tenants(&mut |folder, is_tenants| {
+            if !is_tenants {
+                odd.push(folder.to_owned());
+            }
+        })?;
+        Ok(odd)
     }
 
     /// Removes what was never published.
     pub(crate) fn remove_staged(&self) -> Result<()> {
-        for path in self.files(|name| name.starts_with(STAGED))? {
-            fs::remove_file(&path)
+        for name in self.staged()? {
+            fs::remove_file(self.path.join(name))
                 .map_err(|error| unavailable("a leftover cannot be removed", error))?;
         }
         Ok(())
     }
 
-    /// The files of the folder whose names fit, by name.
-    fn files(&self, fits: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-        self.entries(|name, kind| kind.is_file() && fits(name))
+    /// The folders that conversations are in, as [`split`] names them.
+    fn folders(&self) -> Result<Vec<String>> {
+        let mut folders = vec![String::new()];
+        self.walk_tenants(&mut |folder, is_tenants| {
+            if is_tenants {
+                folders.push(folder.to_owned());
+            }
+        })?;
+        Ok(folders)
     }
 
-    /// What is in the folder whose names and types fit, by name.
-    fn entries(&self, fits: impl Fn(&str, FileType) -> bool) -> Result<Vec<PathBuf>> {
-        let list = || -> io::Result<Vec<PathBuf>> {
-            let mut found = Vec::new();
-            for entry in fs::read_dir(&self.path)? {
-                let entry = entry?;
-                let kind = entry.file_type()?;
-                if entry.file_name().to_str().is_some_and(|name| fits(name, kind)) {
-                    found.push(entry.path());
+    /// Shows each folder below the tenants', and whether it is one's.
+    fn walk_tenants(&self, show: &mut impl FnMut(&str, bool)) -> Result<()> {
+        let mut left = vec![format!("{TENANTS}/")];
+        while let Some(parent) = left.pop() {
+            let is_root = parent.len() == TENANTS.len() + 1;
+            let listed =
+                self.list(&parent, |name, kind| kind.is_dir() && (is_root || goes_on(name)));
+            let listed = match listed {
+                Err(error) if is_root && error.kind() == io::ErrorKind::NotFound => continue,
+                listed => listed.map_err(cannot_list)?,
+            };
+            for name in listed {
+                let folder = format!("{name}/");
+                let is_tenants = tenant_of(&folder).is_some();
+                show(&folder, is_tenants);
+                if is_tenants {
+                    left.push(folder);
                 }
             }
-            found.sort();
-            Ok(found)
-        };
-        list().map_err(|error| unavailable("the folder cannot be listed", error))
-    }
-
-    /// All conversations' files.
-    ///
-    /// # Errors
-    /// `Corrupt` if anything but a file has such a name: passing it by would hide a conversation.
-    pub(crate) fn conversations(&self) -> Result<Vec<PathBuf>> {
-        let odd = self.entries(|name, kind| has_extension(name, EXTENSION) && !kind.is_file())?;
-        match odd.first() {
-            Some(path) => Err(Error::corrupt(format!(
-                "{} is no file; put the conversation's file there, or move it out of the folder",
-                path.display()
-            ))),
-            None => self.with_extension(EXTENSION),
         }
+        Ok(())
     }
 
-    /// All files with this extension.
+    /// The names in all folders of conversations that fit, with their types, by name.
+    fn everywhere(&self, fits: impl Fn(&str, FileType) -> bool) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for folder in self.folders()? {
+            found.extend(self.list(&folder, &fits).map_err(cannot_list)?);
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The names in a folder that fit, with their types.
+    fn list(&self, folder: &str, fits: impl Fn(&str, FileType) -> bool) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path.join(folder))? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if let Some(name) = entry.file_name().to_str().filter(|name| fits(name, kind)) {
+                found.push(format!("{folder}{name}"));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// All files with this extension in the folder itself.
     pub(crate) fn with_extension(&self, extension: &str) -> Result<Vec<PathBuf>> {
-        self.files(|name| has_extension(name, extension))
+        let fits = |name: &str, kind: FileType| kind.is_file() && has_extension(name, extension);
+        let names = self.list("", fits).map_err(cannot_list)?;
+        Ok(names.iter().map(|name| self.path.join(name)).collect())
     }
 
     /// All files that are copies of others, made when those were migrated or repaired, and what was beside the folder when a
     /// backup was restored in its place.
     pub(crate) fn copies(&self) -> Result<Vec<PathBuf>> {
-        let is_copy = |name: &str| COPIES.iter().any(|suffix| name.contains(suffix));
-        let mut found = self.files(is_copy)?;
+        let is_copy = |name: &str, kind: FileType| {
+            kind.is_file() && COPIES.iter().any(|suffix| name.contains(suffix))
+        };
+        let copies = self.everywhere(is_copy)?;
+        let mut found: Vec<PathBuf> = copies.iter().map(|name| self.path.join(name)).collect();
         found
             .extend(beside(&self.path).map_err(|error| {
                 unavailable("copies beside the folder cannot be listed", error)
@@ -259,15 +292,17 @@ impl Folder {
 
     /// Puts a whole file in its place, at once: staged beside it, synced, renamed, the folder synced.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let staged = self.path.join(format!("{STAGED}{}", Uuid::now_v7().simple()));
+        let (folder, _) = split(name);
+        let staged = self.path.join(format!("{folder}{STAGED}{}", Uuid::now_v7().simple()));
         let write = || -> io::Result<()> {
+            self.make_folder(folder)?;
             let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
             file.write_all(bytes)?;
             // In any case: the name may come to the disk before the content does, and take the place of what is there.
             file.sync_data()?;
             drop(file);
             fs::rename(&staged, self.path.join(name))?;
-            self.names_changed.store(true, Ordering::Relaxed);
+            self.note_changed([folder.to_owned()]);
             self.sync_names()
         };
         write().inspect_err(|_| {
@@ -276,13 +311,36 @@ impl Folder {
         })
     }
 
+    /// Makes a tenant's folder if it is missing; it is there for good once the [names are synced](Self::sync_names).
+    fn make_folder(&self, folder: &str) -> io::Result<()> {
+        if folder.is_empty() || self.path.join(folder).is_dir() {
+            return Ok(());
+        }
+        let mut parent = "";
+        for (end, _) in folder.match_indices('/') {
+            let part = &folder[..=end];
+            match fs::create_dir(self.path.join(part)) {
+                Ok(()) => self.note_changed([parent.to_owned()]),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            parent = part;
+        }
+        Ok(())
+    }
+
+    /// Notes folders in which names were changed.
+    fn note_changed(&self, folders: impl IntoIterator<Item = String>) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(folders);
+    }
+
     /// Removes a file; it is gone for good once the [names are synced](Self::sync_names).
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
             Ok(()) => {
-                self.names_changed.store(true, Ordering::Relaxed);
+                self.note_changed([split(name).0.to_owned()]);
                 Ok(())
             }
         }
@@ -372,9 +430,14 @@ impl Folder {
 
     /// Waits until the folder's names are on disk, in any case.
     pub(crate) fn sync_names_now(&self) -> io::Result<()> {
-        if self.names_changed.load(Ordering::Relaxed) {
-            sync_folder(&self.path)?;
-            self.names_changed.store(false, Ordering::Relaxed);
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(folder) = changed.first() {
+            match sync_folder(&self.path.join(folder)) {
+                // Somebody else removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => {}
+                synced => synced?,
+            }
+            changed.pop_first();
         }
         Ok(())
     }
@@ -468,11 +531,6 @@ fn has_name(_: &fs::Metadata) -> bool {
     false
 }
 
-/// The name of a file that was listed, which is UTF-8.
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 /// What the format file of this version says.
 pub(crate) fn format() -> String {
     format!("{}\n", json!({ "format": "shs-fs", "version": VERSION }))
@@ -488,6 +546,10 @@ fn no_store(path: &Path, error: io::Error) -> Error {
 
 fn has_extension(name: &str, extension: &str) -> bool {
     !name.starts_with('.') && Path::new(name).extension() == Some(OsStr::new(extension))
+}
+
+fn cannot_list(error: io::Error) -> Error {
+    unavailable("the folder cannot be listed", error)
 }
 
 /// An error of the file system.

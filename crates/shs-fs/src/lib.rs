@@ -13,20 +13,27 @@
 //!   what it holds into the files; `close` removes it. Do not delete it while the folder is not closed: it may be the
 //!   only place of what was acknowledged.
 //! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
-//!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error that names file, line and
+//!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error of that session that names file, line and
 //!   byte, and so is a line that no store writes, whatever its checksum. The content of messages is not looked at before it
 //!   is read.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
 //! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away the highest one,
 //!   `.arrivals` notes that it was given. Leave it in the folder, or a cursor from before may pass over what is stored later.
-//!   A conversation's file can be put back into its folder, but not into another one, where its numbers are taken: that is
-//!   an error at opening. Open it in a folder of its own, and [import](Store::import) it from there.
+//!   A conversation's file can be put back into its folder, but not into another one, where its numbers are taken: then it
+//!   cannot be read until it is repaired. Open it in a folder of its own, and [import](Store::import) it from there.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
 //! One process at a time has a folder open: the file `shs-fs.format` is locked. For several processes there is
 //! `shs-sqlite`.
+//!
+//! The files of the default tenant stand in the folder itself, those of another one in `tenants/TENANT`. A file belongs to
+//! the tenant in whose folder it is.
+//!
+//! A file that cannot be read, because it is damaged or has another name than its session, is an error for whoever asks for that
+//! session, and is told in the log when the folder is opened. The others go on without it: lists, searches and stats do not have it.
+//! [`verify`] says what is wrong with it, and [`repair`] keeps what can be read.
 //!
 //! A folder of the Python package `session-history-saver` opens as it is: each `NAME.json` becomes a file of
 //! ours, and stays beside it as `NAME.json.python-backup`.
@@ -38,19 +45,20 @@
 //! # Examples
 //! ```
 //! use shs_fs::FsStore;
-//! use shs_store::{NewMessage, NewSession, Store, StoreExt};
+//! use shs_store::{NewMessage, NewSession, Scope, Store, StoreExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> shs_store::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("history");
 //! let store = FsStore::open(&path).await?;
-//! let session = store.create_session(NewSession::new().with_user("alice")).await?;
-//! store.append(&session.id, NewMessage::user("I was double-charged.")).await?;
+//! let acme = Scope::tenant("acme")?;
+//! let session = store.create_session(&acme, NewSession::new().with_user("alice")).await?;
+//! store.append(&acme, &session.id, NewMessage::user("I was double-charged.")).await?;
 //! store.close().await?;
 //!
 //! let store = FsStore::open(&path).await?;
-//! assert_eq!(store.last_messages(&session.id, 10).await?[0].content, "I was double-charged.");
+//! assert_eq!(store.last_messages(&acme, &session.id, 10).await?[0].content, "I was double-charged.");
 //! # Ok(())
 //! # }
 //! ```
@@ -80,10 +88,10 @@ use async_trait::async_trait;
 use shs_store::document::check_batch;
 use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
-    AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, SearchQuery, Seq, Session,
-    SessionId, SessionPatch, SessionQuery, Stats, StatsQuery, Store, StoreExt, Timestamp,
-    Transcript,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode,
+    Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionKey, SessionPatch,
+    SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 use tokio::sync::mpsc;
 
@@ -126,8 +134,8 @@ impl FsStore {
     /// # Errors
     /// - [`Unavailable`](ErrorKind::Unavailable) if the folder cannot be made, read or written, or is open in another
     ///   process or store.
-    /// - [`Corrupt`](ErrorKind::Corrupt) if a file in it is damaged, or comes from another folder and has numbers that are
-    ///   taken here, or a `.json` file is not the Python package's.
+    /// - [`Corrupt`](ErrorKind::Corrupt) if the journal or the note of numbers is damaged, or a `.json` file is not the Python
+    ///   package's. A conversation's file that is damaged is no error here, but for whoever asks for that conversation.
     /// - [`Unsupported`](ErrorKind::Unsupported) if a newer version of this library wrote it.
     ///
     /// # Panics
@@ -140,12 +148,9 @@ impl FsStore {
         let (queue, disk) = (options.queue, Disk::new(options.journal));
         let open = move || {
             let shared = open::open(options)?;
-            let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
-            let has_pending = state.has_pending();
-            drop(state);
-            Ok((Arc::new(shared), has_pending))
+            Ok(Arc::new(shared))
         };
-        let (shared, has_pending) = blocking(open).await.map_err(|e| context(e, "open"))?;
+        let shared = blocking(open).await.map_err(|e| context(e, "open"))?;
         let (sender, receiver) = mpsc::channel(queue);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -162,12 +167,9 @@ impl FsStore {
             writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
         };
         let store = Self { inner: Arc::new(inner) };
-        if !has_pending {
-            return Ok(store);
-        }
         // Nobody else has the folder open, so all leases are of the dead.
         let interrupted = store
-            .interrupt_stale_streams(Timestamp::MAX)
+            .interrupt_all_stale_streams(Timestamp::MAX)
             .await
             .map_err(|error| context(error, "open"))?;
         if interrupted > 0 {
@@ -225,7 +227,7 @@ impl FsStore {
     async fn write<T: Send + 'static>(
         &self,
         op: &'static str,
-        session: Option<&SessionId>,
+        session: Option<SessionKey>,
         change: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let send = async {
@@ -233,7 +235,7 @@ impl FsStore {
                 let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.clone().ok_or_else(Error::closed)?
             };
-            let (job, answer) = Job::new(session.cloned(), change);
+            let (job, answer) = Job::new(session.clone(), change);
             let stopped =
                 || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");
             queue.send(job).await.map_err(|_| stopped())?;
@@ -245,8 +247,8 @@ impl FsStore {
             };
             answer.await.map_err(|_| unanswered())?
         };
-        send.await.map_err(|error| match session {
-            Some(id) => context(error, op).with_session(id),
+        send.await.map_err(|error| match &session {
+            Some(key) => context(error, op).with_session(&key.id),
             None => context(error, op),
         })
     }
@@ -287,116 +289,157 @@ impl Store for FsStore {
         Self::NAME
     }
 
-    async fn create_session(&self, new: NewSession) -> Result<Session> {
-        self.write("create_session", None, |work| work.create(new)).await
+    async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
+        let scope = scope.clone();
+        self.write("create_session", None, move |work| work.create(&scope, new)).await
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session> {
-        let id = id.clone();
-        self.read("session", move |_, state| Ok(state.conversation(&id)?.session.clone())).await
+    async fn session(&self, scope: &Scope, id: &SessionId) -> Result<Session> {
+        let (scope, id) = (scope.clone(), id.clone());
+        let session = move |_: &Shared, state: RwLockReadGuard<'_, State>| {
+            Ok(state.of(&scope).visible(&scope, &id)?.session.clone())
+        };
+        self.read("session", session).await
     }
 
-    async fn update_session(&self, id: &SessionId, patch: SessionPatch) -> Result<Session> {
-        let session = id.clone();
-        self.write("update_session", Some(id), move |work| work.update_session(&session, patch))
-            .await
+    async fn update_session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        patch: SessionPatch,
+    ) -> Result<Session> {
+        let (scope, session) = (scope.clone(), id.clone());
+        let key = scope.key(id);
+        let change = move |work: &mut Work<'_>| work.update_session(&scope, &session, patch);
+        self.write("update_session", Some(key), change).await
     }
 
-    async fn delete_session(&self, id: &SessionId) -> Result<bool> {
-        let session = id.clone();
-        self.write("delete_session", Some(id), move |work| work.delete_session(&session)).await
+    async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool> {
+        let (scope, session) = (scope.clone(), id.clone());
+        let key = scope.key(id);
+        let change = move |work: &mut Work<'_>| work.delete_session(&scope, &session);
+        self.write("delete_session", Some(key), change).await
     }
 
-    async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-        let user_id = user_id.to_owned();
-        self.write("delete_user", None, move |work| work.delete_user(&user_id)).await
+    async fn delete_user(&self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        let (scope, user_id) = (scope.clone(), user_id.to_owned());
+        self.write("delete_user", None, move |work| work.delete_user(&scope, &user_id)).await
     }
 
-    async fn list_sessions(&self, query: &SessionQuery) -> Result<Page<Session>> {
-        let query = query.clone();
-        self.read("list_sessions", move |_, state| {
-            state.all_readable()?;
-            query.page_of(state.sessions())
-        })
-        .await
+    async fn list_sessions(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>> {
+        let (scope, query) = (scope.clone(), query.clone());
+        self.read("list_sessions", move |_, state| state.of(&scope).list(&scope, &query)).await
     }
 
     async fn append_opts(
         &self,
+        scope: &Scope,
         id: &SessionId,
         batch: Vec<NewMessage>,
         options: AppendOptions,
     ) -> Result<Appended> {
         check_batch(&batch).map_err(|error| context(error.with_session(id), "append"))?;
-        let session = id.clone();
+        let (scope, session) = (scope.clone(), id.clone());
+        let key = scope.key(id);
         let (batch, drafts): (Vec<_>, Vec<_>) = batch.into_iter().map(Draft::of).unzip();
         // They are freed here, where they were made: allocators have the writer wait for callers' locks else.
         let drafts = Arc::new(drafts);
         let for_writer = Arc::clone(&drafts);
-        let change = move |work: &mut Work<'_>| work.append(&session, batch, &for_writer, options);
-        self.write("append", Some(id), change).await
+        let change =
+            move |work: &mut Work<'_>| work.append((&scope, &session), batch, &for_writer, options);
+        self.write("append", Some(key), change).await
     }
 
-    async fn message(&self, id: &SessionId, message_id: &MessageId) -> Result<Message> {
-        let (id, message_id) = (id.clone(), message_id.clone());
+    async fn message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<Message> {
+        let (scope, id, message_id) = (scope.clone(), id.clone(), message_id.clone());
         self.read("message", move |shared, state| {
-            state.conversation(&id)?.message(&shared.folder, &message_id)
+            state.of(&scope).visible(&scope, &id)?.message(&shared.folder, &message_id)
         })
         .await
     }
 
-    async fn messages(&self, id: &SessionId, query: &MessageQuery) -> Result<Page<Message>> {
-        let (id, query) = (id.clone(), query.clone());
-        self.read("messages", move |shared, state| state.messages(&shared.folder, &id, &query))
-            .await
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        query: &MessageQuery,
+    ) -> Result<Page<Message>> {
+        let (scope, id, query) = (scope.clone(), id.clone(), query.clone());
+        self.read("messages", move |shared, state| {
+            state.of(&scope).messages(&shared.folder, &scope, &id, &query)
+        })
+        .await
     }
 
     async fn update_message(
         &self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
     ) -> Result<Message> {
-        let (session, message_id) = (id.clone(), message_id.clone());
-        self.write("update_message", Some(id), move |work| {
-            work.update_message(&session, &message_id, patch)
+        let (scope, session, message_id) = (scope.clone(), id.clone(), message_id.clone());
+        self.write("update_message", Some(scope.key(id)), move |work| {
+            work.update_message(&scope, &session, &message_id, patch)
         })
         .await
     }
 
-    async fn delete_message(&self, id: &SessionId, message_id: &MessageId) -> Result<bool> {
-        let (session, message_id) = (id.clone(), message_id.clone());
-        self.write("delete_message", Some(id), move |work| {
-            work.delete_message(&session, &message_id)
+    async fn delete_message(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        message_id: &MessageId,
+    ) -> Result<bool> {
+        let (scope, session, message_id) = (scope.clone(), id.clone(), message_id.clone());
+        self.write("delete_message", Some(scope.key(id)), move |work| {
+            work.delete_message(&scope, &session, &message_id)
         })
         .await
     }
 
-    async fn fork(&self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        let session = id.clone();
-        self.write("fork", None, move |work| work.fork(&session, up_to, new)).await
+    async fn fork(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session> {
+        let (scope, session) = (scope.clone(), id.clone());
+        self.write("fork", None, move |work| work.fork(&scope, &session, up_to, new)).await
     }
 
-    async fn import(&self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
+    async fn import(
+        &self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session> {
         // It may have been changed since it was made.
         let transcript = Transcript::new(transcript.session, transcript.messages)
             .map_err(|error| context(error, "import"))?;
-        self.write("import", None, move |work| work.import(transcript, mode)).await
+        let scope = scope.clone();
+        self.write("import", None, move |work| work.import(&scope, transcript, mode)).await
     }
 
     /// The first search with a text reads all files, each other one what was written since the last.
-    async fn search(&self, query: &SearchQuery) -> Result<Page<Hit>> {
-        let query = query.clone();
+    async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
+        let (scope, query) = (scope.clone(), query.clone());
         let go = async {
             let shared = self.shared()?;
-            blocking(move || search(&shared, &query)).await
+            blocking(move || search(&shared, &scope, &query)).await
         };
         go.await.map_err(|error| context(error, "search"))
     }
 
-    async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        let query = query.clone();
-        self.read("stats", move |_, state| state.stats(&query)).await
+    async fn stats(&self, scope: &Scope, query: &StatsQuery) -> Result<Stats> {
+        let (scope, query) = (scope.clone(), query.clone());
+        self.read("stats", move |_, state| Ok(state.of(&scope).stats(&scope, &query))).await
     }
 
     async fn flush(&self) -> Result<()> {
@@ -427,16 +470,38 @@ impl Store for FsStore {
     }
 }
 
-fn search(shared: &Shared, query: &SearchQuery) -> Result<Page<Hit>> {
+#[async_trait]
+impl AdminStore for FsStore {
+    async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+        let query = query.clone();
+        self.read("tenants", move |_, state| state.tenants(&query)).await
+    }
+
+    async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {
+        let tenant = tenant.clone();
+        self.write("delete_tenant", None, move |work| work.delete_tenant(&tenant)).await
+    }
+
+    async fn pending_streams(&self, page: &PageRequest) -> Result<Page<PendingStream>> {
+        let page = page.clone();
+        let list = move |shared: &Shared, state: RwLockReadGuard<'_, State>| {
+            state.pending_streams(&shared.folder, &page)
+        };
+        self.read("pending_streams", list).await
+    }
+}
+
+fn search(shared: &Shared, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
     let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
     // What is refused needs no index.
     query.parsed_text()?;
-    query.begins_after()?;
-    if !state.is_behind(query) {
-        return state.search(&shared.folder, query);
+    query.begins_after(scope)?;
+    let own = state.of(scope);
+    if !own.is_behind(query) {
+        return own.search(&shared.folder, scope, query);
     }
     drop(state);
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
-    state.update_index(&shared.folder)?;
-    RwLockWriteGuard::downgrade(state).search(&shared.folder, query)
+    state.update_index(scope, &shared.folder)?;
+    RwLockWriteGuard::downgrade(state).of(scope).search(&shared.folder, scope, query)
 }

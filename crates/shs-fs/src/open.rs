@@ -1,12 +1,11 @@
 //! Opening a folder: its lock, what the last process left unfinished, and its files.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use shs_store::{Error, Result};
+use shs_store::{Error, Result, SessionKey};
 
 use crate::arrivals;
 use crate::conversation::Conversation;
@@ -26,28 +25,32 @@ pub(crate) fn open(options: FsOptions) -> Result<Shared> {
     journal::recover(&folder)?;
     finish_deletion(&folder)?;
     python::migrate(&folder, noted)?;
-    let state = State::new(read_all(&folder, &folder.conversations()?)?, noted)?;
-    tracing::info!(folder = %options.folder.display(), sessions = state.sessions().count(), "opened a folder");
+    let mut files = read_all(&folder, &folder.names()?);
+    for name in folder.odd_names()? {
+        let path = folder.path_of(&name);
+        let detail = format!("{} is no file; put the conversation's file there", path.display());
+        files.push((name, Err(Error::corrupt(detail))));
+    }
+    for name in folder.odd_folders()? {
+        tracing::error!(folder = name, "it is no tenant's; what is in it is not read");
+    }
+    let state = State::new(files, noted);
+    tracing::info!(folder = %options.folder.display(), sessions = state.count(), "opened a folder");
     Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })
 }
 
-/// Reads all files, on as many threads as there are processors.
-fn read_all(folder: &Folder, paths: &[PathBuf]) -> Result<Vec<Conversation>> {
+/// Reads all files, on as many threads as there are processors. One that cannot be read leaves the others as they are.
+fn read_all(folder: &Folder, names: &[String]) -> Vec<(String, Result<Conversation>)> {
     let next = AtomicUsize::new(0);
-    // By threads, each of which reads on until there is no file left or one is not as it should be.
+    // By threads, each of which reads on until there is no file left.
     let work = || -> Vec<(usize, Result<Conversation>)> {
         let mut found = Vec::new();
-        while let Some((at, path)) = take_next(&next, paths) {
-            let read = read(folder, path);
-            let is_last = read.is_err();
-            found.push((at, read));
-            if is_last {
-                break;
-            }
+        while let Some((at, name)) = take_next(&next, names) {
+            found.push((at, read_own(folder, name, u64::MAX)));
         }
         found
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(paths.len());
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(names.len());
     let mut found = thread::scope(|scope| {
         let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
         let started: Vec<_> = (1..threads).filter_map(start).collect();
@@ -57,25 +60,34 @@ fn read_all(folder: &Folder, paths: &[PathBuf]) -> Result<Vec<Conversation>> {
         }
         found
     });
-    // The first error is the same however the threads met.
+    // By name, however the threads met.
     found.sort_unstable_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, read)| read).collect()
+    found.into_iter().map(|(at, read)| (names[at].clone(), read)).collect()
 }
 
-fn take_next<'p>(next: &AtomicUsize, paths: &'p [PathBuf]) -> Option<(usize, &'p PathBuf)> {
+fn take_next<'n>(next: &AtomicUsize, names: &'n [String]) -> Option<(usize, &'n str)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
-    paths.get(at).map(|path| (at, path))
+    names.get(at).map(|name| (at, name.as_str()))
 }
 
-fn read(folder: &Folder, path: &Path) -> Result<Conversation> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let conversation = Conversation::read(folder, name)?;
-    let id = &conversation.session.id;
-    if file_name(id) != name {
-        let detail = format!("{name} holds the session of {}; remove the copy", file_name(id));
-        return Err(Error::corrupt(detail).with_session(id));
+/// Reads a conversation's file up to a place.
+///
+/// # Errors
+/// Also if it has not the name that goes with the id in it.
+pub(crate) fn read_own(folder: &Folder, name: &str, end: u64) -> Result<Conversation> {
+    let conversation = Conversation::read_up_to(folder, name, end)?;
+    let key =
+        SessionKey { tenant: conversation.tenant.clone(), id: conversation.session.id.clone() };
+    let own = file_name(&key);
+    if own == name {
+        return Ok(conversation);
     }
-    Ok(conversation)
+    let detail = if folder.path_of(&own).exists() {
+        format!("{name} holds a session that is in {own} too; keep the one that is right, as {own}")
+    } else {
+        format!("{name} holds the session that belongs into {own}; rename it to that")
+    };
+    Err(Error::corrupt(detail).with_session(&key.id))
 }
 
 /// Goes on with a deletion of several conversations that was begun.

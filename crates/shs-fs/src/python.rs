@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use shs_store::{Error, Result, Session, SessionId, Transcript, python};
+use shs_store::{Error, Result, Scope, Session, SessionId, Transcript, python};
 use uuid::Uuid;
 
 use crate::conversation::{Conversation, WholeFile};
@@ -31,9 +31,10 @@ pub(crate) fn migrate(folder: &Folder, noted: i64) -> Result<usize> {
         key(&a.0.session).cmp(&key(&b.0.session))
     });
     let mut arrival = noted;
-    for name in names(folder)? {
-        let last = Conversation::read(folder, &name)?.entries.iter().map(|e| e.arrival).max();
-        arrival = arrival.max(last.unwrap_or(0));
+    for name in folder.names()? {
+        // One that cannot be read keeps nobody from what is to be migrated; its numbers are behind those noted, or known as given twice.
+        let Ok(conversation) = Conversation::read(folder, &name) else { continue };
+        arrival = arrival.max(conversation.last_arrival());
     }
     let mut taken = HashSet::new();
     let count = found.len();
@@ -63,11 +64,6 @@ pub(crate) fn migrate(folder: &Folder, noted: i64) -> Result<usize> {
         tracing::info!(sessions = count, "migrated a folder of the Python package");
     }
     Ok(count)
-}
-
-fn names(folder: &Folder) -> Result<Vec<String>> {
-    let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(folder.conversations()?.into_iter().filter_map(name).collect())
 }
 
 /// Reads a session of the Python package.
@@ -125,7 +121,7 @@ enum Stored {
 }
 
 fn stored(folder: &Folder, transcript: &Transcript) -> Result<Stored> {
-    let name = file_name(&transcript.session.id);
+    let name = file_name(&Scope::DEFAULT.key(&transcript.session.id));
     if !folder.path_of(&name).exists() {
         return Ok(Stored::Nothing);
     }
@@ -152,7 +148,7 @@ fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> 
     let session = &transcript.session;
     let file = WholeFile::new(session, messages, session.updated_at)?;
     folder
-        .publish(&file_name(&session.id), &file.bytes)
+        .publish(&file_name(&Scope::DEFAULT.key(&session.id)), &file.bytes)
         .map_err(|error| unavailable("a conversation cannot be written", error))
 }
 

@@ -5,29 +5,40 @@ use std::collections::{BTreeMap, HashMap};
 
 use shs_store::text::FollowingIndex;
 use shs_store::{
-    Error, ErrorKind, Hit, Message, MessageQuery, Page, Result, SearchQuery, Seq, Session,
-    SessionId, Stats, StatsQuery, Status,
+    Error, Hit, Message, MessageQuery, Page, PageRequest, PendingStream, Result, Scope,
+    SearchQuery, Seq, Session, SessionId, SessionKey, SessionQuery, Stats, StatsQuery, Status,
+    Tenant, TenantId, TenantQuery,
 };
 
 use crate::arrivals::HIGHEST;
 use crate::conversation::Conversation;
 use crate::folder::Folder;
-use crate::name::file_name;
+use crate::name::{file_name, key_of};
 
-/// All conversations.
+/// The conversations of all tenants.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    conversations: HashMap<SessionId, Conversation>,
-    /// Conversations whose files could not be read again after a failed write.
-    unreadable: HashMap<SessionId, Unreadable>,
+    /// Those that have conversations, or had some since the folder was opened.
+    tenants: HashMap<TenantId, Conversations>,
+    /// What a tenant has that is not among them.
+    nothing: Conversations,
     /// Whether the list of a deletion that failed is still in the folder.
     pub(crate) has_intent: bool,
-    arrivals: BTreeMap<i64, (SessionId, Seq)>,
-    /// Brought up to date by the next search.
-    index: FollowingIndex,
+    /// One order for all tenants.
     pub(crate) last_arrival: i64,
     /// Up to where no number is given after another opening, also if its message is gone.
     pub(crate) noted: i64,
+}
+
+/// The conversations of one tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Conversations {
+    conversations: HashMap<SessionId, Conversation>,
+    /// Conversations whose files cannot be read. The others go on without them.
+    unreadable: HashMap<SessionId, Unreadable>,
+    arrivals: BTreeMap<i64, (SessionId, Seq)>,
+    /// Brought up to date by the next search.
+    index: FollowingIndex,
 }
 
 /// A file that could not be read.
@@ -36,75 +47,115 @@ pub(crate) struct Unreadable {
     pub(crate) name: String,
     /// What stands behind this place was taken back.
     pub(crate) end: u64,
-}
-
-impl Unreadable {
-    fn error(&self, id: &SessionId) -> Error {
-        let detail = format!("{} cannot be read since a write to it failed", self.name);
-        Error::new(ErrorKind::Unavailable, detail).with_session(id)
-    }
+    /// Why it cannot be read.
+    pub(crate) error: Error,
 }
 
 impl State {
-    /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again.
+    /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again. Each file was
+    /// read, or there is an error.
     ///
-    /// # Errors
-    /// `Corrupt` if two messages have one number of arrival, as after a file was copied from another folder.
-    pub(crate) fn new(conversations: Vec<Conversation>, noted: i64) -> Result<Self> {
-        let mut arrivals = Vec::new();
-        for Conversation { session, entries, .. } in &conversations {
-            let places = entries.iter().map(|e| (e.arrival, (session.id.clone(), e.head.seq)));
-            arrivals.extend(places);
+    /// Of two that have messages with one number of arrival, as after a file was copied from another folder, the second by
+    /// name counts as one that cannot be read.
+    pub(crate) fn new(files: Vec<(String, Result<Conversation>)>, noted: i64) -> Self {
+        let mut state = Self { last_arrival: noted, noted, ..Self::default() };
+        let mut places: Vec<(i64, usize)> = Vec::new();
+        for (at, (_, read)) in files.iter().enumerate() {
+            let entries = read.iter().flat_map(|conversation| &conversation.entries);
+            places.extend(entries.map(|entry| (entry.arrival, at)));
         }
         // Each file has them in order, and a map is made at once of what is in order.
-        arrivals.sort_by_key(|(arrival, _)| *arrival);
-        let twice = arrivals.windows(2).find(|pair| pair[0].0 == pair[1].0);
-        if let Some([(_, (one, _)), (_, (other, _))]) = twice {
-            return Err(same_number(one, other));
+        places.sort_unstable();
+        let mut twice: HashMap<usize, usize> = HashMap::new();
+        for pair in places.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            twice.insert(pair[1].1, pair[0].1);
         }
-        let last_arrival = arrivals.last().map_or(noted, |(arrival, _)| noted.max(*arrival));
-        let by_id = conversations.into_iter().map(|c| (c.session.id.clone(), c));
-        Ok(Self {
-            conversations: by_id.collect(),
-            arrivals: arrivals.into_iter().collect(),
-            last_arrival,
-            noted,
-            ..Self::default()
-        })
+        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let mut arrivals: HashMap<TenantId, Vec<(i64, (SessionId, Seq))>> = HashMap::new();
+        for (at, (name, read)) in files.into_iter().enumerate() {
+            let read = read.and_then(|conversation| match twice.get(&at) {
+                Some(other) => Err(same_number(&name, &names[*other])),
+                None => Ok(conversation),
+            });
+            match read {
+                Ok(conversation) => {
+                    let id = conversation.session.id.clone();
+                    let tenant = conversation.tenant.clone();
+                    let places = conversation.entries.iter();
+                    let places = places.map(|e| (e.arrival, (id.clone(), e.head.seq)));
+                    arrivals.entry(tenant.clone()).or_default().extend(places);
+                    let own = state.tenants.entry(tenant).or_default();
+                    own.conversations.insert(id, conversation);
+                }
+                Err(error) => state.set_damaged(name, error),
+            }
+        }
+        for (tenant, mut places) in arrivals {
+            places.sort_unstable_by_key(|(arrival, _)| *arrival);
+            let last = places.last().map_or(0, |(arrival, _)| *arrival);
+            state.last_arrival = state.last_arrival.max(last);
+            state.tenants.entry(tenant).or_default().arrivals = places.into_iter().collect();
+        }
+        state
     }
 
-    /// Whether there is a message that is not complete.
-    pub(crate) fn has_pending(&self) -> bool {
-        let mut entries = self.conversations.values().flat_map(|c| &c.entries);
-        entries.any(|entry| entry.head.status == Status::Pending)
+    /// Notes a file that cannot be read, under the id that its name says. Of which conversation a file is whose name does
+    /// not say it, nobody can ask; it stays as it is.
+    fn set_damaged(&mut self, name: String, error: Error) {
+        tracing::error!(file = name, %error, "a conversation cannot be read; the others can");
+        if let Some(key) = key_of(&name) {
+            self.set_unreadable(key, Unreadable { name, end: u64::MAX, error });
+        }
     }
 
-    pub(crate) fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
-        self.conversations.get(id).ok_or_else(|| missing(&self.unreadable, id))
+    /// What the tenant of a scope has.
+    pub(crate) fn of(&self, scope: &Scope) -> &Conversations {
+        self.of_tenant(scope.tenant_id())
     }
 
-    pub(crate) fn conversation_mut(&mut self, id: &SessionId) -> Result<&mut Conversation> {
-        self.conversations.get_mut(id).ok_or_else(|| missing(&self.unreadable, id))
+    fn of_tenant(&self, tenant: &TenantId) -> &Conversations {
+        self.tenants.get(tenant).unwrap_or(&self.nothing)
     }
 
-    /// That no conversation is missing in what is asked of all.
-    ///
-    /// # Errors
-    /// `Unavailable` if one is.
-    pub(crate) fn all_readable(&self) -> Result<()> {
-        self.unreadable.iter().next().map_or(Ok(()), |(id, unreadable)| Err(unreadable.error(id)))
+    fn of_mut(&mut self, tenant: &TenantId) -> &mut Conversations {
+        self.tenants.entry(tenant.clone()).or_default()
     }
 
-    pub(crate) fn contains(&self, id: &SessionId) -> bool {
-        self.conversations.contains_key(id) || self.unreadable.contains_key(id)
+    /// The conversation under a key, whoever's it is.
+    pub(crate) fn conversation(&self, key: &SessionKey) -> Result<&Conversation> {
+        self.of_tenant(&key.tenant).conversation(&key.id)
     }
 
-    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.conversations.values().map(|conversation| &conversation.session)
+    pub(crate) fn conversation_mut(&mut self, key: &SessionKey) -> Result<&mut Conversation> {
+        let Some(own) = self.tenants.get_mut(&key.tenant) else {
+            return Err(Error::session_not_found(&key.id));
+        };
+        own.conversations.get_mut(&key.id).ok_or_else(|| missing(&own.unreadable, &key.id))
+    }
+
+    pub(crate) fn contains(&self, key: &SessionKey) -> bool {
+        let own = self.of_tenant(&key.tenant);
+        own.conversations.contains_key(&key.id) || own.unreadable.contains_key(&key.id)
+    }
+
+    /// The keys of all conversations that can be read.
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        self.tenants
+            .iter()
+            .flat_map(|(tenant, own)| {
+                let key = |id: &SessionId| SessionKey { tenant: tenant.clone(), id: id.clone() };
+                own.conversations.keys().map(key)
+            })
+            .collect()
+    }
+
+    /// How many conversations can be read.
+    pub(crate) fn count(&self) -> usize {
+        self.tenants.values().map(|own| own.conversations.len()).sum()
     }
 
     pub(crate) fn conversations_mut(&mut self) -> impl Iterator<Item = &mut Conversation> {
-        self.conversations.values_mut()
+        self.tenants.values_mut().flat_map(|own| own.conversations.values_mut())
     }
 
     /// # Errors
@@ -119,22 +170,18 @@ impl State {
     }
 
     /// The highest number of a conversation's messages, or one that is not below it; 0 if it has none.
-    pub(crate) fn highest_arrival(&self, id: &SessionId) -> i64 {
-        match self.conversations.get(id) {
+    pub(crate) fn highest_arrival(&self, key: &SessionKey) -> i64 {
+        let own = self.of_tenant(&key.tenant);
+        match own.conversations.get(&key.id) {
             Some(conversation) => conversation.last_arrival(),
-            None if self.unreadable.contains_key(id) => self.last_arrival,
+            None if own.unreadable.contains_key(&key.id) => self.last_arrival,
             None => 0,
         }
     }
 
     /// Whether the disk has a higher number than this one, or a note of it.
     pub(crate) fn is_exceeded(&self, number: i64) -> bool {
-        let mut higher = self.arrivals.range(number.saturating_add(1)..);
-        let is_on_disk = |(id, seq): &(SessionId, Seq)| {
-            let conversation = self.conversations.get(id);
-            conversation.is_some_and(|conversation| conversation.is_on_disk(*seq))
-        };
-        number <= self.noted || higher.any(|(_, place)| is_on_disk(place))
+        number <= self.noted || self.tenants.values().any(|own| own.is_exceeded(number))
     }
 
     /// Adds a conversation that was read again from its file.
@@ -142,9 +189,12 @@ impl State {
     /// # Errors
     /// `Corrupt` if another one has a message with the same number of arrival; then it is not added.
     pub(crate) fn insert_read(&mut self, conversation: Conversation) -> Result<()> {
-        let taken = conversation.entries.iter().find_map(|entry| self.arrivals.get(&entry.arrival));
-        if let Some((other, _)) = taken {
-            return Err(same_number(&conversation.session.id, other));
+        for (tenant, own) in &self.tenants {
+            let taken = |number: &i64| own.arrivals.get(number);
+            if let Some((other, _)) = conversation.entries.iter().find_map(|e| taken(&e.arrival)) {
+                let other = SessionKey { tenant: tenant.clone(), id: other.clone() };
+                return Err(same_number(&conversation.name, &file_name(&other)));
+            }
         }
         self.insert(conversation);
         Ok(())
@@ -152,9 +202,137 @@ impl State {
 
     /// Adds a conversation.
     pub(crate) fn insert(&mut self, conversation: Conversation) {
+        let last = conversation.entries.last().map_or(0, |entry| entry.arrival);
+        self.last_arrival = self.last_arrival.max(last);
+        let tenant = conversation.tenant.clone();
+        self.of_mut(&tenant).insert(conversation);
+    }
+
+    /// Takes a conversation out, while its file is still as it was. The index is dropped, to be made anew, if a
+    /// content cannot be read any more.
+    pub(crate) fn remove(&mut self, folder: &Folder, key: &SessionKey) -> Option<Conversation> {
+        self.tenants.get_mut(&key.tenant)?.remove(folder, &key.id)
+    }
+
+    /// Notes a conversation whose file cannot be read for now.
+    pub(crate) fn set_unreadable(&mut self, key: SessionKey, unreadable: Unreadable) {
+        self.of_mut(&key.tenant).unreadable.insert(key.id, unreadable);
+    }
+
+    pub(crate) fn unreadable(&self, key: &SessionKey) -> Option<&Unreadable> {
+        self.of_tenant(&key.tenant).unreadable.get(&key.id)
+    }
+
+    /// The conversations whose files cannot be read.
+    pub(crate) fn all_unreadable(&self) -> Vec<(SessionKey, Unreadable)> {
+        let mut all = Vec::new();
+        for (tenant, own) in &self.tenants {
+            for (id, unreadable) in &own.unreadable {
+                let key = SessionKey { tenant: tenant.clone(), id: id.clone() };
+                all.push((key, unreadable.clone()));
+            }
+        }
+        all
+    }
+
+    /// That no conversation is missing in what is asked of all.
+    ///
+    /// # Errors
+    /// Why one cannot be read.
+    pub(crate) fn all_readable(&self) -> Result<()> {
+        match self.all_unreadable().first() {
+            Some((key, unreadable)) => Err(unreadable.error_of(&key.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops a tenant's index, to be made anew by the next search.
+    pub(crate) fn drop_index(&mut self, tenant: &TenantId) {
+        if let Some(own) = self.tenants.get_mut(tenant) {
+            own.index = FollowingIndex::new();
+        }
+    }
+
+    /// Notes a message that was added.
+    pub(crate) fn note_arrival(&mut self, key: &SessionKey, seq: Seq, arrival: i64) {
+        self.of_mut(&key.tenant).arrivals.insert(arrival, (key.id.clone(), seq));
+    }
+
+    /// Notes that the content of a message of a tenant was this, and is another one.
+    pub(crate) fn note_change(&mut self, tenant: &TenantId, arrival: i64, before: &str) {
+        self.of_mut(tenant).index.change(arrival, before);
+    }
+
+    /// Reads what was written since the last search of a tenant, or everything at the first.
+    pub(crate) fn update_index(&mut self, scope: &Scope, folder: &Folder) -> Result<()> {
+        match self.tenants.get_mut(scope.tenant_id()) {
+            Some(own) => own.update_index(folder),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
+        let has_any = |own: &Conversations| !own.conversations.is_empty();
+        let tenants = self.tenants.iter().filter(|(_, own)| has_any(own));
+        let tenant = |(tenant, own): (&TenantId, &Conversations)| {
+            let sessions = own.conversations.len() as u64;
+            Tenant::new(tenant.clone(), sessions, own.arrivals.len() as u64)
+        };
+        query.page_of(tenants.map(tenant).collect())
+    }
+
+    pub(crate) fn pending_streams(
+        &self,
+        folder: &Folder,
+        request: &PageRequest,
+    ) -> Result<Page<PendingStream>> {
+        let after = PendingStream::begins_after(request)?.unwrap_or(i64::MIN);
+        let mut found = BTreeMap::new();
+        for conversation in self.tenants.values().flat_map(|own| own.conversations.values()) {
+            for entry in &conversation.entries {
+                if entry.head.status == Status::Pending && entry.arrival > after {
+                    found.insert(entry.arrival, (conversation, entry));
+                }
+            }
+        }
+        PendingStream::page_of(request, found.into_iter(), |(conversation, entry)| {
+            let (tenant, id) = (conversation.tenant.clone(), conversation.session.id.clone());
+            Ok(Some(PendingStream::new(tenant, id, conversation.load(folder, entry)?)))
+        })
+    }
+}
+
+impl Conversations {
+    /// The conversation with this id, if it exists within the scope.
+    pub(crate) fn visible(&self, scope: &Scope, id: &SessionId) -> Result<&Conversation> {
+        let conversation = self.conversation(id)?;
+        if scope.has(&conversation.session) {
+            return Ok(conversation);
+        }
+        Err(Error::session_not_found(id))
+    }
+
+    /// The conversation with this id, whoever's it is.
+    fn conversation(&self, id: &SessionId) -> Result<&Conversation> {
+        self.conversations.get(id).ok_or_else(|| missing(&self.unreadable, id))
+    }
+
+    /// The conversations of all users.
+    pub(crate) fn conversations(&self) -> impl Iterator<Item = &Conversation> {
+        self.conversations.values()
+    }
+
+    fn is_exceeded(&self, number: i64) -> bool {
+        let mut higher = self.arrivals.range(number.saturating_add(1)..);
+        higher.any(|(_, (id, seq))| {
+            let conversation = self.conversations.get(id);
+            conversation.is_some_and(|conversation| conversation.is_on_disk(*seq))
+        })
+    }
+
+    fn insert(&mut self, conversation: Conversation) {
         let id = conversation.session.id.clone();
         for entry in &conversation.entries {
-            self.last_arrival = self.last_arrival.max(entry.arrival);
             self.arrivals.insert(entry.arrival, (id.clone(), entry.head.seq));
             self.index.add(entry.arrival);
         }
@@ -162,9 +340,7 @@ impl State {
         self.conversations.insert(id, conversation);
     }
 
-    /// Takes a conversation out, while its file is still as it was. The index is dropped, to be made anew, if a
-    /// content cannot be read any more.
-    pub(crate) fn remove(&mut self, folder: &Folder, id: &SessionId) -> Option<Conversation> {
+    fn remove(&mut self, folder: &Folder, id: &SessionId) -> Option<Conversation> {
         self.unreadable.remove(id);
         let conversation = self.conversations.remove(id)?;
         for entry in &conversation.entries {
@@ -175,54 +351,30 @@ impl State {
             }
             match conversation.load(folder, entry) {
                 Ok(message) => self.index.remove(entry.arrival, &message.content),
-                Err(_) => self.drop_index(),
+                Err(_) => self.index = FollowingIndex::new(),
             }
         }
         Some(conversation)
     }
 
-    /// Notes a conversation whose file cannot be read for now.
-    pub(crate) fn set_unreadable(&mut self, id: SessionId, unreadable: Unreadable) {
-        self.unreadable.insert(id, unreadable);
-    }
-
-    pub(crate) fn unreadable(&self, id: &SessionId) -> Option<&Unreadable> {
-        self.unreadable.get(id)
-    }
-
-    /// The conversations whose files could not be read.
-    pub(crate) fn all_unreadable(&self) -> Vec<SessionId> {
-        self.unreadable.keys().cloned().collect()
-    }
-
-    /// Drops the index, to be made anew by the next search.
-    pub(crate) fn drop_index(&mut self) {
-        self.index = FollowingIndex::new();
-    }
-
-    /// Notes a message that was added.
-    pub(crate) fn note_arrival(&mut self, id: &SessionId, seq: Seq, arrival: i64) {
-        self.arrivals.insert(arrival, (id.clone(), seq));
-    }
-
-    /// Notes that a message's content was this, and is another one.
-    pub(crate) fn note_change(&mut self, arrival: i64, before: &str) {
-        self.index.change(arrival, before);
-    }
-
-    /// Whether a search for this has to be preceded by [`update_index`](Self::update_index).
+    /// Whether a search for this has to be preceded by [`State::update_index`].
     pub(crate) fn is_behind(&self, query: &SearchQuery) -> bool {
         query.text.is_some() && !self.index.is_current(&self.arrivals)
     }
 
-    /// Reads what was written since the last search, or everything at the first.
-    pub(crate) fn update_index(&mut self, folder: &Folder) -> Result<()> {
+    fn update_index(&mut self, folder: &Folder) -> Result<()> {
         let conversations = &self.conversations;
         self.index.follow(&self.arrivals, |_, (id, seq)| {
             let found =
                 conversations.get(id).and_then(|c| c.entry_at(*seq).map(|entry| (c, entry)));
-            let content = match found {
-                Some((conversation, entry)) => conversation.load(folder, entry)?.content,
+            let content = match found.map(|(conversation, entry)| conversation.load(folder, entry))
+            {
+                Some(Ok(message)) => message.content,
+                // Whoever reads the message is told so; a search finds the others.
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a message cannot be read, and is found by no search");
+                    String::new()
+                }
                 None => String::new(),
             };
             Ok(Cow::Owned(content))
@@ -232,11 +384,13 @@ impl State {
     pub(crate) fn messages(
         &self,
         folder: &Folder,
+        scope: &Scope,
         id: &SessionId,
         query: &MessageQuery,
     ) -> Result<Page<Message>> {
-        let conversation = self.conversation(id)?;
+        let conversation = self.visible(scope, id)?;
         query.page_of(
+            scope,
             id,
             &conversation.entries,
             |entry| &entry.head,
@@ -244,51 +398,70 @@ impl State {
         )
     }
 
+    pub(crate) fn list(&self, scope: &Scope, query: &SessionQuery) -> Result<Page<Session>> {
+        query.page_of(scope, self.conversations().map(|conversation| &conversation.session))
+    }
+
     /// A page of hits; the index may not be [behind](Self::is_behind).
-    pub(crate) fn search(&self, folder: &Folder, query: &SearchQuery) -> Result<Page<Hit>> {
-        self.all_readable()?;
+    pub(crate) fn search(
+        &self,
+        folder: &Folder,
+        scope: &Scope,
+        query: &SearchQuery,
+    ) -> Result<Page<Hit>> {
         let text = query.parsed_text()?;
         let index = self.index.index();
-        let numbers = query.candidates(text.as_ref(), index, &self.arrivals)?;
+        let numbers = query.candidates(scope, text.as_ref(), index, &self.arrivals)?;
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
             let conversation = self.conversation(id)?;
             let entry = conversation.entry_at(*seq);
-            let Some(entry) = entry.filter(|e| query.matches(&conversation.session, &e.head))
+            let Some(entry) =
+                entry.filter(|e| query.matches(scope, &conversation.session, &e.head))
             else {
                 return Ok(None);
             };
-            Ok(Some((conversation.session.clone(), conversation.load(folder, entry)?)))
+            match conversation.load(folder, entry) {
+                Ok(message) => Ok(Some((conversation.session.clone(), message))),
+                Err(error) => {
+                    tracing::error!(%error, "a message cannot be read, and is found by no search");
+                    Ok(None)
+                }
+            }
         };
         let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
-        query.page_of(text.as_ref(), numbers, load, rank)
+        query.page_of(scope, text.as_ref(), numbers, load, rank)
     }
 
-    pub(crate) fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        self.all_readable()?;
+    pub(crate) fn stats(&self, scope: &Scope, query: &StatsQuery) -> Stats {
         let mut stats = Stats::default();
-        for conversation in self.conversations.values() {
+        for conversation in self.conversations() {
             let heads = conversation.entries.iter().map(|entry| &entry.head);
-            stats.count_conversation(query, &conversation.session, heads);
+            stats.count_conversation(scope, query, &conversation.session, heads);
         }
-        Ok(stats)
+        stats
+    }
+}
+
+impl Unreadable {
+    /// The error of an operation on the conversation.
+    pub(crate) fn error_of(&self, id: &SessionId) -> Error {
+        self.error.clone().with_session(id)
     }
 }
 
 /// Why there is no conversation in memory.
 fn missing(unreadable: &HashMap<SessionId, Unreadable>, id: &SessionId) -> Error {
     match unreadable.get(id) {
-        Some(unreadable) => unreadable.error(id),
+        Some(unreadable) => unreadable.error_of(id),
         None => Error::session_not_found(id),
     }
 }
 
 /// Two messages with one number of arrival, of which no search could find both.
-fn same_number(one: &SessionId, other: &SessionId) -> Error {
+fn same_number(one: &str, other: &str) -> Error {
     Error::corrupt(format!(
-        "{} and {} each have a message with the same number in the order of arrival, as after one was copied from \
-         another folder; move one to a folder of its own, and import its conversation from there",
-        file_name(one),
-        file_name(other)
+        "{one} and {other} each have a message with the same number in the order of arrival, as after one was copied \
+         from another folder; repair gives one of them other numbers"
     ))
 }

@@ -12,8 +12,8 @@ use shs_store::document::{fork_session, plan_append};
 use shs_store::model::ContentDigest;
 use shs_store::{
     AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, ImportMode, Message, MessageId,
-    MessagePatch, NewMessage, NewSession, Result, Seq, Session, SessionId, SessionPatch,
-    Transcript,
+    MessagePatch, NewMessage, NewSession, Result, Scope, Seq, Session, SessionId, SessionKey,
+    SessionPatch, TenantId, Transcript,
 };
 
 use crate::arrivals;
@@ -22,6 +22,7 @@ use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
 use crate::line::{Draft, Line, Rest};
 use crate::name::file_name;
+use crate::open::read_own;
 use crate::state::{State, Unreadable};
 
 /// The file that lists what a deletion of several conversations takes away, while it does.
@@ -34,7 +35,7 @@ pub(crate) struct Work<'a> {
     pub(crate) clock: &'a dyn Clock,
     disk: &'a mut Disk,
     /// What was written behind files and is not on disk yet.
-    written: HashMap<SessionId, Written>,
+    written: HashMap<SessionKey, Written>,
 }
 
 impl<'a> Work<'a> {
@@ -48,62 +49,64 @@ impl<'a> Work<'a> {
     }
 
     /// Brings to the disk what was written. Returns the sessions for which that failed; their changes are taken back.
-    pub(crate) fn sync(&mut self) -> Vec<(SessionId, Error)> {
+    pub(crate) fn sync(&mut self) -> Vec<(SessionKey, Error)> {
         let written = std::mem::take(&mut self.written);
         let Committed { done, failed } = self.disk.commit(self.folder, written);
-        for id in done {
-            if let Ok(conversation) = self.state.conversation_mut(&id) {
+        for key in done {
+            if let Ok(conversation) = self.state.conversation_mut(&key) {
                 conversation.synced = conversation.length;
                 conversation.is_cut = false;
             }
         }
         let mut errors = Vec::with_capacity(failed.len());
         for failed in failed {
-            self.take_back(&failed.id, failed.before);
+            self.take_back(&failed.key, failed.before);
             let error = unavailable("writing a conversation to disk failed", failed.error);
-            errors.push((failed.id, error));
+            errors.push((failed.key, error));
         }
         errors
     }
 
     /// Makes file and memory what they were before.
-    fn take_back(&mut self, id: &SessionId, length: u64) {
-        if let Ok(conversation) = self.state.conversation(id) {
+    fn take_back(&mut self, key: &SessionKey, length: u64) {
+        if let Ok(conversation) = self.state.conversation(key) {
             let name = conversation.name.clone();
             // If the file cannot be cut now, the next write to it does that.
             let _ = self.folder.cut(&name, length);
-            self.state.drop_index();
-            self.state.remove(self.folder, id);
-            self.read_in(id, name, length);
+            self.state.drop_index(&key.tenant);
+            self.state.remove(self.folder, key);
+            self.read_in(key, name, length);
         }
     }
 
     /// Makes memory what the file is up to a place.
-    fn read_in(&mut self, id: &SessionId, name: String, end: u64) {
-        self.state.drop_index();
-        if self.read_again(&name, end).is_err() {
-            self.state.set_unreadable(id.clone(), Unreadable { name, end });
+    fn read_in(&mut self, key: &SessionKey, name: String, end: u64) {
+        self.state.drop_index(&key.tenant);
+        if let Err(error) = self.read_again(&name, end) {
+            let detail = format!("{name} cannot be read since a write to it failed");
+            let error = Error::new(ErrorKind::Unavailable, detail).with_source(error);
+            self.state.set_unreadable(key.clone(), Unreadable { name, end, error });
         }
     }
 
     /// As [`read_in`](Self::read_in), if there is a file.
-    fn read_in_what_is_there(&mut self, id: &SessionId, name: String) {
+    fn read_in_what_is_there(&mut self, key: &SessionKey, name: String) {
         if self.folder.path_of(&name).try_exists().unwrap_or(true) {
-            self.read_in(id, name, u64::MAX);
+            self.read_in(key, name, u64::MAX);
         }
     }
 
     /// Reads a conversation again that could not be read when a write to it had failed.
-    fn recover(&mut self, id: &SessionId) -> Result<()> {
-        if let Some(Unreadable { name, end }) = self.state.unreadable(id).cloned() {
-            self.state.drop_index();
-            self.read_again(&name, end)?;
+    fn recover(&mut self, key: &SessionKey) -> Result<()> {
+        if let Some(Unreadable { name, end, .. }) = self.state.unreadable(key).cloned() {
+            self.state.drop_index(&key.tenant);
+            self.read_again(&name, end).map_err(|error| error.with_session(&key.id))?;
         }
         Ok(())
     }
 
     fn read_again(&mut self, name: &str, end: u64) -> Result<()> {
-        let mut read = Conversation::read_up_to(self.folder, name, end)?;
+        let mut read = read_own(self.folder, name, end)?;
         read.is_cut = true;
         self.state.insert_read(read)
     }
@@ -120,20 +123,23 @@ impl<'a> Work<'a> {
         };
         settle().map_err(|error| unavailable("the folder cannot be written", error))?;
         self.state.has_intent = false;
-        for id in self.state.all_unreadable() {
-            // Who needs it says that it cannot be read.
-            let _ = self.recover(&id);
+        for (key, unreadable) in self.state.all_unreadable() {
+            // One that is damaged is read again when somebody writes to it.
+            if unreadable.error.kind() == ErrorKind::Unavailable {
+                // Who needs it says that it cannot be read.
+                let _ = self.recover(&key);
+            }
         }
         Ok(())
     }
 
     /// Writes lines behind a conversation's file; returns where they begin.
-    fn write(&mut self, id: &SessionId, bytes: Vec<u8>) -> Result<u64> {
+    fn write(&mut self, key: &SessionKey, bytes: Vec<u8>) -> Result<u64> {
         self.settle()?;
-        let conversation = self.state.conversation_mut(id)?;
+        let conversation = self.state.conversation_mut(key)?;
         let start = conversation.length;
         let Conversation { name, lacks_end, .. } = &*conversation;
-        let open = match self.written.get(id) {
+        let open = match self.written.get(key) {
             Some(written) => Some(Arc::clone(&written.file)),
             None => self.disk.open_file(name),
         };
@@ -146,7 +152,7 @@ impl<'a> Work<'a> {
             // Whatever came to be written is cut off; if that fails too, the next write does it.
             let _ = self.folder.cut(&conversation.name, start);
             conversation.is_cut = true;
-            unavailable("a conversation cannot be written", error).with_session(id)
+            unavailable("a conversation cannot be written", error).with_session(&key.id)
         })?;
         conversation.is_cut |= is_cut;
         if std::mem::take(&mut conversation.lacks_end) {
@@ -154,19 +160,19 @@ impl<'a> Work<'a> {
             conversation.synced = conversation.synced.min(start - 1);
         }
         conversation.length += bytes.len() as u64;
-        self.note_written(id, file, start, bytes);
+        self.note_written(key, file, start, bytes);
         Ok(start)
     }
 
     /// Has this batch bring to the disk what was just written at a place behind a file.
-    fn note_written(&mut self, id: &SessionId, file: Arc<File>, start: u64, bytes: Vec<u8>) {
-        let (Ok(conversation), false) = (self.state.conversation(id), self.folder.is_relaxed())
+    fn note_written(&mut self, key: &SessionKey, file: Arc<File>, start: u64, bytes: Vec<u8>) {
+        let (Ok(conversation), false) = (self.state.conversation(key), self.folder.is_relaxed())
         else {
             return;
         };
         let Conversation { name, incarnation, synced, length, is_cut, .. } = conversation;
         let is_small = length - synced <= MOST_BYTES && !is_cut;
-        if let Some(written) = self.written.get_mut(id) {
+        if let Some(written) = self.written.get_mut(key) {
             written.file = file;
             match &mut written.bytes {
                 Some(before) if is_small => before.extend_from_slice(&bytes),
@@ -184,19 +190,19 @@ impl<'a> Work<'a> {
         };
         let (name, incarnation) = (name.clone(), *incarnation);
         let written = Written { file, name, incarnation, before: start, from: *synced, bytes };
-        self.written.insert(id.clone(), written);
+        self.written.insert(key.clone(), written);
     }
 
     /// Has this batch bring a conversation to the disk, as what is in its file may have been written by a process that
     /// ended before it did so.
-    fn ensure_synced(&mut self, id: &SessionId) -> Result<()> {
+    fn ensure_synced(&mut self, key: &SessionKey) -> Result<()> {
         self.settle()?;
-        let conversation = self.state.conversation(id)?;
-        if conversation.synced < conversation.length && !self.written.contains_key(id) {
+        let conversation = self.state.conversation(key)?;
+        if conversation.synced < conversation.length && !self.written.contains_key(key) {
             let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
-                unavailable("a conversation cannot be synced", error).with_session(id)
+                unavailable("a conversation cannot be synced", error).with_session(&key.id)
             })?;
-            self.note_written(id, Arc::new(file), conversation.length, Vec::new());
+            self.note_written(key, Arc::new(file), conversation.length, Vec::new());
         }
         Ok(())
     }
@@ -204,22 +210,24 @@ impl<'a> Work<'a> {
     /// Puts a whole conversation on disk and in memory.
     fn publish<'m>(
         &mut self,
+        tenant: &TenantId,
         session: Session,
         messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, ContentDigest)>>,
     ) -> Result<Session> {
         self.settle()?;
-        let name = file_name(&session.id);
+        let key = SessionKey { tenant: tenant.clone(), id: session.id.clone() };
+        let name = file_name(&key);
         let file = WholeFile::new(&session, messages, session.updated_at)?;
-        let id = session.id.clone();
-        self.note_arrivals(std::slice::from_ref(&id), file.last_arrival())?;
-        self.state.remove(self.folder, &id);
+        self.note_arrivals(std::slice::from_ref(&key), file.last_arrival())?;
+        self.state.remove(self.folder, &key);
         if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
-            self.read_in_what_is_there(&id, name);
-            return Err(unavailable("a conversation cannot be written", error).with_session(&id));
+            self.read_in_what_is_there(&key, name);
+            let error = unavailable("a conversation cannot be written", error);
+            return Err(error.with_session(&key.id));
         }
         // What was appended before in this batch is in the new file, which is synced.
-        self.written.remove(&id);
+        self.written.remove(&key);
         self.disk.forget(&name);
         let conversation = file.into_conversation(session, name);
         let session = conversation.session.clone();
@@ -229,8 +237,8 @@ impl<'a> Work<'a> {
 
     /// Before conversations go or are replaced: has the last number of arrival on disk if none that is on disk, and none up to
     /// `stays` in what replaces them, is as high as theirs.
-    fn note_arrivals(&mut self, ids: &[SessionId], stays: i64) -> Result<()> {
-        let highest = ids.iter().map(|id| self.state.highest_arrival(id)).max().unwrap_or(0);
+    fn note_arrivals(&mut self, keys: &[SessionKey], stays: i64) -> Result<()> {
+        let highest = keys.iter().map(|key| self.state.highest_arrival(key)).max().unwrap_or(0);
         if highest > stays && !self.state.is_exceeded(highest) {
             let noted = arrivals::write(self.folder, self.state.last_arrival);
             self.state.noted = noted.map_err(|error| {
@@ -256,62 +264,94 @@ impl<'a> Work<'a> {
         self.folder.sync_names_now().map_err(error)
     }
 
-    pub(crate) fn create(&mut self, new: NewSession) -> Result<Session> {
+    pub(crate) fn create(&mut self, scope: &Scope, mut new: NewSession) -> Result<Session> {
+        scope.claim(&mut new.user_id)?;
         let session = new.into_session(self.clock.now())?;
-        if self.state.contains(&session.id) {
+        if self.state.contains(&scope.key(&session.id)) {
             return Err(Error::session_exists(&session.id));
         }
-        self.publish(session, std::iter::empty())
+        self.publish(scope.tenant_id(), session, std::iter::empty())
+    }
+
+    /// The key of a session that exists within a scope, after another try to read it if it could not be read.
+    fn find(&mut self, scope: &Scope, id: &SessionId) -> Result<SessionKey> {
+        let key = scope.key(id);
+        self.recover(&key)?;
+        self.state.of(scope).visible(scope, id)?;
+        Ok(key)
     }
 
     pub(crate) fn update_session(
         &mut self,
+        scope: &Scope,
         id: &SessionId,
         patch: SessionPatch,
     ) -> Result<Session> {
-        self.recover(id)?;
-        let mut session = self.state.conversation(id)?.session.clone();
+        let key = &self.find(scope, id)?;
+        let mut session = self.state.conversation(key)?.session.clone();
         patch.apply(&mut session, self.clock.now())?;
         let mut bytes = Vec::new();
-        let Conversation { length, synced, .. } = *self.state.conversation(id)?;
+        let Conversation { length, synced, .. } = *self.state.conversation(key)?;
         Line::session(&session).standing(length, synced).write(&mut bytes);
-        self.write(id, bytes)?;
-        self.state.conversation_mut(id)?.session = session.clone();
+        self.write(key, bytes)?;
+        self.state.conversation_mut(key)?.session = session.clone();
         Ok(session)
     }
 
-    pub(crate) fn delete_session(&mut self, id: &SessionId) -> Result<bool> {
-        let name = match self.state.unreadable(id) {
+    pub(crate) fn delete_session(&mut self, scope: &Scope, id: &SessionId) -> Result<bool> {
+        let key = scope.key(id);
+        let name = match self.state.unreadable(&key) {
+            // Whose it is cannot be read.
+            Some(unreadable) if scope.user_id().is_some() => return Err(unreadable.error_of(id)),
             Some(unreadable) => unreadable.name.clone(),
-            None if !self.state.contains(id) => return self.settle().map(|()| false),
-            None => self.state.conversation(id)?.name.clone(),
+            None => match self.state.of(scope).visible(scope, id) {
+                Ok(conversation) => conversation.name.clone(),
+                Err(_) => return self.settle().map(|()| false),
+            },
         };
-        self.remove_all(std::slice::from_ref(id), &[name])?;
+        self.remove_all(&[key], &[name])?;
         Ok(true)
     }
 
-    pub(crate) fn delete_user(&mut self, user_id: &str) -> Result<Deleted> {
+    pub(crate) fn delete_user(&mut self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        self.delete_some(scope, |session| {
+            scope.has(session) && session.user_id.as_deref() == Some(user_id)
+        })
+    }
+
+    pub(crate) fn delete_tenant(&mut self, tenant: &TenantId) -> Result<Deleted> {
+        self.delete_some(&Scope::of(tenant.clone()), |_| true)
+    }
+
+    /// Deletes those sessions of a tenant that are wanted.
+    fn delete_some(&mut self, scope: &Scope, wanted: impl Fn(&Session) -> bool) -> Result<Deleted> {
         self.settle()?;
-        self.state.all_readable()?;
+        let tenant = scope.tenant_id();
+        // One that cannot be read may be among them.
+        let unreadable = self.state.all_unreadable();
+        if let Some((key, unreadable)) = unreadable.iter().find(|(key, _)| key.tenant == *tenant) {
+            return Err(unreadable.error_of(&key.id));
+        }
         let mut deleted = Deleted::default();
-        let (mut ids, mut names) = (Vec::new(), Vec::new());
-        for session in self.state.sessions() {
-            if session.user_id.as_deref() == Some(user_id) {
+        let (mut keys, mut names) = (Vec::new(), Vec::new());
+        for conversation in self.state.of(scope).conversations() {
+            let session = &conversation.session;
+            if wanted(session) {
                 deleted.sessions += 1;
                 deleted.messages += session.message_count;
-                ids.push(session.id.clone());
-                names.push(self.state.conversation(&session.id)?.name.clone());
+                keys.push(scope.key(&session.id));
+                names.push(conversation.name.clone());
             }
         }
-        self.remove_all(&ids, &names)?;
+        self.remove_all(&keys, &names)?;
         Ok(deleted)
     }
 
     /// Removes conversations, all or none: several are listed first in a file, by which the next opening goes on
     /// if this does not come to its end.
-    fn remove_all(&mut self, ids: &[SessionId], names: &[String]) -> Result<()> {
+    fn remove_all(&mut self, keys: &[SessionKey], names: &[String]) -> Result<()> {
         self.settle()?;
-        self.note_arrivals(ids, 0)?;
+        self.note_arrivals(keys, 0)?;
         let error = |error| unavailable("a conversation cannot be deleted", error);
         let is_listed = names.len() > 1;
         if is_listed {
@@ -321,21 +361,21 @@ impl<'a> Work<'a> {
                 return Err(error(failed));
             }
         }
-        for id in ids {
+        for key in keys {
             // Before the file, whose content is to be taken out of the index.
-            self.state.remove(self.folder, id);
+            self.state.remove(self.folder, key);
         }
         if let Err(failed) = remove_files(self.folder, names) {
             if is_listed {
                 self.give_up_deletion();
             }
-            for (id, name) in ids.iter().zip(names) {
-                self.read_in_what_is_there(id, name.clone());
+            for (key, name) in keys.iter().zip(names) {
+                self.read_in_what_is_there(key, name.clone());
             }
             return Err(error(failed));
         }
-        for (id, name) in ids.iter().zip(names) {
-            self.written.remove(id);
+        for (key, name) in keys.iter().zip(names) {
+            self.written.remove(key);
             self.disk.forget(name);
         }
         Ok(())
@@ -349,13 +389,13 @@ impl<'a> Work<'a> {
 
     pub(crate) fn append(
         &mut self,
-        id: &SessionId,
+        (scope, id): (&Scope, &SessionId),
         batch: Vec<NewMessage>,
         drafts: &[Draft],
         options: AppendOptions,
     ) -> Result<Appended> {
-        self.recover(id)?;
-        let conversation = self.state.conversation(id)?;
+        let key = &self.find(scope, id)?;
+        let conversation = self.state.conversation(key)?;
         let Conversation { length, synced, .. } = *conversation;
         let mut known = HashMap::new();
         for new in &batch {
@@ -373,7 +413,7 @@ impl<'a> Work<'a> {
         bytes.reserve(drafts.iter().map(Draft::length).sum());
         for ((new, draft), seq) in batch.into_iter().zip(drafts).zip(plan) {
             let Some(seq) = seq else {
-                let conversation = self.state.conversation(id)?;
+                let conversation = self.state.conversation(key)?;
                 messages.push(conversation.message(self.folder, &new.id)?);
                 continue;
             };
@@ -387,30 +427,31 @@ impl<'a> Work<'a> {
             messages.push(new.into_message(seq));
         }
         if added.is_empty() {
-            self.ensure_synced(id)?;
+            self.ensure_synced(key)?;
             return Ok(Appended::new(messages, 0));
         }
-        self.write(id, bytes)?;
-        let conversation = self.state.conversation_mut(id)?;
+        self.write(key, bytes)?;
+        let conversation = self.state.conversation_mut(key)?;
         conversation.session.touch(at);
         for (message, arrival, place) in &added {
             let head = messages[*message].head();
             conversation.push(head, *arrival, Original::AsAdded(*place), *place);
         }
         for (message, arrival, _) in &added {
-            self.state.note_arrival(id, messages[*message].seq, *arrival);
+            self.state.note_arrival(key, messages[*message].seq, *arrival);
         }
         Ok(Appended::new(messages, added.len()))
     }
 
     pub(crate) fn update_message(
         &mut self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
         patch: MessagePatch,
     ) -> Result<Message> {
-        self.recover(id)?;
-        let conversation = self.state.conversation(id)?;
+        let key = &self.find(scope, id)?;
+        let conversation = self.state.conversation(key)?;
         let before = conversation.message(self.folder, message_id)?;
         let mut message = before.clone();
         patch.apply(&mut message).map_err(|error| error.with_session(id))?;
@@ -421,12 +462,12 @@ impl<'a> Work<'a> {
             .standing(conversation.length, conversation.synced)
             .write(&mut bytes);
         let length = bytes.len() - 1;
-        let place = Place { at: self.write(id, bytes)?, length };
-        let conversation = self.state.conversation_mut(id)?;
+        let place = Place { at: self.write(key, bytes)?, length };
+        let conversation = self.state.conversation_mut(key)?;
         conversation.replace(message.head(), place);
         conversation.session.touch(at);
         if before.content != message.content {
-            self.state.note_change(arrival, &before.content);
+            self.state.note_change(&key.tenant, arrival, &before.content);
         }
         Ok(message)
     }
@@ -434,28 +475,29 @@ impl<'a> Work<'a> {
     /// Writes the file anew, so that the deleted text is gone from it.
     pub(crate) fn delete_message(
         &mut self,
+        scope: &Scope,
         id: &SessionId,
         message_id: &MessageId,
     ) -> Result<bool> {
-        self.recover(id)?;
-        let conversation = self.state.conversation(id)?;
+        let key = &self.find(scope, id)?;
+        let conversation = self.state.conversation(key)?;
         if conversation.entry(message_id).is_none() {
             return self.settle().map(|()| false);
         }
         let mut session = conversation.session.clone();
         session.touch(self.clock.now());
-        self.rewrite(id, session, |message| message.id != *message_id)?;
+        self.rewrite(key, session, |message| message.id != *message_id)?;
         Ok(true)
     }
 
     /// Writes a conversation's file anew, with the messages that are to stay.
     fn rewrite(
         &mut self,
-        id: &SessionId,
+        key: &SessionKey,
         session: Session,
         stays: impl Fn(&Message) -> bool,
     ) -> Result<()> {
-        let conversation = self.state.conversation(id)?;
+        let conversation = self.state.conversation(key)?;
         let mut kept = Vec::new();
         for entry in conversation.entries.iter().filter(|entry| stays(&entry.head)) {
             let (message, digest) = conversation.load_with_digest(self.folder, entry)?;
@@ -463,17 +505,17 @@ impl<'a> Work<'a> {
         }
         let kept =
             kept.into_iter().map(|(m, arrival, digest)| Ok((Cow::Owned(m), arrival, digest)));
-        self.publish(session, kept).map(|_| ())
+        self.publish(&key.tenant, session, kept).map(|_| ())
     }
 
     /// Writes those files anew of which most is not needed any more. That is no caller's wish, so an error is
     /// only noted; the file is as it was then.
-    pub(crate) fn tidy<'i>(&mut self, ids: impl Iterator<Item = &'i SessionId>) {
-        for id in ids {
-            let Ok(conversation) = self.state.conversation(id) else { continue };
+    pub(crate) fn tidy<'k>(&mut self, keys: impl Iterator<Item = &'k SessionKey>) {
+        for key in keys {
+            let Ok(conversation) = self.state.conversation(key) else { continue };
             if conversation.is_mostly_waste() {
                 let session = conversation.session.clone();
-                if let Err(error) = self.rewrite(id, session, |_| true) {
+                if let Err(error) = self.rewrite(key, session, |_| true) {
                     tracing::warn!(%error, "a conversation's file could not be made shorter");
                 }
             }
@@ -486,17 +528,17 @@ impl<'a> Work<'a> {
             work.flush()?;
             work.state.all_readable()?;
             let mut wasteful = Vec::new();
-            for session in work.state.sessions() {
-                let conversation = work.state.conversation(&session.id)?;
+            for key in work.state.keys() {
+                let conversation = work.state.conversation(&key)?;
                 let length = work.folder.length_of(&conversation.name).map_err(|error| {
                     unavailable(&format!("{} cannot be looked at", conversation.name), error)
                 })?;
                 if conversation.has_waste() || length != conversation.length {
-                    wasteful.push(session.clone());
+                    wasteful.push((key, conversation.session.clone()));
                 }
             }
-            for session in wasteful {
-                work.rewrite(&session.id.clone(), session, |_| true)?;
+            for (key, session) in wasteful {
+                work.rewrite(&key, session, |_| true)?;
             }
             let error = |error| unavailable("the folder cannot be written", error);
             work.disk.remove_journal(work.folder).map_err(error)?;
@@ -516,11 +558,17 @@ impl<'a> Work<'a> {
         })
     }
 
-    pub(crate) fn fork(&mut self, id: &SessionId, up_to: Seq, new: NewSession) -> Result<Session> {
-        self.recover(id)?;
-        let source = self.state.conversation(id)?;
-        let session = fork_session(&source.session, up_to, new, self.clock.now())?;
-        if self.state.contains(&session.id) {
+    pub(crate) fn fork(
+        &mut self,
+        scope: &Scope,
+        id: &SessionId,
+        up_to: Seq,
+        new: NewSession,
+    ) -> Result<Session> {
+        let key = &self.find(scope, id)?;
+        let source = self.state.conversation(key)?;
+        let session = fork_session(scope, &source.session, up_to, new, self.clock.now())?;
+        if self.state.contains(&scope.key(&session.id)) {
             return Err(Error::session_exists(&session.id));
         }
         let mut copies = Vec::new();
@@ -531,27 +579,34 @@ impl<'a> Work<'a> {
         for (message, digest) in copies {
             numbered.push(Ok((Cow::Owned(message), self.state.next_arrival()?, digest)));
         }
-        self.publish(session, numbered.into_iter())
+        self.publish(&key.tenant, session, numbered.into_iter())
     }
 
-    pub(crate) fn import(&mut self, transcript: Transcript, mode: ImportMode) -> Result<Session> {
-        let Transcript { session, messages, .. } = transcript;
-        match self.state.conversation(&session.id) {
-            Ok(stored) => mode.check(&session.id, Some(&stored.session))?,
+    pub(crate) fn import(
+        &mut self,
+        scope: &Scope,
+        transcript: Transcript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        let Transcript { mut session, messages, .. } = transcript;
+        scope.claim(&mut session.user_id)?;
+        let key = &scope.key(&session.id);
+        match self.state.conversation(key) {
+            Ok(stored) => mode.check(scope, &session.id, Some(&stored.session))?,
             // One that cannot be read is there; only what overwrites whatever it is takes its place.
-            Err(error) if self.state.contains(&session.id) => match mode {
+            Err(error) if self.state.contains(key) => match mode {
                 ImportMode::CreateOnly => return Err(Error::session_exists(&session.id)),
-                ImportMode::Overwrite => {}
+                ImportMode::Overwrite if scope.user_id().is_none() => {}
                 _ => return Err(error),
             },
-            Err(_) => mode.check(&session.id, None)?,
+            Err(_) => mode.check(scope, &session.id, None)?,
         }
         let mut numbered = Vec::with_capacity(messages.len());
         for message in &messages {
             let arrival = self.state.next_arrival()?;
             numbered.push(Ok((Cow::Borrowed(message), arrival, message.digest())));
         }
-        self.publish(session, numbered.into_iter())
+        self.publish(&key.tenant, session, numbered.into_iter())
     }
 }
 

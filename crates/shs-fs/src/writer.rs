@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use shs_store::{Clock, Error, Result, SessionId};
+use shs_store::{Clock, Error, Result, SessionKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::Disk;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
 /// A change, and how its caller is answered.
 pub(crate) struct Job {
     /// The session whose file it may append to.
-    session: Option<SessionId>,
+    session: Option<SessionKey>,
     run: Box<dyn FnOnce(&mut Work<'_>) -> Answer + Send>,
 }
 
@@ -36,7 +36,7 @@ type Answer = Box<dyn FnOnce(Option<Error>)>;
 impl Job {
     /// A change, and where its answer arrives.
     pub(crate) fn new<T: Send + 'static>(
-        session: Option<SessionId>,
+        session: Option<SessionKey>,
         change: impl FnOnce(&mut Work<'_>) -> Result<T> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T>>) {
         let (reply, answer) = oneshot::channel();
@@ -70,7 +70,7 @@ pub(crate) fn work(shared: &Shared, mut disk: Disk, mut queue: mpsc::Receiver<Jo
 fn run(shared: &Shared, disk: &mut Disk, first: Job, queue: &mut mpsc::Receiver<Job>) {
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
     let mut work = Work::new(&shared.folder, &mut state, &*shared.clock, disk);
-    let mut answers: Vec<(Option<SessionId>, Answer)> = Vec::new();
+    let mut answers: Vec<(Option<SessionKey>, Answer)> = Vec::new();
     // The queue is looked into after each: callers who were answered a moment ago may be back before the sync, which costs
     // the most.
     let mut next = Some(first);
@@ -78,13 +78,13 @@ fn run(shared: &Shared, disk: &mut Disk, first: Job, queue: &mut mpsc::Receiver<
         answers.push((session, run(&mut work)));
         next = if answers.len() < MAX_CHANGES { queue.try_recv().ok() } else { None };
     }
-    let failed: HashMap<SessionId, Error> = work.sync().into_iter().collect();
+    let failed: HashMap<SessionKey, Error> = work.sync().into_iter().collect();
     work.tidy(answers.iter().filter_map(|(session, _)| session.as_ref()));
     drop(state);
     for (session, answer) in answers {
-        let failure = session.and_then(|id| failed.get(&id).map(|error| (id, error)));
-        answer(failure.map(|(id, error)| {
-            Error::new(error.kind(), error.detail().to_owned()).with_session(&id)
+        let failure = session.and_then(|key| failed.get(&key).map(|error| (key, error)));
+        answer(failure.map(|(key, error)| {
+            Error::new(error.kind(), error.detail().to_owned()).with_session(&key.id)
         }));
     }
 }

@@ -22,7 +22,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use crate::arrivals::ARRIVALS;
 use crate::folder::{MARKER, format, sync_folder, unavailable};
 use crate::line::{checked, write_checked};
-use crate::name::is_conversation;
+use crate::name::{is_conversation, split};
 
 /// The last entry's name.
 const END: &str = ".backup";
@@ -154,11 +154,13 @@ pub(super) fn unpack(archive: &Path, into: &Path) -> Result<End> {
             continue;
         }
         let is_ours = name == MARKER || name == ARRIVALS;
-        if !is_ours && (!is_conversation(&name) || name.starts_with('.')) {
+        let (folder, file) = split(&name);
+        if !is_ours && (!is_conversation(&name) || file.starts_with('.')) {
             return Err(not_whole(archive));
         }
         sessions += u64::from(!is_ours);
         let mut write = || {
+            fs::create_dir_all(into.join(folder))?;
             let mut file = File::options().write(true).create_new(true).open(into.join(&name))?;
             let written = io::copy(&mut entry, &mut file)?;
             file.sync_all()?;
@@ -175,8 +177,19 @@ pub(super) fn unpack(archive: &Path, into: &Path) -> Result<End> {
             return Err(not_whole(archive));
         }
     }
-    sync_folder(into).map_err(|error| unavailable("the backup cannot be unpacked", error))?;
+    sync_tree(into).map_err(|error| unavailable("the backup cannot be unpacked", error))?;
     end.filter(|end| end.sessions == sessions).ok_or_else(|| not_whole(archive))
+}
+
+/// Waits until all folders of a tree are on disk.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        }
+    }
+    sync_folder(folder)
 }
 
 fn read_end(archive: &Path, line: &[u8]) -> Result<End> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use shs_store::keeping::{BackedUp, Existing};
-use shs_store::{Error, ErrorKind, Result, SessionId, Store};
+use shs_store::{Error, ErrorKind, Result, SessionKey, Store};
 
 use super::archive::Writer;
 use super::publish::{cannot_write, draft_file, is_there, parent_of, publish_file};
@@ -113,16 +113,16 @@ fn refuse(folder: &Path, target: &Path, existing: Existing) -> Result<()> {
 /// nobody wrote can be read afterwards.
 fn within(shared: &Shared, archive: &mut Archive) -> Result<()> {
     let lock = || shared.state.read().unwrap_or_else(PoisonError::into_inner);
-    let mut ids: Vec<SessionId> = {
+    let mut keys: Vec<SessionKey> = {
         let state = lock();
         state.all_readable()?;
-        state.sessions().map(|session| session.id.clone()).collect()
+        state.keys()
     };
-    ids.sort_unstable();
-    for id in ids {
+    keys.sort_unstable();
+    for key in keys {
         let state = lock();
-        let Ok(conversation) = state.conversation(&id) else {
-            if state.contains(&id) {
+        let Ok(conversation) = state.conversation(&key) else {
+            if state.contains(&key) {
                 state.all_readable()?;
             }
             // It was deleted since.
@@ -132,13 +132,13 @@ fn within(shared: &Shared, archive: &mut Archive) -> Result<()> {
         let (name, length, lacks_end) = (name.clone(), *length, *lacks_end);
         let messages = conversation.session.message_count;
         let file = File::open(shared.folder.path_of(&name)).map_err(|error| {
-            unavailable(&format!("{name} cannot be opened"), error).with_session(&id)
+            unavailable(&format!("{name} cannot be opened"), error).with_session(&key.id)
         })?;
         drop(state);
         let end: &[u8] = if lacks_end { b"\n" } else { b"" };
         let bytes = file.take(length - end.len() as u64).chain(end);
         archive.conversation(&name, length, bytes, messages).map_err(|error| {
-            unavailable(&format!("{name} cannot be copied"), error).with_session(&id)
+            unavailable(&format!("{name} cannot be copied"), error).with_session(&key.id)
         })?;
     }
     add_arrivals(&shared.folder, archive)
@@ -150,8 +150,8 @@ fn beside(folder: &Folder, archive: &mut Archive) -> Result<()> {
     let mut done = std::collections::BTreeSet::new();
     // A file that is replaced while the folder is listed may not be in the list; then it is in the next one.
     for _ in 0..2 {
-        for path in folder.conversations()? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for name in folder.names()? {
+            let name = name.as_str();
             if done.contains(name) {
                 continue;
             }

@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use shs_store::keeping::{Finding, Repaired};
-use shs_store::{ErrorKind, NewSession, Result, Session, SessionId, Timestamp};
+use shs_store::{
+    ErrorKind, NewSession, Result, Session, SessionId, SessionKey, TenantId, Timestamp,
+};
 use uuid::Uuid;
 
 use super::publish::{copy_beside, free_name};
@@ -17,7 +19,7 @@ use crate::arrivals::{self, ARRIVALS, HIGHEST};
 use crate::conversation::{Conversation, WholeFile};
 use crate::folder::{BEFORE_REPAIR, Folder, MARKER, QUARANTINE, unavailable};
 use crate::journal::{self, JOURNAL};
-use crate::name::{file_name, id_of};
+use crate::name::{file_name, key_of, split, tenant_of};
 use crate::open::finish_deletion;
 use crate::work::INTENT;
 use crate::{blocking, context};
@@ -127,7 +129,7 @@ fn mend_file(folder: &Folder, name: &str, last: &mut i64, repaired: &mut Repaire
         return set_aside(folder, name, repaired);
     }
     let session = session.unwrap_or_else(|| made_anew(name, &messages));
-    let target = file_name(&session.id);
+    let target = name_beside(name, &session);
     if target != name && folder.path_of(&target).exists() {
         // The conversation is there under its own name.
         return set_aside(folder, name, repaired);
@@ -139,13 +141,19 @@ fn mend_file(folder: &Folder, name: &str, last: &mut i64, repaired: &mut Repaire
     let numbers: Vec<Option<i64>> = messages.iter().map(|kept| kept.arrival).collect();
     let is_rising = numbers.iter().all(|n| n.is_some_and(|n| (1..=HIGHEST).contains(&n)))
         && numbers.windows(2).all(|pair| pair[0] < pair[1]);
-    publish(folder, &session, messages, if is_rising { None } else { Some(last) })?;
+    publish(folder, &target, &session, messages, if is_rising { None } else { Some(last) })?;
     if target != name {
         folder
             .remove(name)
             .map_err(|error| unavailable(&format!("{name} cannot be removed"), error))?;
     }
     Ok(())
+}
+
+/// The name of the file of a session, of the tenant in whose folder another file is.
+fn name_beside(name: &str, session: &Session) -> String {
+    let tenant: TenantId = tenant_of(split(name).0).unwrap_or_default();
+    file_name(&SessionKey { tenant, id: session.id.clone() })
 }
 
 /// What is read of a file, in the way that opening does where that can read it: it knows which end was never acknowledged.
@@ -162,6 +170,7 @@ fn torn_or_damaged(name: &str, bytes: &[u8]) -> Salvaged {
 /// Writes a conversation's file, with its numbers of arrival or with new ones.
 fn publish(
     folder: &Folder,
+    name: &str,
     session: &Session,
     messages: Vec<Kept>,
     anew: Option<&mut i64>,
@@ -179,7 +188,7 @@ fn publish(
     });
     let file = WholeFile::new(session, numbered, session.updated_at)?;
     folder
-        .publish(&file_name(&session.id), &file.bytes)
+        .publish(name, &file.bytes)
         .map_err(|error| unavailable("a conversation cannot be written", error))
 }
 
@@ -190,7 +199,8 @@ fn made_anew(name: &str, messages: &[Kept]) -> Session {
         SessionId::new(id).expect("it is short and plain")
     };
     let first = messages.iter().map(|kept| kept.message.timestamp).min();
-    let new = NewSession::with_id(id_of(name).unwrap_or_else(recovered));
+    let id = key_of(name).map(|key| key.id);
+    let new = NewSession::with_id(id.unwrap_or_else(recovered));
     let mut session = new
         .into_session(first.unwrap_or_else(Timestamp::now))
         .expect("a session with nothing but an id is within the limits");
@@ -234,7 +244,8 @@ fn give_anew(folder: &Folder, last: &mut i64, repaired: &mut Repaired) -> Result
             let kept = copy_beside(&folder.path_of(&name), BEFORE_REPAIR)
                 .map_err(|error| unavailable(&format!("{name} cannot be copied"), error))?;
             repaired.kept.push(kept);
-            publish(folder, &session, salvaged.messages, Some(last))?;
+            let target = name_beside(&name, &session);
+            publish(folder, &target, &session, salvaged.messages, Some(last))?;
         } else {
             taken.extend(numbers);
         }

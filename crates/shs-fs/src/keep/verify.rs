@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use shs_store::keeping::Finding;
-use shs_store::{Error, ErrorKind, Result};
+use shs_store::{Error, ErrorKind, Result, SessionKey};
 
 use super::salvage::salvage;
 use crate::arrivals::{self, ARRIVALS};
@@ -25,7 +25,7 @@ use crate::{blocking, context, python};
 ///
 /// - each line of each conversation's file has its checksum, its place and its order, and all of its content can be read and is within
 ///   the limits; numbers rise, ids are there once
-/// - torn ends, drafts that were left behind, and files with the name of a conversation that are none
+/// - torn ends, drafts that were left behind, files with the name of a conversation that are none, and folders that are no tenant's
 /// - no number of arrival is in two files, and no conversation
 /// - the journal, the note of the numbers that were given, the list of a deletion and the format file
 /// - files of the Python package that wait to be migrated
@@ -63,6 +63,10 @@ pub(super) fn check(folder: &Folder) -> Result<Checked> {
         Finding::repairable("it is damaged").in_file(ARRIVALS),
         found,
     )?;
+    for name in folder.odd_folders()? {
+        let what = "it is no tenant's folder; what is in it is not read";
+        found.push(Finding::lasting(what).in_file(name));
+    }
     for name in folder.odd_names()? {
         let what = "it has the name of a conversation and is no file";
         found.push(Finding::lasting(what).in_file(name));
@@ -170,8 +174,9 @@ fn look_at(folder: &Folder, name: &str, bytes: &[u8]) -> Looked {
     };
     let mut findings = Vec::new();
     let id = &conversation.session.id;
-    if file_name(id) != name {
-        let what = format!("it holds the session that belongs into {}", file_name(id));
+    let own = file_name(&SessionKey { tenant: conversation.tenant.clone(), id: id.clone() });
+    if own != name {
+        let what = format!("it holds the session that belongs into {own}");
         findings.push(Finding::repairable(what).in_file(name).of_session(id));
     }
     let length = usize::try_from(conversation.length).unwrap_or(usize::MAX);
