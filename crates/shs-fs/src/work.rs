@@ -20,6 +20,7 @@ use crate::arrivals;
 use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
 use crate::folder::{Folder, unavailable};
+use crate::journal::record::MOST_NAME;
 use crate::line::{Draft, Line, Rest};
 use crate::name::file_name;
 use crate::open::read_own;
@@ -85,6 +86,7 @@ impl<'a> Work<'a> {
         if let Err(error) = self.read_again(&name, end) {
             let detail = format!("{name} cannot be read since a write to it failed");
             let error = Error::new(ErrorKind::Unavailable, detail).with_source(error);
+            tracing::error!(%error, "a conversation cannot be read; the others can");
             self.state.set_unreadable(key.clone(), Unreadable { name, end, error });
         }
     }
@@ -171,7 +173,7 @@ impl<'a> Work<'a> {
             return;
         };
         let Conversation { name, incarnation, synced, length, is_cut, .. } = conversation;
-        let is_small = length - synced <= MOST_BYTES && !is_cut;
+        let is_small = length - synced <= MOST_BYTES && !is_cut && name.len() <= MOST_NAME;
         if let Some(written) = self.written.get_mut(key) {
             written.file = file;
             match &mut written.bytes {

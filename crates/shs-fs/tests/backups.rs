@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shs_fs::{FsOptions, FsStore, backup, restore, verify};
 use shs_store::keeping::Existing;
 use shs_store::{
-    ErrorKind, MessagePatch, NewMessage, NewSession, SessionId, SessionOrder, SessionQuery, Store,
-    StoreExt, Transcript,
+    ErrorKind, MessagePatch, NewMessage, NewSession, Scope, SessionId, SessionOrder, SessionQuery,
+    Store, StoreExt, Transcript,
 };
 
 const WRITERS: usize = 4;
@@ -21,8 +21,10 @@ async fn everything(path: &Path) -> Vec<Transcript> {
     let store = FsStore::open(path).await.unwrap();
     let query = SessionQuery::new().with_order(SessionOrder::Created);
     let mut all = Vec::new();
-    for session in store.list_sessions(&query.with_limit(1_000)).await.unwrap().items {
-        all.push(store.transcript(&session.id).await.unwrap());
+    for session in
+        store.list_sessions(&Scope::DEFAULT, &query.with_limit(1_000)).await.unwrap().items
+    {
+        all.push(store.transcript(&Scope::DEFAULT, &session.id).await.unwrap());
     }
     store.close().await.unwrap();
     all.sort_by(|a, b| a.session.id.cmp(&b.session.id));
@@ -40,20 +42,23 @@ async fn write(
     let other = format!("other-{number}");
     let note = NewMessage::user("a note");
     let new = NewSession::with_id(format!("notes-{number}").parse().unwrap());
-    let notes = store.create_session(new).await.unwrap().id;
-    let note = store.append(&notes, note).await.unwrap().id;
+    let notes = store.create_session(&Scope::DEFAULT, new).await.unwrap().id;
+    let note = store.append(&Scope::DEFAULT, &notes, note).await.unwrap().id;
     while !stop.load(Ordering::SeqCst) {
         let at = acknowledged[number].load(Ordering::SeqCst);
         let text = format!("message {at} {}", "word ".repeat(at % 50));
-        store.append(&id(number), NewMessage::user(text.clone())).await.unwrap();
+        store.append(&Scope::DEFAULT, &id(number), NewMessage::user(text.clone())).await.unwrap();
         acknowledged[number].store(at + 1, Ordering::SeqCst);
         let patch = MessagePatch::new().with_content(text.repeat(10));
-        store.update_message(&notes, &note, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &notes, &note, patch).await.unwrap();
         if at.is_multiple_of(5) {
             let other: SessionId = other.parse().unwrap();
-            store.create_session(NewSession::with_id(other.clone())).await.unwrap();
-            store.append(&other, NewMessage::user("soon gone")).await.unwrap();
-            store.delete_session(&other).await.unwrap();
+            store
+                .create_session(&Scope::DEFAULT, NewSession::with_id(other.clone()))
+                .await
+                .unwrap();
+            store.append(&Scope::DEFAULT, &other, NewMessage::user("soon gone")).await.unwrap();
+            store.delete_session(&Scope::DEFAULT, &other).await.unwrap();
         }
     }
 }
@@ -64,7 +69,7 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_and_is_a_beginning() {
     let path = folder.path().join("history");
     let store = FsOptions::new(&path).open().await.unwrap();
     for number in 0..WRITERS {
-        store.create_session(NewSession::with_id(id(number))).await.unwrap();
+        store.create_session(&Scope::DEFAULT, NewSession::with_id(id(number))).await.unwrap();
     }
     let acknowledged: Arc<[AtomicUsize; WRITERS]> = Arc::default();
     let stop = Arc::new(AtomicBool::new(false));
@@ -131,11 +136,19 @@ async fn filled(path: &Path, text: &str) {
     for number in 0..20 {
         // A name that is longer than a tar archive's own.
         let long = format!("s-{number}-{}", "x".repeat(if number == 7 { 200 } else { 0 }));
-        let id = store.create_session(NewSession::with_id(long.parse().unwrap())).await.unwrap().id;
+        let id = store
+            .create_session(&Scope::DEFAULT, NewSession::with_id(long.parse().unwrap()))
+            .await
+            .unwrap()
+            .id;
         let batch = (0..30).map(|at| NewMessage::user(format!("{text} {number} {at}")));
-        let appended = store.append_all(&id, batch.collect::<Vec<_>>()).await.unwrap().messages;
+        let appended = store
+            .append_all(&Scope::DEFAULT, &id, batch.collect::<Vec<_>>())
+            .await
+            .unwrap()
+            .messages;
         let patch = MessagePatch::new().with_content("changed");
-        store.update_message(&id, &appended[3].id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &id, &appended[3].id, patch).await.unwrap();
     }
     store.close().await.unwrap();
 }
@@ -159,7 +172,7 @@ async fn what_is_restored_is_what_was_backed_up_and_what_was_there_is_kept() {
 
     let store = FsStore::open(&path).await.unwrap();
     let one = first[0].session.id.clone();
-    store.append(&one, NewMessage::user("second")).await.unwrap();
+    store.append(&Scope::DEFAULT, &one, NewMessage::user("second")).await.unwrap();
     let error = restore(&file, &path, Existing::Replace).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "it is in use: {error}");
     store.close().await.unwrap();
@@ -179,7 +192,7 @@ async fn what_is_restored_is_what_was_backed_up_and_what_was_there_is_kept() {
     let number = id.as_str().split('-').nth(1).unwrap().to_owned();
     let mut again = again;
     again.content = format!("first {number} 3");
-    assert_eq!(store.append(&id, again).await.unwrap().content, "changed");
+    assert_eq!(store.append(&Scope::DEFAULT, &id, again).await.unwrap().content, "changed");
     store.close().await.unwrap();
     // An empty folder gives way.
     let empty = folder.path().join("empty");
@@ -264,7 +277,7 @@ async fn a_backup_never_takes_the_place_of_what_is_in_the_folder() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("store");
     let store = FsStore::open(&folder).await.unwrap();
-    store.create_session(NewSession::with_id(id(0))).await.unwrap();
+    store.create_session(&Scope::DEFAULT, NewSession::with_id(id(0))).await.unwrap();
     for own in ["s-0.jsonl", "new.jsonl", "shs-fs.format", ".arrivals"] {
         let target = folder.join("..").join("store").join(own);
         for error in [
@@ -288,10 +301,10 @@ async fn what_is_restored_is_as_private_as_what_it_replaces_and_a_link_to_it_sta
     let parent = tempfile::tempdir().unwrap();
     let (folder, link) = (parent.path().join("store"), parent.path().join("link"));
     let store = FsStore::open(&folder).await.unwrap();
-    store.create_session(NewSession::with_id(id(0))).await.unwrap();
+    store.create_session(&Scope::DEFAULT, NewSession::with_id(id(0))).await.unwrap();
     let target = parent.path().join("backup.tar");
     store.backup(&target, Existing::Refuse).await.unwrap();
-    store.delete_session(&id(0)).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &id(0)).await.unwrap();
     store.close().await.unwrap();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     symlink("store", &link).unwrap();

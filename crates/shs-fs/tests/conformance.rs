@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shs_fs::{FsOptions, FsStore};
 use shs_store::{Clock, Durability, Result};
-use shs_testkit::{Fixture, async_trait};
+use shs_testkit::{Fixture, InTenant, async_trait};
 use tempfile::TempDir;
 
 macro_rules! fixture {
@@ -39,4 +39,5 @@ fixture!(Full, Durability::Full);
 fixture!(Relaxed, Durability::Relaxed);
 
 shs_testkit::conformance!(full, Full);
+shs_testkit::conformance!(in_a_tenant, InTenant<Full>);
 shs_testkit::conformance!(relaxed, Relaxed);

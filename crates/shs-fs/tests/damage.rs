@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use shs_fs::{FsOptions, FsStore};
 use shs_store::{
     Durability, ErrorKind, Message, MessagePatch, MessageQuery, NewMessage, NewSession, Result,
-    Session, SessionId, SessionPatch, Store, StoreExt,
+    Scope, SearchQuery, Session, SessionId, SessionPatch, Store, StoreExt,
 };
 use tempfile::TempDir;
 
@@ -28,12 +28,13 @@ impl Folder {
         let folder = tempfile::tempdir().unwrap();
         let store = FsStore::open(folder.path()).await.unwrap();
         let id = SessionId::new("s").unwrap();
-        store.create_session(NewSession::with_id(id.clone())).await.unwrap();
-        let first = store.append(&id, NewMessage::user("Grüße, À bientôt")).await.unwrap();
+        store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.unwrap();
+        let first =
+            store.append(&Scope::DEFAULT, &id, NewMessage::user("Grüße, À bientôt")).await.unwrap();
         let batch = ["one", "two", "three"].map(|text| NewMessage::assistant(text).with_tokens(1));
-        store.append_all(&id, batch.to_vec()).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id, batch.to_vec()).await.unwrap();
         let patch = MessagePatch::new().with_content("changed");
-        store.update_message(&id, &first.id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &id, &first.id, patch).await.unwrap();
         write(&store, &id).await;
         store.close().await.unwrap();
         let mut made = Self {
@@ -76,8 +77,8 @@ impl Folder {
     async fn read(&self) -> Result<(Session, Vec<Message>)> {
         let store = self.open().await?;
         let read = async {
-            let page = store.messages(&self.id, &MessageQuery::new()).await?;
-            Ok((store.session(&self.id).await?, page.items))
+            let page = store.messages(&Scope::DEFAULT, &self.id, &MessageQuery::new()).await?;
+            Ok((store.session(&Scope::DEFAULT, &self.id).await?, page.items))
         };
         let read = read.await;
         store.close().await?;
@@ -88,7 +89,7 @@ impl Folder {
     async fn read_and_go_on(&self) -> Result<(Session, Vec<Message>)> {
         let read = self.read().await?;
         let store = self.open().await?;
-        let appended = store.append(&self.id, NewMessage::user("goes on")).await?;
+        let appended = store.append(&Scope::DEFAULT, &self.id, NewMessage::user("goes on")).await?;
         store.close().await?;
         let (_, after) = self.read().await?;
         let expected: Vec<Message> = read.1.iter().cloned().chain([appended]).collect();
@@ -107,7 +108,7 @@ impl Folder {
 }
 
 async fn one_message(store: &FsStore, id: &SessionId) {
-    store.append(id, NewMessage::user("the last")).await.unwrap();
+    store.append(&Scope::DEFAULT, id, NewMessage::user("the last")).await.unwrap();
 }
 
 #[tokio::test]
@@ -149,14 +150,14 @@ async fn a_flipped_byte_is_noticed_wherever_it_is() {
 /// Appends that one sync makes durable: a large one, which is still being written to when the others are queued.
 async fn one_sync(store: &FsStore, id: &SessionId) {
     let wait = NewSession::new();
-    let busy = store.create_session(wait.clone()).await.unwrap().id;
-    let large = store.append(&busy, NewMessage::user("x".repeat(8 * 1024 * 1024)));
-    let first = store.append(id, NewMessage::user("a".repeat(2_000)));
-    let second = store.append(id, NewMessage::user("b".repeat(2_000)));
-    let third = store.append(id, NewMessage::user("c".repeat(2_000)));
+    let busy = store.create_session(&Scope::DEFAULT, wait.clone()).await.unwrap().id;
+    let large = store.append(&Scope::DEFAULT, &busy, NewMessage::user("x".repeat(8 * 1024 * 1024)));
+    let first = store.append(&Scope::DEFAULT, id, NewMessage::user("a".repeat(2_000)));
+    let second = store.append(&Scope::DEFAULT, id, NewMessage::user("b".repeat(2_000)));
+    let third = store.append(&Scope::DEFAULT, id, NewMessage::user("c".repeat(2_000)));
     let (large, first, second, third) = tokio::join!(large, first, second, third);
     large.and(first).and(second).and(third).unwrap();
-    store.delete_session(&busy).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &busy).await.unwrap();
 }
 
 /// A folder with [`one_sync`], and where its lines begin. Whether the three are queued together depends on how fast the
@@ -198,7 +199,10 @@ async fn sectors_that_a_power_cut_left_out_are_a_torn_write() {
 async fn sectors_that_vanish_from_what_was_acknowledged_are_damage() {
     let folder = Folder::new(async |store: &FsStore, id: &SessionId| {
         for letter in ["a", "b"] {
-            store.append(id, NewMessage::user(letter.repeat(2_000))).await.unwrap();
+            store
+                .append(&Scope::DEFAULT, id, NewMessage::user(letter.repeat(2_000)))
+                .await
+                .unwrap();
         }
     })
     .await;
@@ -216,16 +220,18 @@ async fn a_file_that_was_cut_while_it_is_open_is_damaged() {
     let folder = Folder::new(one_message).await;
     let store = FsStore::open(folder.path()).await.unwrap();
     folder.put(&folder.whole[..folder.whole.len() - 10]);
-    let error = store.append(&folder.id, NewMessage::user("more")).await.unwrap_err();
+    let error =
+        store.append(&Scope::DEFAULT, &folder.id, NewMessage::user("more")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     let last = &folder.messages.last().unwrap().id;
-    let error = store.message(&folder.id, last).await.unwrap_err();
+    let error = store.message(&Scope::DEFAULT, &folder.id, last).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     let patch = SessionPatch::new().with_title("t");
-    let error = store.update_session(&folder.id, patch).await.unwrap_err();
+    let error = store.update_session(&Scope::DEFAULT, &folder.id, patch).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     folder.put(&folder.whole);
-    let appended = store.append(&folder.id, NewMessage::user("more")).await.unwrap();
+    let appended =
+        store.append(&Scope::DEFAULT, &folder.id, NewMessage::user("more")).await.unwrap();
     store.close().await.unwrap();
     let (_, read) = folder.read().await.unwrap();
     assert_eq!(read.last(), Some(&appended));
@@ -248,7 +254,57 @@ async fn a_name_that_is_no_file_is_refused() {
     std::fs::create_dir(folder.path().join(".git")).unwrap();
     folder.put(&folder.whole);
     folder.read().await.unwrap();
-    std::fs::write(folder.path().join("other.jsonl"), "{\"a\":1}\n").unwrap();
-    let error = folder.read().await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("other.jsonl"));
+}
+
+/// One file that was touched leaves the other conversations as they are, in every operation.
+#[tokio::test]
+async fn a_damaged_file_is_an_error_of_its_conversation_alone() {
+    let folder = Folder::new(one_message).await;
+    let other = SessionId::new("other").unwrap();
+    let name = |id: &str| folder.path().join(format!("{id}.jsonl"));
+    for content in ["{\"a\":1}\n", "", "no JSON", "\0\0\0\0"] {
+        folder.put(&folder.whole);
+        std::fs::write(name("other"), content).unwrap();
+        let (_, messages) = folder.read().await.unwrap();
+        assert_eq!(messages, folder.messages, "{content:?}");
+        let store = FsStore::open(folder.path()).await.unwrap();
+        let scope = &Scope::DEFAULT;
+        let error = store.session(scope, &other).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("other.jsonl"), "{error}");
+        assert!(!error.to_string().contains("remove"), "it is the only copy: {error}");
+        let new = NewSession::with_id(other.clone());
+        let error = store.create_session(scope, new).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+        let error = store.append(scope, &other, NewMessage::user("x")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        store.append(scope, &folder.id, NewMessage::user("goes on")).await.unwrap();
+        let listed = store.list_sessions(scope, &Default::default()).await.unwrap().items;
+        assert_eq!(listed.len(), 1);
+        let hits = store.search(scope, &SearchQuery::new("goes")).await.unwrap().items;
+        assert_eq!(hits.len(), 1);
+        assert_eq!(store.stats(scope, &Default::default()).await.unwrap().sessions, 1);
+        store.close().await.unwrap();
+        assert_eq!(std::fs::read(name("other")).unwrap(), content.as_bytes(), "as it was");
+    }
+}
+
+/// A file with another name than its session has is not called a copy while it is the only one.
+#[tokio::test]
+async fn a_renamed_file_is_an_error_that_says_how_it_was_called() {
+    let folder = Folder::new(one_message).await;
+    let renamed = folder.path().join("renamed.jsonl");
+    std::fs::rename(folder.file(), &renamed).unwrap();
+    let store = FsStore::open(folder.path()).await.unwrap();
+    let id = SessionId::new("renamed").unwrap();
+    let error = store.session(&Scope::DEFAULT, &id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("rename it"), "{error}");
+    assert!(error.to_string().contains("s.jsonl"), "{error}");
+    store.close().await.unwrap();
+    std::fs::rename(&renamed, folder.file()).unwrap();
+    assert_eq!(folder.read().await.unwrap().1, folder.messages);
+    // Beside the right one it is a copy, and no reason to refuse that.
+    std::fs::copy(folder.file(), &renamed).unwrap();
+    assert_eq!(folder.read().await.unwrap().1, folder.messages);
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use shs_fs::{FsOptions, FsStore};
 use shs_store::{
-    Durability, MessagePatch, NewMessage, NewSession, SearchQuery, SessionId, SessionPatch, Store,
-    StoreExt, Transcript,
+    Durability, MessagePatch, NewMessage, NewSession, Scope, SearchQuery, SessionId, SessionPatch,
+    Store, StoreExt, Transcript,
 };
 
 const SECRETS: [&str; 6] =
@@ -32,29 +32,33 @@ fn named(id: String) -> NewSession {
 async fn fill(store: &FsStore) -> Vec<SessionId> {
     let mut ids = Vec::new();
     for number in 0..200 {
-        let id = store.create_session(named(format!("kept-{number}"))).await.unwrap().id;
+        let id = store
+            .create_session(&Scope::DEFAULT, named(format!("kept-{number}")))
+            .await
+            .unwrap()
+            .id;
         let batch = (0..5).map(|at| NewMessage::user(format!("kept message {number} {at}")));
-        store.append_all(&id, batch.collect::<Vec<_>>()).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id, batch.collect::<Vec<_>>()).await.unwrap();
         if number % 4 == 0 {
             let new = named(format!("gone-{number}")).with_user("usernamelynx");
-            let gone = store.create_session(new).await.unwrap().id;
+            let gone = store.create_session(&Scope::DEFAULT, new).await.unwrap().id;
             let batch = [
                 NewMessage::user("a zebrafishsecret"),
                 NewMessage::assistant("quokkalong ".repeat(100)),
                 NewMessage::user("これは秘密です"),
             ];
-            store.append_all(&gone, batch.to_vec()).await.unwrap();
+            store.append_all(&Scope::DEFAULT, &gone, batch.to_vec()).await.unwrap();
         }
         ids.push(id);
     }
-    let first = store.last_messages(&ids[10], 1).await.unwrap().remove(0);
+    let first = store.last_messages(&Scope::DEFAULT, &ids[10], 1).await.unwrap().remove(0);
     for text in ["updatedwombat", first.content.as_str()] {
         let patch = MessagePatch::new().with_content(text);
-        store.update_message(&ids[10], &first.id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &ids[10], &first.id, patch).await.unwrap();
     }
     for title in ["titletapir", "plain"] {
         let patch = SessionPatch::new().with_title(title);
-        store.update_session(&ids[11], patch).await.unwrap();
+        store.update_session(&Scope::DEFAULT, &ids[11], patch).await.unwrap();
     }
     ids
 }
@@ -62,7 +66,7 @@ async fn fill(store: &FsStore) -> Vec<SessionId> {
 async fn everything(store: &FsStore, ids: &[SessionId]) -> Vec<Transcript> {
     let mut all = Vec::new();
     for id in ids {
-        all.push(store.transcript(id).await.unwrap());
+        all.push(store.transcript(&Scope::DEFAULT, id).await.unwrap());
     }
     all
 }
@@ -78,18 +82,20 @@ async fn no_deleted_text_remains_and_everything_else_does() {
         for secret in SECRETS {
             assert!(there.iter().any(|(_, found)| *found == secret), "{secret} was never there");
         }
-        store.delete_session(&"gone-0".parse().unwrap()).await.unwrap();
-        assert_eq!(store.delete_user("usernamelynx").await.unwrap().sessions, 49);
+        store.delete_session(&Scope::DEFAULT, &"gone-0".parse().unwrap()).await.unwrap();
+        assert_eq!(store.delete_user(&Scope::DEFAULT, "usernamelynx").await.unwrap().sessions, 49);
         let before = everything(&store, &ids).await;
         assert!(!traces(folder.path()).is_empty());
         assert!(store.erase().await.unwrap().copies.is_empty());
         assert_eq!(traces(folder.path()), []);
         assert_eq!(everything(&store, &ids).await, before);
-        store.append(&ids[0], NewMessage::user("goes on")).await.unwrap();
+        store.append(&Scope::DEFAULT, &ids[0], NewMessage::user("goes on")).await.unwrap();
         store.close().await.unwrap();
         let store = options.open().await.unwrap();
         assert_eq!(everything(&store, &ids[1..]).await, before[1..]);
-        let found = store.search(&SearchQuery::new("kept message").with_limit(1_000)).await;
+        let found = store
+            .search(&Scope::DEFAULT, &SearchQuery::new("kept message").with_limit(1_000))
+            .await;
         assert_eq!(found.unwrap().items.len(), 1_000);
         store.close().await.unwrap();
     }
@@ -99,8 +105,8 @@ async fn no_deleted_text_remains_and_everything_else_does() {
 async fn what_a_killed_process_left_goes_too_and_copies_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    let id = store.create_session(named("s".to_owned())).await.unwrap().id;
-    store.append(&id, NewMessage::user("kept")).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, named("s".to_owned())).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("kept")).await.unwrap();
     store.close().await.unwrap();
     let file = folder.path().join("s.jsonl");
     let mut torn = std::fs::read(&file).unwrap();
@@ -113,6 +119,6 @@ async fn what_a_killed_process_left_goes_too_and_copies_are_named() {
     let erased = store.erase().await.unwrap();
     assert_eq!(erased.copies, [folder.path().join("a.json.python-backup")]);
     assert_eq!(traces(folder.path()), []);
-    assert_eq!(store.last_messages(&id, 5).await.unwrap()[0].content, "kept");
+    assert_eq!(store.last_messages(&Scope::DEFAULT, &id, 5).await.unwrap()[0].content, "kept");
     store.close().await.unwrap();
 }

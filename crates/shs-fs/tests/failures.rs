@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 use shs_fs::FsStore;
 use shs_store::{
-    ErrorKind, Hit, ImportMode, MessagePatch, NewMessage, NewSession, SearchOrder, SearchQuery,
-    Seq, Session, SessionId, SessionQuery, StatsQuery, Store, StoreExt, Transcript,
+    ErrorKind, Hit, ImportMode, MessagePatch, NewMessage, NewSession, Scope, SearchOrder,
+    SearchQuery, Seq, Session, SessionId, SessionQuery, StatsQuery, Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
 
@@ -19,7 +19,10 @@ async fn open(folder: &TempDir) -> FsStore {
 }
 
 async fn create(store: &FsStore, name: &str) -> Session {
-    store.create_session(NewSession::with_id(id(name)).with_user("alice")).await.unwrap()
+    store
+        .create_session(&Scope::DEFAULT, NewSession::with_id(id(name)).with_user("alice"))
+        .await
+        .unwrap()
 }
 
 /// A folder in the place of a file: it can be neither read, nor written, nor removed as one.
@@ -51,21 +54,24 @@ async fn what_is_written_after_a_failed_deletion_of_a_user_stays() {
     }
     let path = folder.path().join("b.jsonl");
     let blocked = Blocked::new(&path);
-    let error = store.delete_user("alice").await.unwrap_err();
+    let error = store.delete_user(&Scope::DEFAULT, "alice").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     blocked.free();
-    if store.find_session(&id("a")).await.unwrap().is_none() {
+    if store.find_session(&Scope::DEFAULT, &id("a")).await.unwrap().is_none() {
         create(&store, "a").await;
     }
     for name in ["a", "b"] {
-        store.append(&id(name), NewMessage::user("kept")).await.unwrap();
+        store.append(&Scope::DEFAULT, &id(name), NewMessage::user("kept")).await.unwrap();
     }
     store.close().await.unwrap();
     let store = open(&folder).await;
     for name in ["a", "b"] {
-        assert_eq!(store.last_messages(&id(name), 1).await.unwrap()[0].content, "kept");
+        assert_eq!(
+            store.last_messages(&Scope::DEFAULT, &id(name), 1).await.unwrap()[0].content,
+            "kept"
+        );
     }
-    assert_eq!(store.delete_user("alice").await.unwrap().sessions, 2);
+    assert_eq!(store.delete_user(&Scope::DEFAULT, "alice").await.unwrap().sessions, 2);
     assert!(!folder.path().join(".deleting").exists());
 }
 
@@ -81,7 +87,7 @@ async fn a_deletion_that_was_cut_short_is_finished() {
     std::fs::remove_file(folder.path().join("a.jsonl")).unwrap();
     std::fs::write(folder.path().join(".staged-1"), "half").unwrap();
     let store = open(&folder).await;
-    let left = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let left = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     assert_eq!(left.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["c"]);
     assert!(!folder.path().join(".staged-1").exists() && !folder.path().join(".deleting").exists());
 }
@@ -103,35 +109,47 @@ async fn a_first_opening_that_was_cut_short_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_cannot_be_read_is_not_passed_by() {
+async fn a_conversation_that_cannot_be_read_is_an_error_to_whoever_needs_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let session = create(&store, "s").await;
-    store.append(&session.id, NewMessage::user("here")).await.unwrap();
+    store.append(&Scope::DEFAULT, &session.id, NewMessage::user("here")).await.unwrap();
     let other = create(&store, "other").await;
     let path = folder.path().join("s.jsonl");
     let blocked = Blocked::new(&path);
     let transcript = Transcript::new(session.clone(), Vec::new()).unwrap();
-    let error = store.import(transcript, ImportMode::Overwrite).await.unwrap_err();
+    let error = store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 
     let errors = [
-        store.session(&session.id).await.map(drop),
-        store.list_sessions(&SessionQuery::new()).await.map(drop),
-        store.search(&SearchQuery::new("here")).await.map(drop),
-        store.stats(&StatsQuery::new()).await.map(drop),
-        store.delete_user("alice").await.map(drop),
+        store.session(&Scope::DEFAULT, &session.id).await.map(drop),
+        store.messages(&Scope::DEFAULT, &session.id, &Default::default()).await.map(drop),
+        store.delete_user(&Scope::DEFAULT, "alice").await.map(drop),
     ];
     for error in errors.map(|outcome| outcome.unwrap_err()) {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("s.jsonl"), "{error}");
     }
+    // The others go on without it.
+    let listed = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
+    assert_eq!(listed.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["other"]);
+    assert_eq!(
+        store.search(&Scope::DEFAULT, &SearchQuery::new("here")).await.unwrap().items.len(),
+        0
+    );
+    assert_eq!(store.stats(&Scope::DEFAULT, &StatsQuery::new()).await.unwrap().sessions, 1);
     blocked.free();
     // Any write looks at it again.
-    store.append(&other.id, NewMessage::user("more")).await.unwrap();
-    assert_eq!(store.search(&SearchQuery::new("here")).await.unwrap().items.len(), 1);
-    assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 2);
-    assert_eq!(store.delete_user("alice").await.unwrap().sessions, 2);
+    store.append(&Scope::DEFAULT, &other.id, NewMessage::user("more")).await.unwrap();
+    assert_eq!(
+        store.search(&Scope::DEFAULT, &SearchQuery::new("here")).await.unwrap().items.len(),
+        1
+    );
+    assert_eq!(
+        store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items.len(),
+        2
+    );
+    assert_eq!(store.delete_user(&Scope::DEFAULT, "alice").await.unwrap().sessions, 2);
 }
 
 #[tokio::test]
@@ -142,12 +160,18 @@ async fn a_conversation_that_cannot_be_read_can_be_deleted() {
     let path = folder.path().join("s.jsonl");
     let blocked = Blocked::new(&path);
     let transcript = Transcript::new(session.clone(), Vec::new()).unwrap();
-    store.import(transcript, ImportMode::Overwrite).await.unwrap_err();
-    store.delete_session(&session.id).await.unwrap_err();
-    assert_eq!(store.session(&session.id).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await.unwrap_err();
+    store.delete_session(&Scope::DEFAULT, &session.id).await.unwrap_err();
+    assert_eq!(
+        store.session(&Scope::DEFAULT, &session.id).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
     blocked.free();
-    assert!(store.delete_session(&session.id).await.unwrap());
-    assert_eq!(store.session(&session.id).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(store.delete_session(&Scope::DEFAULT, &session.id).await.unwrap());
+    assert_eq!(
+        store.session(&Scope::DEFAULT, &session.id).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
     create(&store, "s").await;
 }
 
@@ -158,10 +182,11 @@ async fn found(store: &FsStore) -> Vec<Vec<Hit>> {
         for query in
             [SearchQuery::new(text), SearchQuery::new(text).with_order(SearchOrder::Oldest)]
         {
-            found.push(store.search(&query.with_limit(1_000)).await.unwrap().items);
+            found
+                .push(store.search(&Scope::DEFAULT, &query.with_limit(1_000)).await.unwrap().items);
         }
         let ranked = SearchQuery::new(text).with_order(SearchOrder::Rank).with_limit(1_000);
-        found.push(store.search(&ranked).await.unwrap().items);
+        found.push(store.search(&Scope::DEFAULT, &ranked).await.unwrap().items);
     }
     found
 }
@@ -171,39 +196,50 @@ async fn an_index_that_was_made_early_finds_what_a_new_one_finds() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let session = create(&store, "s").await;
-    store.search(&SearchQuery::new("alpha")).await.unwrap();
+    store.search(&Scope::DEFAULT, &SearchQuery::new("alpha")).await.unwrap();
     let texts = ["alpha beta", "beta gamma", "gamma delta", "alpha", "delta beta alpha"];
     let batch = texts.map(NewMessage::user).to_vec();
-    let messages = store.append_all(&session.id, batch).await.unwrap().messages;
-    let fork = store.fork(&session.id, Seq::new(4).unwrap(), NewSession::with_id(id("fork")));
+    let messages = store.append_all(&Scope::DEFAULT, &session.id, batch).await.unwrap().messages;
+    let fork = store.fork(
+        &Scope::DEFAULT,
+        &session.id,
+        Seq::new(4).unwrap(),
+        NewSession::with_id(id("fork")),
+    );
     let fork = fork.await.unwrap();
     let patch = MessagePatch::new().with_content("gamma alpha");
-    store.update_message(&session.id, &messages[0].id, patch).await.unwrap();
-    store.delete_message(&session.id, &messages[1].id).await.unwrap();
-    store.delete_message(&fork.id, &messages[3].id).await.unwrap();
-    let mut overwritten = store.transcript(&fork.id).await.unwrap();
+    store.update_message(&Scope::DEFAULT, &session.id, &messages[0].id, patch).await.unwrap();
+    store.delete_message(&Scope::DEFAULT, &session.id, &messages[1].id).await.unwrap();
+    store.delete_message(&Scope::DEFAULT, &fork.id, &messages[3].id).await.unwrap();
+    let mut overwritten = store.transcript(&Scope::DEFAULT, &fork.id).await.unwrap();
     for message in &mut overwritten.messages {
         // As long as before, so that it stands at the same places.
         message.content = message.content.replace("alpha", "gamma");
     }
-    store.import(overwritten, ImportMode::Overwrite).await.unwrap();
+    store.import(&Scope::DEFAULT, overwritten, ImportMode::Overwrite).await.unwrap();
     // So much waste that the file is written anew.
     for number in 0..40 {
         let patch = MessagePatch::new().with_content(format!("delta {}", "word ".repeat(1_000)));
-        store.update_message(&session.id, &messages[2].id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &session.id, &messages[2].id, patch).await.unwrap();
         let patch = MessagePatch::new().with_content(format!("beta {number}"));
-        store.update_message(&session.id, &messages[2].id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &session.id, &messages[2].id, patch).await.unwrap();
     }
     let length = std::fs::metadata(folder.path().join("s.jsonl")).unwrap().len();
     assert!(length < 100_000, "{length} bytes");
     // A repetition is known by what was appended, not by what the message is now.
     let again = NewMessage::user(texts[2]).with_id(messages[2].id.clone());
-    assert_eq!(store.append(&session.id, again.clone()).await.unwrap().content, "beta 39");
-    let early = (found(&store).await, store.session(&session.id).await.unwrap());
+    assert_eq!(
+        store.append(&Scope::DEFAULT, &session.id, again.clone()).await.unwrap().content,
+        "beta 39"
+    );
+    let early = (found(&store).await, store.session(&Scope::DEFAULT, &session.id).await.unwrap());
     store.close().await.unwrap();
     let store = open(&folder).await;
-    assert_eq!((found(&store).await, store.session(&session.id).await.unwrap()), early);
-    assert_eq!(store.append(&session.id, again).await.unwrap().content, "beta 39");
+    assert_eq!(
+        (found(&store).await, store.session(&Scope::DEFAULT, &session.id).await.unwrap()),
+        early
+    );
+    assert_eq!(store.append(&Scope::DEFAULT, &session.id, again).await.unwrap().content, "beta 39");
 }
 
 #[tokio::test]
@@ -223,9 +259,10 @@ async fn a_migration_that_was_cut_short_doubles_nothing() {
         std::fs::write(folder.path().join(name), file.to_string()).unwrap();
     }
     let store = open(&folder).await;
-    let all = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let all = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     assert_eq!(all.len(), 4);
-    let appended = store.append(&id("k"), NewMessage::user("since then")).await.unwrap();
+    let appended =
+        store.append(&Scope::DEFAULT, &id("k"), NewMessage::user("since then")).await.unwrap();
     store.close().await.unwrap();
     // As if it had ended before the originals were renamed.
     for (name, _) in &files[..3] {
@@ -238,9 +275,9 @@ async fn a_migration_that_was_cut_short_doubles_nothing() {
         ids.sort();
         ids
     };
-    let again = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let again = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     assert_eq!(ids(&again), ids(&all));
-    assert_eq!(store.last_messages(&id("k"), 1).await.unwrap(), [appended]);
+    assert_eq!(store.last_messages(&Scope::DEFAULT, &id("k"), 1).await.unwrap(), [appended]);
     store.close().await.unwrap();
     std::fs::write(folder.path().join("e.json"), r#"{"session_id": "e", "messages": 5}"#).unwrap();
     let error = FsStore::open(folder.path()).await.unwrap_err();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use shs_fs::{FsOptions, FsStore};
 use shs_store::{
-    Durability, ErrorKind, ImportMode, MessagePatch, NewMessage, NewSession, Result, Seq,
+    Durability, ErrorKind, ImportMode, MessagePatch, NewMessage, NewSession, Result, Scope, Seq,
     SessionId, Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
@@ -18,11 +18,11 @@ fn id(name: &str) -> SessionId {
 }
 
 async fn create(store: &FsStore, name: &str) {
-    store.create_session(NewSession::with_id(id(name))).await.unwrap();
+    store.create_session(&Scope::DEFAULT, NewSession::with_id(id(name))).await.unwrap();
 }
 
 async fn append(store: &FsStore, name: &str, text: &str) {
-    store.append(&id(name), NewMessage::user(text)).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(name), NewMessage::user(text)).await.unwrap();
 }
 
 fn file(folder: &TempDir, name: &str) -> PathBuf {
@@ -36,7 +36,7 @@ fn journal(folder: &TempDir) -> PathBuf {
 /// Opens a folder and reads the contents of a conversation.
 async fn texts(folder: &Path, name: &str) -> Result<Vec<String>> {
     let store = FsOptions::new(folder).with_durability(Durability::Relaxed).open().await?;
-    let messages = store.last_messages(&id(name), 1_000).await;
+    let messages = store.last_messages(&Scope::DEFAULT, &id(name), 1_000).await;
     store.close().await?;
     Ok(messages?.into_iter().map(|message| message.content).collect())
 }
@@ -95,7 +95,7 @@ async fn a_line_break_that_was_missing_is_durable_with_the_next_append() {
         let store = FsStore::open(folder.path()).await.unwrap();
         create(&store, "a").await;
         let first = NewMessage::user("first");
-        store.append(&id("a"), first.clone()).await.unwrap();
+        store.append(&Scope::DEFAULT, &id("a"), first.clone()).await.unwrap();
         store.close().await.unwrap();
         // As an editor leaves it, or a power cut between the last line and its end.
         let mut short = std::fs::read(file(&folder, "a")).unwrap();
@@ -104,7 +104,7 @@ async fn a_line_break_that_was_missing_is_durable_with_the_next_append() {
 
         let store = FsStore::open(folder.path()).await.unwrap();
         if repeats {
-            store.append(&id("a"), first).await.unwrap();
+            store.append(&Scope::DEFAULT, &id("a"), first).await.unwrap();
         }
         append(&store, "a", "second").await;
         let image = killed(&folder);
@@ -142,14 +142,14 @@ async fn a_file_made_anew_is_not_given_what_its_predecessor_had() {
         append(&store, name, "an earlier one, longer than all that is to follow").await;
         append(&store, name, "another").await;
     }
-    store.delete_session(&id("again")).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &id("again")).await.unwrap();
     create(&store, "again").await;
-    store.delete_session(&id("gone")).await.unwrap();
-    let session = store.session(&id("over")).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &id("gone")).await.unwrap();
+    let session = store.session(&Scope::DEFAULT, &id("over")).await.unwrap();
     let transcript = Transcript::new(session, Vec::new()).unwrap();
-    store.import(transcript, ImportMode::Overwrite).await.unwrap();
-    let last = store.last_messages(&id("less"), 1).await.unwrap().remove(0);
-    store.delete_message(&id("less"), &last.id).await.unwrap();
+    store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await.unwrap();
+    let last = store.last_messages(&Scope::DEFAULT, &id("less"), 1).await.unwrap().remove(0);
+    store.delete_message(&Scope::DEFAULT, &id("less"), &last.id).await.unwrap();
     // A new file is synced as a whole; what is added is not.
     let made = killed(&folder);
     for name in ["again", "over", "less"] {
@@ -230,20 +230,34 @@ async fn what_follows_in_a_batch_reads_what_was_appended_before_it() {
             calls.push(tokio::spawn(async move {
                 let id = id(&number.to_string());
                 match step {
-                    0 => assert_eq!(store.append_all(&id, vec![first]).await.unwrap().inserted, 1),
-                    1 => assert_eq!(store.append_all(&id, vec![first]).await.unwrap().inserted, 0),
+                    0 => assert_eq!(
+                        store.append_all(&Scope::DEFAULT, &id, vec![first]).await.unwrap().inserted,
+                        1
+                    ),
+                    1 => assert_eq!(
+                        store.append_all(&Scope::DEFAULT, &id, vec![first]).await.unwrap().inserted,
+                        0
+                    ),
                     2 => {
                         let patch = MessagePatch::new().with_content("changed");
-                        store.update_message(&id, &first.id, patch).await.unwrap();
+                        store.update_message(&Scope::DEFAULT, &id, &first.id, patch).await.unwrap();
                     }
-                    3 => assert_eq!(store.append(&id, second).await.unwrap().seq.get(), 2),
+                    3 => assert_eq!(
+                        store.append(&Scope::DEFAULT, &id, second).await.unwrap().seq.get(),
+                        2
+                    ),
                     4 => {
                         let fork = SessionId::new(format!("fork-{number}")).unwrap();
                         let fork = NewSession::with_id(fork);
-                        store.fork(&id, Seq::from(2), fork).await.unwrap();
+                        store.fork(&Scope::DEFAULT, &id, Seq::from(2), fork).await.unwrap();
                     }
-                    5 => assert!(store.delete_message(&id, &second.id).await.unwrap()),
-                    _ => assert_eq!(store.append(&id, second).await.unwrap().seq.get(), 3),
+                    5 => assert!(
+                        store.delete_message(&Scope::DEFAULT, &id, &second.id).await.unwrap()
+                    ),
+                    _ => assert_eq!(
+                        store.append(&Scope::DEFAULT, &id, second).await.unwrap().seq.get(),
+                        3
+                    ),
                 }
             }));
         }
@@ -388,9 +402,9 @@ async fn there_is_a_journal_only_while_a_durable_store_is_written_to() {
         assert!(!journal(&folder).exists());
         let name = format!("{durability:?}").to_lowercase();
         append(&store, &name, "one").await;
-        let message = store.last_messages(&id(&name), 1).await.unwrap().remove(0);
+        let message = store.last_messages(&Scope::DEFAULT, &id(&name), 1).await.unwrap().remove(0);
         let patch = MessagePatch::new().with_content("changed");
-        store.update_message(&id(&name), &message.id, patch).await.unwrap();
+        store.update_message(&Scope::DEFAULT, &id(&name), &message.id, patch).await.unwrap();
         assert_eq!(journal(&folder).exists(), expected);
         store.close().await.unwrap();
         assert!(!journal(&folder).exists());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use shs_fs::FsOptions;
-use shs_store::{Durability, ErrorKind, NewMessage, Result, Store, StoreExt};
+use shs_store::{Durability, ErrorKind, NewMessage, Result, Scope, Store, StoreExt};
 use tempfile::TempDir;
 
 const TIME: &str = "2026-11-22T11:30:00.000000+00:00";
@@ -49,9 +49,9 @@ async fn read(lines: &[Value]) -> Result<usize> {
     let after = std::fs::read(folder.path().join("s.jsonl")).unwrap();
     assert!(after == content, "the file is left as it is");
     let store = open?;
-    let messages = store.transcript(&"s".parse().unwrap()).await.unwrap().messages;
+    let read = store.transcript(&Scope::DEFAULT, &"s".parse().unwrap()).await;
     store.close().await.unwrap();
-    Ok(messages.len())
+    read.map(|transcript| transcript.messages.len())
 }
 
 /// A file is refused at this line, counted from 1.
@@ -157,12 +157,12 @@ async fn numbers_of_arrival_end_at_the_highest() {
     let folder = folder(&lines);
     let (id, text) = ("s".parse().unwrap(), || NewMessage::user("text"));
     let store = FsOptions::new(folder.path()).open().await.unwrap();
-    let error = store.append(&id, text()).await.unwrap_err();
+    let error = store.append(&Scope::DEFAULT, &id, text()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-    store.delete_message(&id, &"m2".parse().unwrap()).await.unwrap();
+    store.delete_message(&Scope::DEFAULT, &id, &"m2".parse().unwrap()).await.unwrap();
     store.close().await.unwrap();
     let store = FsOptions::new(folder.path()).open().await.unwrap();
-    let error = store.append(&id, text()).await.unwrap_err();
+    let error = store.append(&Scope::DEFAULT, &id, text()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     store.close().await.unwrap();
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use shs_fs::{FsStore, repair, verify};
 use shs_store::keeping::Finding;
 use shs_store::{
-    ErrorKind, MessagePatch, NewMessage, NewSession, SearchQuery, SessionId, SessionPatch, Store,
-    StoreExt, Transcript,
+    ErrorKind, MessagePatch, NewMessage, NewSession, Scope, SearchQuery, SessionId, SessionPatch,
+    Store, StoreExt, Transcript,
 };
 use tempfile::TempDir;
 
@@ -22,15 +22,24 @@ async fn healthy() -> TempDir {
     let store = FsStore::open(folder.path()).await.unwrap();
     for number in 0..SESSIONS {
         let new = NewSession::with_id(id(number)).with_user("alice").with_tag("t");
-        store.create_session(new).await.unwrap();
+        store.create_session(&Scope::DEFAULT, new).await.unwrap();
         let batch = (0..3).map(|at| NewMessage::user(format!("batch {at}")).with_tokens(1));
-        let batch = store.append_all(&id(number), batch.collect::<Vec<_>>()).await.unwrap();
-        store.append(&id(number), NewMessage::assistant("日本語 alone")).await.unwrap();
+        let batch = store
+            .append_all(&Scope::DEFAULT, &id(number), batch.collect::<Vec<_>>())
+            .await
+            .unwrap();
+        store
+            .append(&Scope::DEFAULT, &id(number), NewMessage::assistant("日本語 alone"))
+            .await
+            .unwrap();
         let patch = MessagePatch::new().with_content("changed");
-        store.update_message(&id(number), &batch.messages[1].id, patch).await.unwrap();
+        store
+            .update_message(&Scope::DEFAULT, &id(number), &batch.messages[1].id, patch)
+            .await
+            .unwrap();
         let patch = SessionPatch::new().with_title("title");
-        store.update_session(&id(number), patch).await.unwrap();
-        store.append(&id(number), NewMessage::user("last")).await.unwrap();
+        store.update_session(&Scope::DEFAULT, &id(number), patch).await.unwrap();
+        store.append(&Scope::DEFAULT, &id(number), NewMessage::user("last")).await.unwrap();
     }
     store.close().await.unwrap();
     folder
@@ -40,11 +49,11 @@ async fn transcripts(path: &Path) -> Vec<Transcript> {
     let store = FsStore::open(path).await.unwrap();
     let mut all = Vec::new();
     for number in 0..SESSIONS {
-        if let Ok(transcript) = store.transcript(&id(number)).await {
+        if let Ok(transcript) = store.transcript(&Scope::DEFAULT, &id(number)).await {
             all.push(transcript);
         }
     }
-    store.search(&SearchQuery::new("last")).await.unwrap();
+    store.search(&Scope::DEFAULT, &SearchQuery::new("last")).await.unwrap();
     store.close().await.unwrap();
     all
 }
@@ -127,7 +136,8 @@ async fn a_damaged_line_goes_into_quarantine_and_the_others_stay() {
         assert_eq!(after.session.user_id, before.session.user_id);
         assert_eq!(after.session.message_count, messages.len() as u64);
         let store = FsStore::open(folder.path()).await.unwrap();
-        let appended = store.append(&id(1), NewMessage::user("goes on")).await.unwrap();
+        let appended =
+            store.append(&Scope::DEFAULT, &id(1), NewMessage::user("goes on")).await.unwrap();
         assert!(appended.seq.get() >= 5);
         store.close().await.unwrap();
     }
@@ -205,8 +215,8 @@ async fn numbers_of_arrival_that_are_taken_are_given_anew() {
     // The first numbers of another folder are the first numbers here.
     let other = tempfile::tempdir().unwrap();
     let store = FsStore::open(other.path()).await.unwrap();
-    store.create_session(NewSession::with_id(id(3))).await.unwrap();
-    store.append(&id(3), NewMessage::user("from elsewhere")).await.unwrap();
+    store.create_session(&Scope::DEFAULT, NewSession::with_id(id(3))).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(3), NewMessage::user("from elsewhere")).await.unwrap();
     store.close().await.unwrap();
     std::fs::copy(other.path().join("s-3.jsonl"), folder.path().join("s-3.jsonl")).unwrap();
     let findings = verify(folder.path()).await.unwrap();
@@ -245,7 +255,7 @@ async fn content_that_opening_does_not_look_at_is_looked_at() {
 async fn what_a_killed_process_left_is_no_finding_and_a_store_in_use_is_not_repaired() {
     let folder = healthy().await;
     let store = FsStore::open(folder.path()).await.unwrap();
-    store.append(&id(0), NewMessage::user("in the journal")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id(0), NewMessage::user("in the journal")).await.unwrap();
     // As after a power cut: the journal has what its file does not.
     let cut = tempfile::tempdir().unwrap();
     for (path, bytes) in all_files(folder.path()) {

@@ -16,6 +16,9 @@
 
 use uuid::Uuid;
 
+/// The longest name that a record can have, in bytes; a file with a longer one is synced in its place.
+pub(crate) const MOST_NAME: usize = u8::MAX as usize;
+
 /// How a record begins. The lines of conversations are UTF-8, which never has the first byte.
 const MARK: [u8; 4] = [0xff, b'r', b'e', b'c'];
 /// Up to the name.
@@ -57,7 +60,8 @@ impl<'a> Record<'a> {
         into.extend_from_slice(&durable.to_le_bytes());
         into.extend_from_slice(&self.at.to_le_bytes());
         into.extend_from_slice(self.incarnation.as_bytes());
-        into.push(u8::try_from(self.name.len()).expect("the names of files are short"));
+        let length = u8::try_from(self.name.len()).expect("a file with a long name has no record");
+        into.push(length);
         into.extend_from_slice(self.name.as_bytes());
         into.extend_from_slice(self.bytes);
         let sum = crc32fast::hash(&into[start + 8..]);
