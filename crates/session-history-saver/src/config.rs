@@ -2,10 +2,14 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use shs_store::{Error, NewSession, Result, Timestamp};
 
 use crate::Location;
+
+/// How often streamed answers of dead writers are looked for: as long as a lease is.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// When messages are saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,6 +53,7 @@ pub struct Config {
     saving: Saving,
     default_user: Option<String>,
     default_project: Option<String>,
+    sweep: bool,
 }
 
 impl Default for Config {
@@ -71,7 +76,23 @@ impl Config {
             saving: Saving::AtOnce,
             default_user: None,
             default_project: None,
+            sweep: true,
         }
+    }
+
+    /// Leaves streamed answers of dead writers as they are: by default a tracker that has a store which several processes may
+    /// share (SQLite) looks for them every 30 s. See [`SessionTracker::sweep_streams`](crate::SessionTracker::sweep_streams).
+    #[must_use]
+    pub fn without_sweep(mut self) -> Self {
+        self.sweep = false;
+        self
+    }
+
+    /// How often answers of dead writers are looked for, if they are.
+    pub(crate) fn sweep(&self) -> Option<Duration> {
+        // What nobody else has open was looked for when it was opened.
+        let is_shared = matches!(self.location, Location::Sqlite(_));
+        (self.sweep && is_shared).then_some(SWEEP)
     }
 
     /// The environment over the defaults.
@@ -131,6 +152,9 @@ impl Config {
     pub fn location(&self) -> &Location {
         &self.location
     }
+
+    /// How often streamed answers of dead writers are looked for: as long as a lease is.
+    const SWEEP: Duration = Duration::from_secs(30);
 
     /// When messages are saved.
     pub fn saving(&self) -> Saving {

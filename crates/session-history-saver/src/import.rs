@@ -59,7 +59,7 @@ impl SessionTracker {
         input: impl Into<Input>,
         tell: impl FnMut(&Problem),
     ) -> Result<Report> {
-        import.run(&**self.store(), input, tell).await
+        import.run(&**self.store(), self.scope(), input, tell).await
     }
 
     /// Stores a whole conversation as it is.
@@ -71,7 +71,7 @@ impl SessionTracker {
         transcript: Transcript,
         mode: ImportMode,
     ) -> Result<Session> {
-        self.store().import(transcript, mode).await
+        self.store().import(self.scope(), transcript, mode).await
     }
 
     /// Stores a conversation given as a JSON object, such as Python's `export_session` returns.

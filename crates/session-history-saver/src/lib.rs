@@ -66,6 +66,7 @@ mod scope;
 mod session;
 mod start;
 mod streamed;
+mod sweep;
 mod tasks;
 mod tracker;
 mod turn;
@@ -84,7 +85,7 @@ pub use shs_store::*;
 pub use shs_tower as tower;
 
 pub use config::{Config, Saving};
-pub use location::{Location, open_store};
+pub use location::{Location, open_admin_store, open_store};
 pub use scope::Track;
 pub use session::SessionHandle;
 pub use start::StartSession;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use shs_store::{Error, ErrorKind, Result, Store};
+use shs_store::{AdminStore, Error, ErrorKind, Result, Store};
 
 /// Where conversations are kept: which backend, and its file or folder.
 ///
@@ -135,11 +135,20 @@ impl FromStr for Location {
 /// # Ok::<_, session_history_saver::Error>(())
 /// # }).unwrap();
 /// ```
+pub async fn open_store(location: &Location) -> Result<Arc<dyn Store>> {
+    // As any store, it is bound to the scope of each call.
+    Ok(open_admin_store(location).await?)
+}
+
+/// As [`open_store`], with the [work across tenants](AdminStore), for whoever runs the service.
+///
+/// # Errors
+/// As [`open_store`].
 #[cfg_attr(
     not(any(feature = "fs", feature = "sqlite")),
     allow(clippy::unused_async, reason = "the other backends are opened asynchronously")
 )]
-pub async fn open_store(location: &Location) -> Result<Arc<dyn Store>> {
+pub async fn open_admin_store(location: &Location) -> Result<Arc<dyn AdminStore>> {
     location.check()?;
     match location {
         #[cfg(feature = "memory")]

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use shs_store::{
-    ErrorKind, Message, MessageId, MessageQuery, NewMessage, NewSession, Page, Result, Role, Seq,
-    Session, SessionId, SessionPatch, SessionStats, StoreExt, Timestamp,
+    AppendOptions, Error, ErrorKind, Expected, Message, MessageId, MessageQuery, NewMessage,
+    NewSession, Page, Result, Role, Seq, Session, SessionId, SessionPatch, SessionStats, StoreExt,
 };
 
 use crate::streamed::{Delta, Recording};
-use crate::{SessionTracker, StartAnswer, Turn};
+use crate::{Answer, SessionTracker, StartAnswer, Turn};
 
 /// A session: adds messages to it, reads them, ends it.
 ///
@@ -84,6 +84,18 @@ impl SessionHandle {
         StartAnswer::new(self.clone())
     }
 
+    /// Goes on with an answer that was interrupted or failed, behind the text that is stored: see
+    /// [`StartAnswer::resume`].
+    ///
+    /// # Errors
+    /// As [`StartAnswer::resume`].
+    pub async fn resume_answer(
+        &self,
+        id: impl TryInto<MessageId, Error: Into<Error>> + Send,
+    ) -> Result<Answer> {
+        self.stream().id(id).resume().await
+    }
+
     /// Records a stream of text as an answer while it passes through: see [`Recording`].
     ///
     /// # Errors
@@ -102,10 +114,28 @@ impl SessionHandle {
     /// # Errors
     /// As [`Turn::send`].
     pub async fn append(&self, message: NewMessage) -> Result<Message> {
-        match self.tracker.unsaved().append(&self.id, message)? {
+        match self.tracker.unsaved().append(self.tracker.scope(), &self.id, message)? {
             Ok(message) => Ok(message),
-            Err(message) => self.tracker.store().append(&self.id, message).await,
+            Err(message) => {
+                self.tracker.store().append(self.tracker.scope(), &self.id, message).await
+            }
         }
+    }
+
+    /// Adds a message if something holds that only the store can tell.
+    pub(crate) async fn append_if(
+        &self,
+        message: NewMessage,
+        expected: Expected,
+    ) -> Result<Message> {
+        if self.is_kept() {
+            let detail = "a session that is saved at its end has no numbers to expect";
+            return Err(Error::new(ErrorKind::Unsupported, detail).with_session(&self.id));
+        }
+        let options = AppendOptions::new().with_expected(expected);
+        let (store, scope) = (self.tracker.store(), self.tracker.scope());
+        let appended = store.append_opts(scope, &self.id, vec![message], options).await?;
+        Ok(appended.messages.into_iter().next().expect("a batch of one returns one message"))
     }
 
     /// The session as it is now, without its messages; its counts hold unsaved messages too.
@@ -113,11 +143,13 @@ impl SessionHandle {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if it does not exist.
     pub async fn info(&self) -> Result<Session> {
-        let Some(draft) = self.tracker.unsaved().draft(&self.id) else {
-            return self.tracker.store().session(&self.id).await;
+        let Some(draft) = self.tracker.unsaved().draft(self.tracker.scope(), &self.id) else {
+            return self.tracker.store().session(self.tracker.scope(), &self.id).await;
         };
-        let stored = self.tracker.store().find_session(&self.id).await?;
-        let mut session = draft.session(stored).map_err(|error| error.with_session(&self.id))?;
+        let stored = self.tracker.store().find_session(self.tracker.scope(), &self.id).await?;
+        let mut session = draft
+            .session(stored, self.tracker.store().now())
+            .map_err(|error| error.with_session(&self.id))?;
         for message in draft.messages() {
             session.message_count += 1;
             session.total_tokens += message.tokens.map_or(0, u64::from);
@@ -131,7 +163,7 @@ impl SessionHandle {
     /// [`NotFound`](ErrorKind::NotFound) if the session does not exist.
     pub async fn messages(&self) -> Result<Vec<Message>> {
         // What is unsaved first: what is saved between the two is then seen twice, and not missed.
-        let draft = self.tracker.unsaved().draft(&self.id);
+        let draft = self.tracker.unsaved().draft(self.tracker.scope(), &self.id);
         let mut messages = match (self.stored_messages().await, &draft) {
             (Err(error), Some(draft)) if error.kind() == ErrorKind::NotFound && draft.is_new() => {
                 Vec::new()
@@ -152,7 +184,7 @@ impl SessionHandle {
     /// As [`StoreExt::last_messages`].
     pub async fn last(&self, count: u32) -> Result<Vec<Message>> {
         if !self.is_kept() {
-            return self.tracker.store().last_messages(&self.id, count).await;
+            return self.tracker.store().last_messages(self.tracker.scope(), &self.id, count).await;
         }
         let mut messages = self.messages().await?;
         Ok(messages.split_off(messages.len().saturating_sub(count as usize)))
@@ -163,12 +195,12 @@ impl SessionHandle {
     /// # Errors
     /// As [`Store::messages`](shs_store::Store::messages).
     pub async fn page(&self, query: MessageQuery) -> Result<Page<Message>> {
-        self.tracker.store().messages(&self.id, &query).await
+        self.tracker.store().messages(self.tracker.scope(), &self.id, &query).await
     }
 
     /// The messages in the store one after the other, loaded page by page.
     pub fn message_stream(&self, query: MessageQuery) -> BoxStream<'_, Result<Message>> {
-        self.tracker.store().message_stream(&self.id, query)
+        self.tracker.store().message_stream(self.tracker.scope(), &self.id, query)
     }
 
     /// The figures of the session, unsaved messages included.
@@ -177,7 +209,7 @@ impl SessionHandle {
     /// [`NotFound`](ErrorKind::NotFound) if it does not exist.
     pub async fn stats(&self) -> Result<SessionStats> {
         if !self.is_kept() {
-            return self.tracker.store().session_stats(&self.id).await;
+            return self.tracker.store().session_stats(self.tracker.scope(), &self.id).await;
         }
         let session = self.info().await?;
         let messages = self.messages().await?;
@@ -193,9 +225,12 @@ impl SessionHandle {
     /// # Errors
     /// As [`Store::update_session`](shs_store::Store::update_session).
     pub async fn update(&self, patch: SessionPatch) -> Result<Session> {
-        match self.tracker.unsaved().patch(&self.id, patch)? {
+        let now = self.tracker.store().now();
+        match self.tracker.unsaved().patch(self.tracker.scope(), &self.id, patch, now)? {
             Ok(()) => self.info().await,
-            Err(patch) => self.tracker.store().update_session(&self.id, patch).await,
+            Err(patch) => {
+                self.tracker.store().update_session(self.tracker.scope(), &self.id, patch).await
+            }
         }
     }
 
@@ -235,7 +270,11 @@ impl SessionHandle {
     /// As [`save`](Self::save) and [`Store::fork`](shs_store::Store::fork).
     pub async fn fork(&self, up_to: Seq) -> Result<Self> {
         self.save().await?;
-        let fork = self.tracker.store().fork(&self.id, up_to, NewSession::new()).await?;
+        let fork = self
+            .tracker
+            .store()
+            .fork(self.tracker.scope(), &self.id, up_to, NewSession::new())
+            .await?;
         self.tracker.resume(&fork.id).await
     }
 
@@ -252,7 +291,8 @@ impl SessionHandle {
     /// # Cancel safety
     /// If the future is dropped, the same holds.
     pub async fn save(&self) -> Result<()> {
-        self.tracker.unsaved().save(&**self.tracker.store(), &self.id).await
+        let (store, scope) = (self.tracker.store(), self.tracker.scope());
+        self.tracker.unsaved().save(&**store, scope, &self.id).await
     }
 
     /// Saves what is unsaved, and marks the session as ended.
@@ -269,22 +309,22 @@ impl SessionHandle {
     pub async fn end(&self) -> Result<Session> {
         self.save().await?;
         let store = self.tracker.store();
-        let mut session = store.session(&self.id).await?;
+        let mut session = store.session(self.tracker.scope(), &self.id).await?;
         if !session.is_ended() {
-            let patch = SessionPatch::new().with_ended_at(Timestamp::now());
-            session = store.update_session(&self.id, patch).await?;
+            let patch = SessionPatch::new().with_ended_at(store.now());
+            session = store.update_session(self.tracker.scope(), &self.id, patch).await?;
         }
-        while !self.tracker.unsaved().forget(&self.id) {
+        while !self.tracker.unsaved().forget(self.tracker.scope(), &self.id) {
             // Something was added meanwhile.
             self.save().await?;
-            session = store.session(&self.id).await?;
+            session = store.session(self.tracker.scope(), &self.id).await?;
         }
         Ok(session)
     }
 
     /// Whether something may be unsaved.
     fn is_kept(&self) -> bool {
-        self.tracker.unsaved().keeps(&self.id)
+        self.tracker.unsaved().keeps(self.tracker.scope(), &self.id)
     }
 
     async fn stored_messages(&self) -> Result<Vec<Message>> {

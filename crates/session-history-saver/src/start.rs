@@ -107,13 +107,14 @@ impl StartSession {
         let id = new.id.clone();
         match tracker.saving() {
             Saving::AtOnce => {
-                tracker.store().create_session(new).await?;
+                tracker.store().create_session(tracker.scope(), new).await?;
             }
             Saving::AtEnd => {
-                if given_id && tracker.store().find_session(&id).await?.is_some() {
+                let (store, scope) = (tracker.store(), tracker.scope());
+                if given_id && store.find_session(&scope.without_user(), &id).await?.is_some() {
                     return Err(Error::session_exists(&id).with_op("create_session"));
                 }
-                tracker.unsaved().start(new)?;
+                tracker.unsaved().start(scope, new, store.now())?;
             }
         }
         Ok(tracker.handle(&id))

@@ -1,16 +1,20 @@
 //! The tracker: the way into a history.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shs_store::{
-    Deleted, Hit, Message, Page, Result, SearchQuery, Session, SessionId, SessionPatch,
-    SessionQuery, SessionStats, Stats, StatsQuery, Store, StoreExt, Timestamp, TracedStore,
+    AdminStore, Deleted, Error, Hit, Message, Page, Result, Scope, SearchQuery, Session, SessionId,
+    SessionKey, SessionPatch, SessionQuery, SessionStats, Stats, StatsQuery, Store, TenantId,
+    TracedStore,
 };
+
+use tokio::runtime::Handle;
 
 use crate::export::{Export, Format};
 use crate::tasks::Tasks;
 use crate::unsaved::Unsaved;
-use crate::{Config, Saving, SessionHandle, StartSession, Track, open_store};
+use crate::{Config, Saving, SessionHandle, StartSession, Track, open_admin_store, sweep};
 
 /// Keeps conversations in a store: starts, resumes and ends sessions, finds them again, exports and imports.
 ///
@@ -45,6 +49,7 @@ use crate::{Config, Saving, SessionHandle, StartSession, Track, open_store};
 #[derive(Clone, Debug)]
 pub struct SessionTracker {
     store: Arc<dyn Store>,
+    scope: Scope,
     defaults: Arc<Defaults>,
     unsaved: Arc<Unsaved>,
     tasks: Arc<Tasks>,
@@ -60,20 +65,27 @@ struct Defaults {
 impl SessionTracker {
     /// Opens the store that the configuration names, with a [`TracedStore`] around it.
     ///
-    /// Streamed answers whose writer has died are marked as interrupted: see
-    /// [`streaming`](shs_store::streaming).
+    /// Streamed answers whose writer has died are marked as interrupted, now and every 30 s: see
+    /// [`sweep_streams`](Self::sweep_streams).
     ///
     /// # Errors
-    /// As [`open_store`], and as [`StoreExt::interrupt_stale_streams`].
+    /// As [`open_store`](crate::open_store), and as [`sweep_streams`](Self::sweep_streams).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with its time enabled, unless the [configuration](Config::without_sweep) says not to sweep.
     pub async fn open(config: Config) -> Result<Self> {
-        let store = TracedStore::new(open_store(config.location()).await?);
-        store.interrupt_stale_streams(Timestamp::now()).await?;
+        let store = Arc::new(TracedStore::new(open_admin_store(config.location()).await?));
         let defaults = Defaults {
             user: config.default_user().map(str::to_owned),
             project: config.default_project().map(str::to_owned),
             saving: config.saving(),
         };
-        Ok(Self { defaults: Arc::new(defaults), ..Self::new(store) })
+        let tracker = Self::with_store(Arc::<TracedStore<_>>::clone(&store));
+        match config.sweep() {
+            Some(every) => tracker.sweep_streams(store, every).await?,
+            None => drop(store),
+        }
+        Ok(Self { defaults: Arc::new(defaults), ..tracker })
     }
 
     /// Keeps conversations in this store, which may be your own.
@@ -85,7 +97,86 @@ impl SessionTracker {
 
     /// Keeps conversations in this store, which may be shared.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
-        Self { store, defaults: Arc::default(), unsaved: Arc::default(), tasks: Arc::default() }
+        Self {
+            store,
+            scope: Scope::DEFAULT,
+            defaults: Arc::default(),
+            unsaved: Arc::default(),
+            tasks: Arc::default(),
+        }
+    }
+
+    /// This tracker, in the scope of a tenant: everything that is done through it, and through the handles that come
+    /// from it, stays in the tenant.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the name is none (see [`TenantId`]), or if this
+    /// tracker is in the scope of another tenant or of a user already: a scope can be narrowed, not left.
+    ///
+    /// # Examples
+    /// ```
+    /// # use session_history_saver::SessionTracker;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let history = SessionTracker::new(shs_memory::MemoryStore::new());
+    /// let alice = history.tenant("acme")?.as_user("alice")?;
+    /// let session = alice.session().id("chat-1").await?;
+    /// assert_eq!(session.info().await?.user_id.as_deref(), Some("alice"));
+    ///
+    /// // To everybody else it is not there.
+    /// let bob = history.tenant("acme")?.as_user("bob")?;
+    /// assert!(bob.get(session.id()).await.is_err());
+    /// assert!(history.get(session.id()).await.is_err());
+    /// assert!(bob.tenant("beta").is_err());
+    /// # Ok::<_, session_history_saver::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn tenant(&self, tenant: impl TryInto<TenantId, Error: Into<Error>>) -> Result<Self> {
+        let scope = Scope::tenant(tenant)?;
+        if self.scope != Scope::DEFAULT && self.scope != scope {
+            let detail =
+                "the tracker is in a scope that it cannot leave; begin with the one of the store";
+            return Err(Error::invalid(detail));
+        }
+        Ok(Self { scope, ..self.clone() })
+    }
+
+    /// This tracker, in the scope of one user of its tenant: sessions that are started through it are that user's, and
+    /// other users' sessions are not there.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the id is not 1 to 255 bytes of text without control
+    /// characters, or if this tracker is in the scope of another user already.
+    pub fn as_user(&self, user_id: impl AsRef<str>) -> Result<Self> {
+        let scope = self.scope.as_user(user_id)?;
+        if !self.scope.has_user(scope.user_id()) {
+            let detail = "the tracker is in the scope of another user, which it cannot leave";
+            return Err(Error::invalid(detail));
+        }
+        Ok(Self { scope, ..self.clone() })
+    }
+
+    /// Whose sessions this tracker is about; the default tenant's, of all users, unless it was narrowed.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Marks streamed answers as interrupted whose writer has died, now and then for as long as this tracker, or a
+    /// clone of it, is not closed: those of all tenants in `store`, which has to be this tracker's.
+    ///
+    /// [`open`](Self::open) does so unless the [configuration](Config::without_sweep) says otherwise. It is for trackers
+    /// that were made over a store of your own. An error of a later round is logged, and the next round tries again.
+    ///
+    /// # Errors
+    /// As [`AdminStoreExt::interrupt_all_stale_streams`](shs_store::AdminStoreExt::interrupt_all_stale_streams), of the
+    /// first round.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with its time enabled.
+    pub async fn sweep_streams(&self, store: Arc<dyn AdminStore>, every: Duration) -> Result<()> {
+        sweep::once(&*store).await?;
+        let stopping = self.tasks.stopping();
+        self.tasks.spawn(&Handle::current(), sweep::run(store, every, stopping));
+        Ok(())
     }
 
     /// This tracker, with a user for sessions that are started without one.
@@ -109,7 +200,8 @@ impl SessionTracker {
         self
     }
 
-    /// The store, for everything that the tracker has no short form for.
+    /// The store, for everything that the tracker has no short form for. It is not bound to the [scope](Self::scope): pass
+    /// that to its methods.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -118,7 +210,7 @@ impl SessionTracker {
     /// chosen.
     #[doc(alias = "export_session")]
     pub fn export(&self, format: Format) -> Export {
-        Export::new(Arc::clone(&self.store), format)
+        Export::new(Arc::clone(&self.store), format).scope(self.scope.clone())
     }
 
     /// When messages are saved.
@@ -130,7 +222,12 @@ impl SessionTracker {
     #[doc(alias = "start_session")]
     #[doc(alias = "track_session")]
     pub fn session(&self) -> StartSession {
-        StartSession::new(self.clone(), self.defaults.user.clone(), self.defaults.project.clone())
+        // In the scope of a user, a session is that user's, whoever is the default.
+        let user = match self.scope.user_id() {
+            Some(user) => Some(user.to_owned()),
+            None => self.defaults.user.clone(),
+        };
+        StartSession::new(self.clone(), user, self.defaults.project.clone())
     }
 
     /// Records calls of a function as sessions, under this name: see [`Track`].
@@ -152,11 +249,12 @@ impl SessionTracker {
     /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is none.
     #[doc(alias = "resume_session")]
     pub async fn resume(&self, id: &SessionId) -> Result<SessionHandle> {
-        if self.get(id).await?.is_ended() {
-            self.store.update_session(id, SessionPatch::new().reopened()).await?;
+        let session = self.get(id).await?;
+        if session.is_ended() {
+            self.store.update_session(&self.scope, id, SessionPatch::new().reopened()).await?;
         }
         if self.saving() == Saving::AtEnd {
-            self.unsaved.resume(id);
+            self.unsaved.resume(&self.scope, session);
         }
         Ok(self.handle(id))
     }
@@ -195,7 +293,7 @@ impl SessionTracker {
     /// As [`Store::list_sessions`].
     #[doc(alias = "list_sessions")]
     pub async fn list(&self, query: SessionQuery) -> Result<Page<Session>> {
-        self.store.list_sessions(&query).await
+        self.store.list_sessions(&self.scope, &query).await
     }
 
     /// A page of the messages in the store that match, each with its session.
@@ -206,10 +304,10 @@ impl SessionTracker {
     /// As [`Store::search`].
     pub async fn search(&self, query: impl Into<SearchQuery> + Send) -> Result<Page<Hit>> {
         let query = query.into();
-        self.store.search(&query).await
+        self.store.search(&self.scope, &query).await
     }
 
-    /// Totals over everything in the store.
+    /// Totals over everything in the scope.
     ///
     /// `active_sessions` counts the sessions in the store that were not ended, by whichever process; in
     /// the Python package it is the number of sessions in the memory of this one.
@@ -225,7 +323,7 @@ impl SessionTracker {
     /// # Errors
     /// As [`Store::stats`].
     pub async fn stats_of(&self, query: StatsQuery) -> Result<Stats> {
-        self.store.stats(&query).await
+        self.store.stats(&self.scope, &query).await
     }
 
     /// The figures of one session.
@@ -242,19 +340,20 @@ impl SessionTracker {
     /// As [`Store::delete_session`].
     #[doc(alias = "delete_session")]
     pub async fn delete(&self, id: &SessionId) -> Result<bool> {
-        let deleted = self.store.delete_session(id).await?;
+        let deleted = self.store.delete_session(&self.scope, id).await?;
         // A session that exists only here was there too.
-        let never_saved = self.unsaved.remove(id).is_some_and(|draft| draft.is_new());
+        let draft = self.unsaved.remove(&self.scope, id);
+        let never_saved = draft.is_some_and(|draft| draft.is_new());
         Ok(deleted || never_saved)
     }
 
-    /// Deletes all sessions of a user, saved or not, and says what was deleted from the store.
+    /// Deletes all sessions of a user of the tenant, saved or not, and says what was deleted from the store.
     ///
     /// # Errors
     /// As [`Store::delete_user`].
     pub async fn delete_user(&self, user_id: &str) -> Result<Deleted> {
-        self.unsaved.remove_user(user_id);
-        self.store.delete_user(user_id).await
+        self.unsaved.remove_user(&self.scope, user_id);
+        self.store.delete_user(&self.scope, user_id).await
     }
 
     /// Waits until everything that was acknowledged is on disk: see [`Store::flush`].
@@ -278,9 +377,10 @@ impl SessionTracker {
     /// If the future is dropped, whatever was begun goes on; call it again to wait for it.
     pub async fn close(&self) -> Result<()> {
         self.tasks.stop().await;
-        for id in self.unsaved.ids() {
-            self.unsaved.save(&*self.store, &id).await?;
-            self.unsaved.forget(&id);
+        for SessionKey { tenant, id } in self.unsaved.keys() {
+            let scope = Scope::of(tenant);
+            self.unsaved.save(&*self.store, &scope, &id).await?;
+            self.unsaved.forget(&scope, &id);
         }
         self.store.close().await
     }

@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use shs_store::{
-    Error, Map, Message, MessageId, NewMessage, Part, Result, Role, Status, Timestamp,
+    Error, Expected, Map, Message, MessageId, NewMessage, Part, Result, Role, Status, Timestamp,
 };
 
 use crate::SessionHandle;
@@ -33,12 +33,15 @@ use crate::SessionHandle;
 pub struct Turn {
     session: SessionHandle,
     message: NewMessage,
+    expected: Option<Expected>,
     mistake: Option<Error>,
 }
 
 impl Turn {
     pub(crate) fn new(session: SessionHandle, role: Role, content: String) -> Self {
-        Self { session, message: NewMessage::new(role, content), mistake: None }
+        let now = session.tracker().store().now();
+        let message = NewMessage::new(role, content).with_timestamp(now);
+        Self { session, message, expected: None, mistake: None }
     }
 
     /// Gives the id; a new unique one otherwise.
@@ -92,7 +95,17 @@ impl Turn {
         self
     }
 
-    /// Sets when it was said; now otherwise.
+    /// Adds the message only if this holds: a [`Conflict`](shs_store::ErrorKind::Conflict) if not. A message that is stored
+    /// already is returned whatever has come since.
+    ///
+    /// A session that is saved at its end numbers its messages then, and refuses this as
+    /// [`Unsupported`](shs_store::ErrorKind::Unsupported).
+    pub fn expect(mut self, expected: Expected) -> Self {
+        self.expected = Some(expected);
+        self
+    }
+
+    /// Sets when it was said; now, by the store's clock, otherwise.
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.message.timestamp = timestamp;
         self
@@ -111,7 +124,10 @@ impl Turn {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone().with_op("append").with_session(self.session.id()));
         }
-        self.session.append(self.message.clone()).await
+        match self.expected {
+            Some(expected) => self.session.append_if(self.message.clone(), expected).await,
+            None => self.session.append(self.message.clone()).await,
+        }
     }
 }
 

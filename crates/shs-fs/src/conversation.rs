@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use shs_store::model::ContentDigest;
+use shs_store::model::{ContentDigest, new_uuid};
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -444,7 +444,7 @@ impl WholeFile {
         at: Timestamp,
     ) -> Result<Self> {
         let mut bytes = Vec::new();
-        let incarnation = Uuid::now_v7();
+        let incarnation = new_uuid();
         Line::session(session).beginning(incarnation).write(&mut bytes);
         let mut entries = Vec::new();
         for message in messages {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
+use shs_store::model::new_uuid;
 use shs_store::{Durability, Error, ErrorKind, Result};
-use uuid::Uuid;
 
 use crate::name::{EXTENSION, TENANTS, goes_on, split, tenant_of};
 
@@ -293,7 +293,7 @@ impl Folder {
     /// Puts a whole file in its place, at once: staged beside it, synced, renamed, the folder synced.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (folder, _) = split(name);
-        let staged = self.path.join(format!("{folder}{STAGED}{}", Uuid::now_v7().simple()));
+        let staged = self.path.join(format!("{folder}{STAGED}{}", new_uuid().simple()));
         let write = || -> io::Result<()> {
             self.make_folder(folder)?;
             let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;

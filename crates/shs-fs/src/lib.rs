@@ -88,10 +88,11 @@ use async_trait::async_trait;
 use shs_store::document::check_batch;
 use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
-    AdminStore, AdminStoreExt, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode,
-    Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
-    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionKey, SessionPatch,
-    SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, Hit,
+    ImportMode, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page,
+    PageRequest, PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionKey,
+    SessionPatch, SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp,
+    Transcript,
 };
 use tokio::sync::mpsc;
 
@@ -114,6 +115,7 @@ struct Inner {
     /// `None` once it is closed: with it go the memory and the folder's lock.
     shared: Mutex<Option<Arc<Shared>>>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
+    clock: Arc<dyn Clock>,
     /// What `close` ends; `None` once it has.
     writer: tokio::sync::Mutex<Option<Writer>>,
 }
@@ -162,6 +164,7 @@ impl FsStore {
                 context(error, "open")
             })?;
         let inner = Inner {
+            clock: Arc::clone(&shared.clock),
             shared: Mutex::new(Some(shared)),
             queue: Mutex::new(Some(sender)),
             writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
@@ -287,6 +290,10 @@ fn context(error: Error, op: &'static str) -> Error {
 impl Store for FsStore {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {

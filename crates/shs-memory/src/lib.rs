@@ -28,7 +28,7 @@ use shs_store::{
     AdminStore, AppendOptions, Appended, Clock, Deleted, Error, Hit, ImportMode, Message,
     MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
-    Stats, StatsQuery, Store, SystemClock, Tenant, TenantId, TenantQuery, Transcript,
+    Stats, StatsQuery, Store, SystemClock, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 
 use crate::state::State;
@@ -94,6 +94,10 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {

@@ -84,10 +84,10 @@ use async_trait::async_trait;
 use shs_store::document::check_batch;
 use shs_store::keeping::{BackedUp, Erased, Existing};
 use shs_store::{
-    AdminStore, AdminStoreExt, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode,
-    Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
-    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
-    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, Hit,
+    ImportMode, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page,
+    PageRequest, PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch,
+    SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -109,6 +109,7 @@ pub struct SqliteStore {
 struct Inner {
     path: PathBuf,
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    clock: Arc<dyn Clock>,
     readers: Readers,
     cache: Cache,
     /// Whether there were other tenants than the default one, once.
@@ -198,12 +199,12 @@ impl SqliteStore {
         let readers = open::readers(&options);
         let (queue, receiver) = mpsc::channel(options.queue);
         let cache = Cache::new(options.cache);
-        let path = options.path.clone();
+        let (path, clock) = (options.path.clone(), Arc::clone(&options.clock));
         let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
         let is_shared = AtomicBool::new(false);
         let queue = Mutex::new(Some(queue));
-        let inner = Inner { path, queue, readers, cache, is_shared, running };
+        let inner = Inner { path, queue, clock, readers, cache, is_shared, running };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.
@@ -287,6 +288,10 @@ macro_rules! read {
 impl Store for SqliteStore {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {

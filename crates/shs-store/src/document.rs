@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::MAX_BATCH;
-use crate::model::ContentDigest;
+use crate::model::{ContentDigest, new_uuid};
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Scope, Seq, Session,
@@ -36,7 +36,7 @@ pub struct Revision(Uuid);
 
 impl Revision {
     fn new() -> Self {
-        Self(Uuid::now_v7())
+        Self(new_uuid())
     }
 }
 

@@ -57,9 +57,11 @@ impl StreamLease {
         Map::from_iter([(STREAM_KEY.to_owned(), Value::Null)])
     }
 
-    /// The change that marks an abandoned message as interrupted, unless its writer finished it meanwhile.
-    pub fn interrupt() -> MessagePatch {
+    /// The change that marks a message of this writer as interrupted, unless the writer finished it, or another one
+    /// took it over.
+    pub fn interrupt(&self) -> MessagePatch {
         MessagePatch::new()
+            .with_expected_writer(&*self.writer)
             .with_status(Status::Interrupted)
             .with_metadata_merged(Self::removal())
             .with_expected_status(Status::Pending)

@@ -7,7 +7,7 @@ use shs_store::{
     AdminStore, AppendOptions, Appended, Deleted, Error, ErrorKind, Hit, ImportMode, Message,
     MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
-    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Transcript,
+    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 
 /// An operation of a [`Store`].
@@ -257,6 +257,10 @@ impl<S: Store> FaultStore<S> {
 impl<S: Store> Store for FaultStore<S> {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
     }
 
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {

@@ -8,7 +8,7 @@ use shs_store::{
     AdminStore, AppendOptions, Appended, Clock, Deleted, Hit, ImportMode, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest, PendingStream, Result,
     Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
-    Store, Tenant, TenantId, TenantQuery, Transcript,
+    Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 
 use crate::Fixture;
@@ -95,6 +95,10 @@ macro_rules! swapped_page {
 impl<S: Store> Store for Swapped<S> {
     fn name(&self) -> &'static str {
         self.0.name()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
     }
 
     async fn create_session(&self, outer: &Scope, new: NewSession) -> Result<Session> {

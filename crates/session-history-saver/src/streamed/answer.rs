@@ -27,7 +27,7 @@ use crate::SessionHandle;
 /// | [`finish`](Self::finish) | delivered, with its latency |
 /// | [`fail`](Self::fail) | in error, with all text that came |
 /// | the answer is dropped, or the [tracker closed](crate::SessionTracker::close) | interrupted, with all text that came |
-/// | the process dies | with what was last saved; interrupted from the next opening on |
+/// | the process dies | with what was last saved; interrupted once its lease has run out, or the store is opened |
 ///
 /// Its metadata carry a [lease](shs_store::streaming) while it is pending, and the time to the first text under
 /// [`FIRST_TOKEN_KEY`](super::FIRST_TOKEN_KEY) afterwards.
@@ -39,7 +39,8 @@ use crate::SessionHandle;
 ///
 /// # When someone else changes the message
 /// If it was marked as interrupted, its writer was thought dead: the writer lives and goes on, the message
-/// is pending again. If it is delivered or in error, someone else has completed it on purpose: that
+/// is pending again. If it is delivered or in error, someone else has completed it on purpose, and if it is pending with
+/// another's lease, someone has [resumed](super::StartAnswer::resume) it: that
 /// stays, and `push` and `finish` fail with [`Conflict`](ErrorKind::Conflict). The text is then still in
 /// [`text`](Self::text).
 ///
@@ -73,16 +74,27 @@ impl Answer {
         message: NewMessage,
         options: StreamOptions,
     ) -> Result<Self> {
-        let runtime = Handle::try_current().map_err(|error| {
-            Error::new(ErrorKind::Unsupported, "a streamed answer needs a tokio runtime")
-                .with_session(session.id())
-                .with_source(error)
-        })?;
-        let tracker = session.tracker().clone();
-        let saver = Arc::new(Saver::begin(session, message, options).await?);
+        let runtime = runtime(&session)?;
+        let saver = Saver::begin(session, message, options).await?;
+        Ok(Self::run(saver, &runtime))
+    }
+
+    pub(super) async fn resume(
+        session: SessionHandle,
+        message: NewMessage,
+        options: StreamOptions,
+    ) -> Result<Self> {
+        let runtime = runtime(&session)?;
+        let saver = Saver::resume(session, message.id, options).await?;
+        Ok(Self::run(saver, &runtime))
+    }
+
+    fn run(saver: Saver, runtime: &Handle) -> Self {
+        let tracker = saver.session().tracker().clone();
+        let saver = Arc::new(saver);
         let stopping = tracker.tasks().stopping();
-        tracker.tasks().spawn(&runtime, Arc::clone(&saver).run(stopping));
-        Ok(Self { saver })
+        tracker.tasks().spawn(runtime, Arc::clone(&saver).run(stopping));
+        Self { saver }
     }
 
     /// The message's id.
@@ -151,6 +163,15 @@ impl Answer {
     pub(super) fn push_now(&self, text: &str) -> Result<()> {
         self.saver.push(text)
     }
+}
+
+/// The runtime for the task that saves.
+fn runtime(session: &SessionHandle) -> Result<Handle> {
+    Handle::try_current().map_err(|error| {
+        Error::new(ErrorKind::Unsupported, "a streamed answer needs a tokio runtime")
+            .with_session(session.id())
+            .with_source(error)
+    })
 }
 
 impl Drop for Answer {

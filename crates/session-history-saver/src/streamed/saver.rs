@@ -1,5 +1,6 @@
 //! The task that saves a streamed answer.
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +9,15 @@ use std::time::Duration;
 use futures::future::select;
 use serde_json::Value;
 use shs_store::limits::MAX_CONTENT_BYTES;
+use shs_store::model::new_uuid;
 use shs_store::streaming::StreamLease;
 use shs_store::{
-    Error, ErrorKind, Message, MessageId, MessagePatch, MetadataPatch, NewMessage, Result, Seq,
-    Status, Timestamp,
+    AppendOptions, Error, ErrorKind, Message, MessageId, MessagePatch, MetadataPatch, NewMessage,
+    Result, Scope, Seq, Status, Store,
 };
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
-use uuid::Uuid;
 
 use super::{FIRST_TOKEN_KEY, StreamOptions};
 use crate::SessionHandle;
@@ -92,25 +93,105 @@ impl Saver {
         message: NewMessage,
         options: StreamOptions,
     ) -> Result<Self> {
-        let saver = Self {
-            stored: !session.tracker().unsaved().keeps(session.id()),
+        let saver = Self::new(session, message, options);
+        if saver.stored {
+            let mut message = saver.message.clone();
+            message.metadata.extend(saver.lease());
+            let (store, scope) = saver.store();
+            let batch = vec![message];
+            let appended =
+                store.append_opts(scope, saver.session.id(), batch, AppendOptions::new()).await?;
+            if appended.inserted == 0 {
+                return Err(saver.taken());
+            }
+        } else {
+            saver.message.validate().map_err(|error| saver.located(error))?;
+            let unsaved = saver.session.tracker().unsaved();
+            let draft = unsaved.draft(saver.session.tracker().scope(), saver.session.id());
+            if draft.is_some_and(|draft| draft.has(&saver.message.id)) {
+                return Err(saver.taken());
+            }
+        }
+        Ok(saver)
+    }
+
+    /// Takes the message over that is stored, if nobody writes it.
+    pub(super) async fn resume(
+        session: SessionHandle,
+        id: MessageId,
+        options: StreamOptions,
+    ) -> Result<Self> {
+        if session.tracker().unsaved().keeps(session.tracker().scope(), session.id()) {
+            let detail = "an answer of a session that is saved at its end cannot be resumed";
+            let error = Error::new(ErrorKind::Unsupported, detail);
+            return Err(error.with_session(session.id()).with_message(&id));
+        }
+        let (tracker, session_id) = (session.tracker().clone(), session.id().clone());
+        let (store, scope) = (tracker.store(), tracker.scope());
+        let stored = store.message(scope, &session_id, &id).await?;
+        let message = NewMessage::from(stored.clone());
+        let saver = Self::new(session, message, options);
+        let patch = MessagePatch::new()
+            .with_status(Status::Pending)
+            .with_expected_status(stored.status)
+            .with_metadata_merged(saver.lease());
+        let patch = match (stored.status, StreamLease::of(&stored)) {
+            (Status::Interrupted | Status::Error, _) => patch,
+            (Status::Pending, Some(lease)) if lease.until < store.now() => {
+                patch.with_expected_writer(lease.writer)
+            }
+            (Status::Pending, Some(_)) => {
+                return Err(saver.refused(
+                    "somebody writes the answer; it can be resumed once it is interrupted",
+                ));
+            }
+            (Status::Pending, None) => {
+                return Err(saver
+                    .refused("the message is pending, but not as an answer that was begun here"));
+            }
+            (status, _) => {
+                return Err(saver.refused(format!("the answer is {status}, and not interrupted")));
+            }
+        };
+        let resumed = store.update_message(scope, &session_id, &id, patch).await?;
+        {
+            let mut progress = saver.lock();
+            progress.saved = resumed.content.len();
+            progress.text = resumed.content;
+        }
+        Ok(saver)
+    }
+
+    fn new(session: SessionHandle, message: NewMessage, options: StreamOptions) -> Self {
+        let tracker = session.tracker();
+        Self {
+            stored: !tracker.unsaved().keeps(tracker.scope(), session.id()),
             session,
             message,
-            writer: Uuid::now_v7().to_string(),
+            writer: new_uuid().to_string(),
             options,
             began: Instant::now(),
             progress: Mutex::default(),
             wake: Notify::new(),
             attempts: watch::Sender::new(0),
-        };
-        if saver.stored {
-            let mut message = saver.message.clone();
-            message.metadata.extend(saver.lease());
-            saver.session.append(message).await?;
-        } else {
-            saver.message.validate().map_err(|error| saver.located(error))?;
         }
-        Ok(saver)
+    }
+
+    pub(super) fn session(&self) -> &SessionHandle {
+        &self.session
+    }
+
+    fn store(&self) -> (&dyn Store, &Scope) {
+        let tracker = self.session.tracker();
+        (&**tracker.store(), tracker.scope())
+    }
+
+    fn taken(&self) -> Error {
+        self.refused("the session has a message with this id; resume it, or begin under another id")
+    }
+
+    fn refused(&self, detail: impl Into<Cow<'static, str>>) -> Error {
+        self.located(Error::new(ErrorKind::Conflict, detail).with_op("append"))
     }
 
     pub(super) fn message_id(&self) -> &MessageId {
@@ -326,7 +407,7 @@ impl Saver {
             }
             Err(error) if progress.abandoned && (abandoned || !error.is_retryable()) => {
                 let unsaved = progress.text.len() - progress.saved;
-                error!(session = %self.session.id(), message = %self.message.id, %error, unsaved,
+                error!(session = %self.session.id(), message_id = %self.message.id, %error, unsaved,
                     "the end of a streamed answer could not be saved");
                 true
             }
@@ -371,12 +452,12 @@ impl Saver {
 
     /// Changes the message, if it is still this writer's.
     async fn update(&self, patch: MessagePatch) -> Result<Message> {
-        let store = self.session.tracker().store();
+        let (store, scope) = self.store();
         let (session, id) = (self.session.id(), &self.message.id);
-        let pending = patch.clone().with_expected_status(Status::Pending);
-        match store.update_message(session, id, pending).await {
+        let pending = patch.clone().with_expected_writer(&*self.writer);
+        match store.update_message(scope, session, id, pending).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                let stored = store.message(session, id).await?;
+                let stored = store.message(scope, session, id).await?;
                 let is_done = patch.status == Some(stored.status)
                     && patch.content.as_ref() == Some(&stored.content);
                 match stored.status {
@@ -386,7 +467,7 @@ impl Saver {
                     Status::Interrupted => {
                         let mut patch = patch.with_expected_status(Status::Interrupted);
                         patch.status.get_or_insert(Status::Pending);
-                        store.update_message(session, id, patch).await
+                        store.update_message(scope, session, id, patch).await
                     }
                     _ => Err(error),
                 }
@@ -396,7 +477,7 @@ impl Saver {
     }
 
     fn lease(&self) -> shs_store::Map {
-        let until = Timestamp::now().saturating_add(self.options.lease);
+        let until = self.store().0.now().saturating_add(self.options.lease);
         StreamLease { writer: self.writer.clone(), until }.metadata()
     }
 

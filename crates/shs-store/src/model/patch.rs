@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::session::distinct;
+use crate::streaming::StreamLease;
 use crate::{Error, ErrorKind, Map, Message, Part, Result, Session, Status, Timestamp};
 
 /// A change to metadata.
@@ -189,6 +190,8 @@ pub struct MessagePatch {
     pub metadata: Option<MetadataPatch>,
     /// The status that the message must have for the change to be made.
     pub expected_status: Option<Status>,
+    /// The writer whom the message's [lease](crate::streaming) must name for the change to be made.
+    pub expected_writer: Option<String>,
 }
 
 impl MessagePatch {
@@ -260,10 +263,18 @@ impl MessagePatch {
         self
     }
 
+    /// Makes the change only if the message is pending and its [lease](crate::streaming) names this writer;
+    /// a [`Conflict`](ErrorKind::Conflict) if not.
+    #[must_use]
+    pub fn with_expected_writer(mut self, writer: impl Into<String>) -> Self {
+        self.expected_writer = Some(writer.into());
+        self
+    }
+
     /// Applies the change; the message is as before if it fails.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) if the message has not the expected status,
+    /// [`Conflict`](ErrorKind::Conflict) if the message has not the expected status or writer,
     /// [`InvalidInput`](ErrorKind::InvalidInput) if the result breaks a limit.
     pub fn apply(self, message: &mut Message) -> Result<()> {
         if let Some(expected) = self.expected_status.filter(|status| *status != message.status) {
@@ -272,6 +283,13 @@ impl MessagePatch {
                 format!("the message is {}, not {expected} as expected", message.status),
             )
             .with_message(&message.id));
+        }
+        if let Some(expected) = &self.expected_writer {
+            let lease = StreamLease::of(message);
+            if lease.is_none_or(|lease| lease.writer != *expected) {
+                let detail = "the message is written by somebody else, or by nobody";
+                return Err(Error::new(ErrorKind::Conflict, detail).with_message(&message.id));
+            }
         }
         let mut changed = message.clone();
         if let Some(content) = self.content {

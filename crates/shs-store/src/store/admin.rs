@@ -55,11 +55,10 @@ pub trait AdminStoreExt: AdminStore {
         loop {
             let page = self.pending_streams(&request).await?;
             for PendingStream { tenant, session_id, message } in page.items {
-                if StreamLease::of(&message).is_none_or(|lease| lease.until >= now) {
-                    continue;
-                }
+                let lease = StreamLease::of(&message);
+                let Some(lease) = lease.filter(|lease| lease.until < now) else { continue };
                 let scope = Scope::of(tenant);
-                let patch = StreamLease::interrupt();
+                let patch = lease.interrupt();
                 match self.update_message(&scope, &session_id, &message.id, patch).await {
                     Ok(_) => interrupted += 1,
                     Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}

@@ -8,7 +8,7 @@ use super::{AppendOptions, Appended, Deleted, ImportMode};
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result,
     Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
-    Transcript,
+    Timestamp, Transcript,
 };
 
 /// Keeps conversations.
@@ -68,6 +68,9 @@ use crate::{
 pub trait Store: Debug + Send + Sync + 'static {
     /// The name of the backend, such as `"sqlite"`, as errors and spans carry it.
     fn name(&self) -> &'static str;
+
+    /// The time of the store's clock, by which it sets its own times.
+    fn now(&self) -> Timestamp;
 
     /// Creates a session without messages, and returns it.
     ///

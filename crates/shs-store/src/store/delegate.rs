@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
-    StatsQuery, TenantId, Transcript,
+    StatsQuery, TenantId, Timestamp, Transcript,
 };
 
 macro_rules! delegate {
@@ -20,6 +20,9 @@ macro_rules! delegate {
         impl<S: Store + ?Sized> Store for $pointer<S> {
             fn name(&self) -> &'static str {
                 (**self).name()
+            }
+            fn now(&self) -> Timestamp {
+                (**self).now()
             }
             async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {
                 (**self).create_session(scope, new).await

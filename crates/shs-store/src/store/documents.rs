@@ -14,6 +14,7 @@ use super::{
     TenantQuery,
 };
 use crate::document::Revision;
+use crate::model::new_uuid;
 use crate::text::InvertedIndex;
 use crate::{
     Clock, Document, Error, ErrorKind, Hit, Message, MessageId, MessagePatch, MessageQuery,
@@ -109,7 +110,7 @@ impl<D: DocumentStore> Documents<D> {
     /// A number for a message that arrives now: the time in microseconds and twelve bits more, which tell
     /// apart what arrives at once, in one process by counting, between processes by chance.
     fn next_arrival(&self) -> i64 {
-        let chance = i64::from(uuid::Uuid::now_v7().as_bytes()[15]) << 4;
+        let chance = i64::from(new_uuid().as_bytes()[15]) << 4;
         let now = (Timestamp::now().as_micros() << 12) | chance;
         let next = |last: i64| Some(now.max(last + 1));
         let before = self.last_arrival.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
@@ -209,6 +210,10 @@ impl<D: DocumentStore> Documents<D> {
 impl<D: DocumentStore> Store for Documents<D> {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session> {

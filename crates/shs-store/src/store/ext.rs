@@ -126,10 +126,9 @@ pub trait StoreExt: Store {
         let pending = SearchQuery::all().with_status(Status::Pending);
         let mut pending = self.search_stream(scope, pending);
         while let Some(hit) = pending.try_next().await? {
-            if StreamLease::of(&hit.message).is_none_or(|lease| lease.until >= now) {
-                continue;
-            }
-            let patch = StreamLease::interrupt();
+            let lease = StreamLease::of(&hit.message);
+            let Some(lease) = lease.filter(|lease| lease.until < now) else { continue };
+            let patch = lease.interrupt();
             match self.update_message(scope, &hit.session.id, &hit.message.id, patch).await {
                 Ok(_) => interrupted += 1,
                 Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
-    StatsQuery, TenantId, Transcript,
+    StatsQuery, TenantId, Timestamp, Transcript,
 };
 
 /// Gives every operation of a store a `tracing` span at level DEBUG.
@@ -45,6 +45,10 @@ impl<S: Store> TracedStore<S> {
 impl<S: Store> Store for TracedStore<S> {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
     }
 
     #[instrument(name = "shs.create_session", level = "debug", skip_all, fields(store = self.name(), tenant = %scope.tenant_id(), outcome = Empty, error.kind = Empty, session = %new.id))]
