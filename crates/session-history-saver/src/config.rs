@@ -153,9 +153,6 @@ impl Config {
         &self.location
     }
 
-    /// How often streamed answers of dead writers are looked for: as long as a lease is.
-    const SWEEP: Duration = Duration::from_secs(30);
-
     /// When messages are saved.
     pub fn saving(&self) -> Saving {
         self.saving

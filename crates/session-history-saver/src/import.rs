@@ -59,7 +59,8 @@ impl SessionTracker {
         input: impl Into<Input>,
         tell: impl FnMut(&Problem),
     ) -> Result<Report> {
-        import.run(&**self.store(), self.scope(), input, tell).await
+        let import = import.clone().with_scope(self.scope().clone());
+        import.run(&**self.store(), input, tell).await
     }
 
     /// Stores a whole conversation as it is.

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
-use shs_store::{Error, ErrorKind, Result, SessionId, SessionQuery, Store};
+use shs_store::{Error, ErrorKind, Result, Scope, SessionId, SessionQuery, Store};
 use tokio::io::AsyncWrite;
 
 use crate::prepare::Preparation;
@@ -46,6 +46,7 @@ use crate::{Format, Report, Split, SystemMessages};
 #[must_use = "nothing is written before the last call"]
 pub struct Export {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) scope: Scope,
     pub(crate) format: Format,
     pub(crate) selection: Selection,
     pub(crate) options: Options,
@@ -81,12 +82,20 @@ impl Export {
     pub fn new(store: Arc<dyn Store>, format: Format) -> Self {
         Self {
             store,
+            scope: Scope::DEFAULT,
             format,
             selection: Selection::Asked(Box::default()),
             options: Options::default(),
             preparation: Preparation::default(),
             progress: None,
         }
+    }
+
+    /// Sets whose sessions are exported: those of a tenant, or of one of its users (default: the default tenant). What is
+    /// chosen is chosen among them.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
     }
 
     /// Chooses one session; called again, one more. They come in this order, each once.

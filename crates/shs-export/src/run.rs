@@ -131,7 +131,11 @@ impl<'a> Run<'a> {
         } else {
             None
         };
-        let mut messages = self.source.store.message_stream(&session.id, Source::whole(session));
+        let mut messages = self.source.store.message_stream(
+            &self.source.export.scope,
+            &session.id,
+            Source::whole(session),
+        );
         let mut next = messages.try_next().await?;
         self.has_begun = true;
         encoder.begin_session(&mut output.buffer, &Heading { session, duration_seconds })?;

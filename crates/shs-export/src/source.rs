@@ -27,10 +27,10 @@ impl<'a> Source<'a> {
 
     /// The sessions, in their order.
     pub(crate) fn selected(self) -> BoxStream<'a, Result<Session>> {
-        let store = self.store;
+        let (store, scope) = (self.store, &self.export.scope);
         let query = match &self.export.selection {
             Selection::These(ids) => {
-                return stream::iter(ids).then(move |id| store.session(id)).boxed();
+                return stream::iter(ids).then(move |id| store.session(scope, id)).boxed();
             }
             Selection::Asked(query) => (**query).clone(),
         };
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
             (asked.since, asked.until) = (None, None);
         }
         let is_asked = move |session: &Session| ready(range.in_range(range.time_of(session)));
-        store.session_stream(asked).try_filter(is_asked).boxed()
+        store.session_stream(scope, asked).try_filter(is_asked).boxed()
     }
 
     /// Whether a session was deleted since it was found; one that was named has to be there.
@@ -52,7 +52,7 @@ impl<'a> Source<'a> {
     /// Which of the files a session goes to.
     pub(crate) async fn part_of(self, session: &Session) -> Result<usize> {
         let Some(split) = self.export.preparation.split else { return Ok(0) };
-        let root = prepare::root(self.store, session).await?;
+        let root = prepare::root(self.store, &self.export.scope, session).await?;
         Ok(usize::from(!split.is_for_training(&root)))
     }
 
@@ -67,7 +67,8 @@ impl<'a> Source<'a> {
         if wanted == 0 {
             return Ok(false);
         }
-        let mut messages = self.store.message_stream(&session.id, Self::whole(session));
+        let mut messages =
+            self.store.message_stream(&self.export.scope, &session.id, Self::whole(session));
         let (mut turns, mut is_asked) = (0, false);
         while let Some(message) = messages.try_next().await? {
             match message.role {
@@ -86,7 +87,8 @@ impl<'a> Source<'a> {
     pub(crate) async fn turns(self, session: &Session, can: Abilities) -> Result<Reading<'a>> {
         let preparation = &self.export.preparation;
         let mut reading = Reading::new(session, can, preparation);
-        let mut messages = self.store.message_stream(&session.id, Self::whole(session));
+        let mut messages =
+            self.store.message_stream(&self.export.scope, &session.id, Self::whole(session));
         while let Some(mut message) = messages.try_next().await? {
             preparation.redaction.message(&mut message);
             reading.push(message);
@@ -99,7 +101,7 @@ impl<'a> Source<'a> {
         let Some(point) = &session.forked_from else { return Ok(None) };
         let next = MessageQuery::new().with_after_seq(point.seq).with_limit(2);
         let mut messages = Vec::new();
-        let mut stream = self.store.message_stream(&point.session_id, next);
+        let mut stream = self.store.message_stream(&self.export.scope, &point.session_id, next);
         while messages.len() < 2 {
             match stream.try_next().await {
                 Ok(Some(message)) => messages.push(message),
@@ -119,9 +121,14 @@ impl<'a> Source<'a> {
     /// As [`StoreExt::session_stats`] has it, for the messages that are exported.
     pub(crate) async fn duration_seconds(self, session: &Session) -> Result<Option<f64>> {
         let whole = Self::whole(session);
-        let first = self.store.messages(&session.id, &whole.clone().with_limit(1)).await?;
-        let last =
-            self.store.messages(&session.id, &whole.clone().newest_first().with_limit(1)).await?;
+        let first = self
+            .store
+            .messages(&self.export.scope, &session.id, &whole.clone().with_limit(1))
+            .await?;
+        let last = self
+            .store
+            .messages(&self.export.scope, &session.id, &whole.clone().newest_first().with_limit(1))
+            .await?;
         Ok(match (first.items.first(), last.items.first()) {
             (Some(first), Some(last)) if first.seq != last.seq => {
                 Some(last.timestamp.seconds_since(first.timestamp))

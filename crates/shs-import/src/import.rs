@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use shs_store::{Error, ErrorKind, ImportMode, Result, SessionId, Store, StoreExt, Transcript};
+use shs_store::{
+    Error, ErrorKind, ImportMode, Result, Scope, SessionId, Store, StoreExt, Transcript,
+};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -27,6 +29,7 @@ const AHEAD: usize = 4;
 #[derive(Clone, Default)]
 #[must_use = "nothing is imported before `run`"]
 pub struct Import {
+    scope: Scope,
     format: Option<Format>,
     user_id: Option<String>,
     project_id: Option<String>,
@@ -41,6 +44,7 @@ type Progress = Arc<dyn Fn(&Report) + Send + Sync>;
 impl fmt::Debug for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Import")
+            .field("scope", &self.scope)
             .field("format", &self.format)
             .field("user_id", &self.user_id)
             .field("project_id", &self.project_id)
@@ -59,6 +63,12 @@ impl Import {
     /// Says what is read, where it cannot be told by itself.
     pub fn with_format(mut self, format: Format) -> Self {
         self.format = Some(format);
+        self
+    }
+
+    /// Sets the tenant, or the user of one, whose the conversations become (default: the default tenant).
+    pub fn with_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -247,7 +257,7 @@ impl Import {
         let planned = self.dry.as_ref().and_then(|dry| lock(dry).compared(transcript, format));
         let (stored, state) = match planned {
             Some(planned) => (Some(planned), None),
-            None => match store.transcript(id).await {
+            None => match store.transcript(&self.scope, id).await {
                 Ok(there) => {
                     let state = ImportMode::in_place_of(&there.session);
                     (Some(Compared::with(&there, transcript, format)), Some(state))
@@ -267,7 +277,7 @@ impl Import {
         };
         match &self.dry {
             Some(dry) => lock(dry).add(transcript, format),
-            None => drop(store.import(transcript.clone(), mode).await?),
+            None => drop(store.import(&self.scope, transcript.clone(), mode).await?),
         }
         Ok(match stored {
             None => Outcome::Imported(messages),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
-use shs_store::{Error, Result, Session, SessionId, Store, StoreExt};
+use shs_store::{Error, Result, Scope, Session, SessionId, Store, StoreExt};
 
 /// The share of sessions that are for training; the others are for validation.
 ///
@@ -74,7 +74,7 @@ impl FromStr for Split {
 /// The session that this one came from by forks, the first of them; itself if it is no fork.
 ///
 /// One that was deleted is still known by its id; what it came from is not.
-pub(crate) async fn root(store: &dyn Store, session: &Session) -> Result<SessionId> {
+pub(crate) async fn root(store: &dyn Store, scope: &Scope, session: &Session) -> Result<SessionId> {
     let mut path = vec![session.id.clone()];
     let mut forked_from = session.forked_from.clone();
     while let Some(point) = forked_from {
@@ -84,7 +84,7 @@ pub(crate) async fn root(store: &dyn Store, session: &Session) -> Result<Session
             return Ok(path.drain(from..).min().unwrap_or(id));
         }
         path.push(id.clone());
-        forked_from = store.find_session(&id).await?.and_then(|source| source.forked_from);
+        forked_from = store.find_session(scope, &id).await?.and_then(|source| source.forked_from);
     }
     Ok(path.pop().expect("it begins with the session itself"))
 }
