@@ -8,7 +8,7 @@ use session_history_saver::export::{Export, Format};
 use session_history_saver::import::Imported;
 use session_history_saver::{
     Answer, Appended, Config, Cursor, Deleted, Documents, Error, FinishAnswer, Hit, ImportMode,
-    Location, Message, MessageId, MessageQuery, NewMessage, Page, Part, Recording, Saving,
+    Location, Message, MessageId, MessageQuery, NewMessage, Page, Part, Recording, Saving, Scope,
     SearchQuery, Seq, Session, SessionHandle, SessionId, SessionQuery, SessionStats,
     SessionTracker, StartAnswer, StartSession, Stats, Store, StoreExt, StreamOptions, Timestamp,
     TracedStore, Track, Transcript, Turn,
@@ -77,8 +77,8 @@ fn futures_can_be_spawned() {
     is_send(history.export(Format::Json).to_writer(&mut tokio::io::sink()));
     is_send(history.import_json("{}", ImportMode::CreateOnly));
     is_send(history.import_lines(&b""[..], ImportMode::CreateOnly));
-    is_send(history.store().transcript(&id));
-    is_send(history.store().session_stream(SessionQuery::new()));
+    is_send(history.store().transcript(&Scope::DEFAULT, &id));
+    is_send(history.store().session_stream(&Scope::DEFAULT, SessionQuery::new()));
     is_send(history.close());
     is_send(SessionTracker::open(Config::new()));
     is_send(session_history_saver::open_store(&Location::Memory));

@@ -10,8 +10,8 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use session_history_saver::export::Format;
 use session_history_saver::{
-    ErrorKind, ImportMode, NewMessage, Role, SessionQuery, SessionTracker, StoreExt, Timestamp,
-    Transcript,
+    ErrorKind, ImportMode, NewMessage, Role, Scope, SessionQuery, SessionTracker, StoreExt,
+    Timestamp, Transcript,
 };
 use stores::on_every_store;
 use tokio::io::AsyncWrite;
@@ -47,7 +47,7 @@ on_every_store! {
         let empty = history.session().id("empty").await.unwrap();
         for id in ["s1", "empty"] {
             let id = id.parse().unwrap();
-            let transcript = history.store().transcript(&id).await.unwrap();
+            let transcript = history.store().transcript(&Scope::DEFAULT, &id).await.unwrap();
             let pretty = history.export(Format::Json).session(&id).to_string().await.unwrap();
             let compact = history.export(Format::Json).session(&id).compact().to_string().await.unwrap();
             assert_eq!(pretty, serde_json::to_string_pretty(&transcript).unwrap());
@@ -145,8 +145,8 @@ on_every_store! {
     async fn a_long_session_is_exported_over_many_pages(history) {
         let session = history.session().await.unwrap();
         let batch = (0..1_234).map(|n| NewMessage::new(Role::Tool, format!("message {n}")));
-        history.store().append_all(session.id(), batch.collect()).await.unwrap();
-        let transcript = history.store().transcript(session.id()).await.unwrap();
+        history.store().append_all(&Scope::DEFAULT, session.id(), batch.collect()).await.unwrap();
+        let transcript = history.store().transcript(&Scope::DEFAULT, session.id()).await.unwrap();
         let mut bytes = Vec::new();
         let export = history.export(Format::Json).session(session.id());
         export.to_writer(&mut bytes).await.unwrap();
@@ -178,12 +178,12 @@ on_every_store! {
         talk(&history, "s1").await;
         talk(&history, "s2").await;
         let lines = history.export(Format::JsonLines).to_string().await.unwrap();
-        let one = history.store().transcript(&"s1".parse().unwrap()).await.unwrap();
+        let one = history.store().transcript(&Scope::DEFAULT, &"s1".parse().unwrap()).await.unwrap();
         history.delete_user("alice").await.unwrap();
         let text = format!("\u{feff}\n{lines}\n\n");
         let imported = history.import_lines(text.as_bytes(), ImportMode::CreateOnly).await.unwrap();
         assert_eq!((imported.sessions, imported.messages), (2, 4));
-        assert_eq!(history.store().transcript(&one.session.id).await.unwrap(), one);
+        assert_eq!(history.store().transcript(&Scope::DEFAULT, &one.session.id).await.unwrap(), one);
         let error = history.import_lines(text.as_bytes(), ImportMode::CreateOnly).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         assert!(error.to_string().contains("line 2"), "{error}");
@@ -271,7 +271,7 @@ async fn an_export_is_written_piece_by_piece() {
     let (history, _) = stores::frail();
     let session = history.session().await.unwrap();
     let batch = (0..5_000).map(|n| NewMessage::user(format!("{n} {}", "x".repeat(1_000))));
-    history.store().append_all(session.id(), batch.collect()).await.unwrap();
+    history.store().append_all(&Scope::DEFAULT, session.id(), batch.collect()).await.unwrap();
     for format in Format::ALL.iter().filter(|format| !format.is_for_training()) {
         let mut measure = Measure::default();
         history.export(*format).session(session.id()).to_writer(&mut measure).await.unwrap();
@@ -285,7 +285,7 @@ async fn an_export_that_is_dropped_at_any_await_leaves_the_old_file_or_the_new_o
     let (history, _) = stores::frail();
     let session = history.session().await.unwrap();
     let batch = (0..500).map(|n| NewMessage::user(format!("{n} {}", "x".repeat(1_000))));
-    history.store().append_all(session.id(), batch.collect()).await.unwrap();
+    history.store().append_all(&Scope::DEFAULT, session.id(), batch.collect()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.jsonl");
     let export = history.export(Format::JsonLines);

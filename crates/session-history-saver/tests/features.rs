@@ -25,8 +25,8 @@ use futures::FutureExt;
 use serde_json::json;
 use session_history_saver::export::Format;
 use session_history_saver::{
-    Error, ErrorKind, ImportMode, Location, Part, Role, SessionId, SessionQuery, SessionTracker,
-    Status, StoreExt, Timestamp,
+    Error, ErrorKind, ImportMode, Location, Part, Role, Scope, SessionId, SessionQuery,
+    SessionTracker, Status, StoreExt, Timestamp,
 };
 use stores::on_every_store;
 
@@ -281,17 +281,17 @@ on_every_store! {
         let session = history.session().id("s").title("T").metadata("k", json!([1])).await.unwrap();
         session.user("日本語 \"quoted\"\nline").tokens(0).await.unwrap();
         let exported = history.export(Format::Json).session(session.id()).to_string().await.unwrap();
-        let before = history.store().transcript(session.id()).await.unwrap();
+        let before = history.store().transcript(&Scope::DEFAULT, session.id()).await.unwrap();
 
         let taken = history.import_json(&exported, ImportMode::CreateOnly).await.unwrap_err();
         assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
         session.user("later").await.unwrap();
         history.import_json(&exported, ImportMode::Overwrite).await.unwrap();
-        assert_eq!(history.store().transcript(session.id()).await.unwrap(), before);
+        assert_eq!(history.store().transcript(&Scope::DEFAULT, session.id()).await.unwrap(), before);
         history.delete(session.id()).await.unwrap();
         let value = serde_json::from_str(&exported).unwrap();
         history.import_value(value, ImportMode::CreateOnly).await.unwrap();
-        assert_eq!(history.store().transcript(session.id()).await.unwrap(), before);
+        assert_eq!(history.store().transcript(&Scope::DEFAULT, session.id()).await.unwrap(), before);
     }
 
     async fn a_fork_keeps_what_came_before(history) {

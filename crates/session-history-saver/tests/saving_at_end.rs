@@ -3,7 +3,7 @@
 mod stores;
 
 use session_history_saver::{
-    ErrorKind, NewMessage, Saving, Seq, SessionId, SessionTracker, Status, StoreExt,
+    ErrorKind, NewMessage, Saving, Scope, Seq, SessionId, SessionTracker, Status, StoreExt,
 };
 use stores::on_every_store;
 
@@ -17,7 +17,7 @@ on_every_store! {
         let session = history.session().user("alice").title("T").await.unwrap();
         session.user("Hello!").tokens(2).await.unwrap();
         session.set_title("Greeting").await.unwrap();
-        assert!(history.store().find_session(session.id()).await.unwrap().is_none());
+        assert!(history.store().find_session(&Scope::DEFAULT, session.id()).await.unwrap().is_none());
 
         let message = history.resume(session.id()).await.unwrap().assistant("Hi!").await.unwrap();
         assert_eq!(message.seq, Seq::ZERO, "not numbered before it is saved");
@@ -33,11 +33,11 @@ on_every_store! {
         assert!(ended.is_ended());
         assert_eq!(ended.title.as_deref(), Some("Greeting"));
         assert_eq!(ended.created_at, info.created_at);
-        let stored = history.store().transcript(session.id()).await.unwrap().messages;
+        let stored = history.store().transcript(&Scope::DEFAULT, session.id()).await.unwrap().messages;
         assert_eq!(stored.iter().map(|message| message.seq.get()).collect::<Vec<_>>(), [1, 2]);
 
         session.user("One more.").await.unwrap();
-        assert_eq!(history.store().session(session.id()).await.unwrap().message_count, 3, "at once");
+        assert_eq!(history.store().session(&Scope::DEFAULT, session.id()).await.unwrap().message_count, 3, "at once");
     }
 
     async fn saving_appends_and_rewrites_nothing_of_others(history) {
@@ -52,7 +52,7 @@ on_every_store! {
         one.user("from one").await.unwrap();
         two.user("from two").await.unwrap();
         let again = NewMessage::user("from the first again");
-        history.store().append(session.id(), again).await.unwrap();
+        history.store().append(&Scope::DEFAULT, session.id(), again).await.unwrap();
         two.end().await.unwrap();
         one.end().await.unwrap();
         let messages = history.messages(session.id()).await.unwrap();
@@ -66,10 +66,10 @@ on_every_store! {
         session.user("a").await.unwrap();
         session.save().await.unwrap();
         session.user("b").await.unwrap();
-        assert_eq!(history.store().session(session.id()).await.unwrap().message_count, 1);
+        assert_eq!(history.store().session(&Scope::DEFAULT, session.id()).await.unwrap().message_count, 1);
         assert_eq!(session.messages().await.unwrap().len(), 2);
         let fork = session.fork(Seq::FIRST).await.unwrap();
-        assert_eq!(history.store().session(session.id()).await.unwrap().message_count, 2, "saved first");
+        assert_eq!(history.store().session(&Scope::DEFAULT, session.id()).await.unwrap().message_count, 2, "saved first");
         assert_eq!(fork.messages().await.unwrap().len(), 1);
     }
 
@@ -110,7 +110,7 @@ on_every_store! {
         answer.push("sunny.").await.unwrap();
         let message = answer.finish().tokens(4).await.unwrap();
         assert_eq!(message.content, "It is sunny.");
-        assert!(history.store().find_session(session.id()).await.unwrap().is_none());
+        assert!(history.store().find_session(&Scope::DEFAULT, session.id()).await.unwrap().is_none());
         session.end().await.unwrap();
         let stored = session.messages().await.unwrap().remove(0);
         assert_eq!((stored.status, stored.tokens), (Status::Delivered, Some(4)));
@@ -159,7 +159,12 @@ async fn close_saves_what_is_unsaved_and_ends_nothing() {
     session.user("a").await.unwrap();
     history.close().await.unwrap();
     let store = session_history_saver::Documents::new("custom", frail);
-    let stored = session_history_saver::Store::session(&store, &SessionId::new("s").unwrap()).await;
+    let stored = session_history_saver::Store::session(
+        &store,
+        &Scope::DEFAULT,
+        &SessionId::new("s").unwrap(),
+    )
+    .await;
     let stored = stored.unwrap();
     assert_eq!(stored.message_count, 1);
     assert!(!stored.is_ended());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use session_history_saver::streaming::{STREAM_KEY, StreamLease};
 #[cfg(any(feature = "fs", feature = "sqlite"))]
-use session_history_saver::{Config, Location, NewMessage};
+use session_history_saver::{Config, Location, NewMessage, Scope};
 use session_history_saver::{
     ERROR_KEY, ErrorKind, FIRST_TOKEN_KEY, Message, MessagePatch, SessionHandle, SessionTracker,
     Status, Store, StoreExt, StreamOptions, Timestamp,
@@ -118,7 +118,7 @@ on_every_store! {
         let mut answer = session.stream().begin().await.unwrap();
         answer.push("mine").await.unwrap();
         let patch = MessagePatch::new().with_content("theirs").with_status(Status::Delivered);
-        history.store().update_message(session.id(), answer.id(), patch).await.unwrap();
+        history.store().update_message(&Scope::DEFAULT, session.id(), answer.id(), patch).await.unwrap();
         assert_eq!(answer.finish().await.unwrap_err().kind(), ErrorKind::Conflict);
         assert_eq!(answer.push("more").await.unwrap_err().kind(), ErrorKind::Conflict);
         assert_eq!(answer.text(), "minemore");
@@ -129,7 +129,7 @@ on_every_store! {
     async fn an_answer_whose_message_was_deleted_says_so(history) {
         let session = history.session().await.unwrap();
         let mut answer = session.stream().begin().await.unwrap();
-        history.store().delete_message(session.id(), answer.id()).await.unwrap();
+        history.store().delete_message(&Scope::DEFAULT, session.id(), answer.id()).await.unwrap();
         assert_eq!(answer.finish().await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 
@@ -137,7 +137,7 @@ on_every_store! {
         let session = history.session().await.unwrap();
         let mut answer = session.stream().begin().await.unwrap();
         answer.push("It is ").await.unwrap();
-        assert_eq!(history.store().interrupt_stale_streams(Timestamp::MAX).await.unwrap(), 1);
+        assert_eq!(history.store().interrupt_stale_streams(&Scope::DEFAULT, Timestamp::MAX).await.unwrap(), 1);
         answer.push("sunny.").await.unwrap();
         let message = answer.finish().await.unwrap();
         assert_eq!((message.content.as_str(), message.status), ("It is sunny.", Status::Delivered));
@@ -295,7 +295,7 @@ async fn close_interrupts_answers_that_are_open_and_waits_for_those_that_were_dr
     assert_eq!(open.finish().await.unwrap_err().kind(), ErrorKind::Conflict);
 
     let store = session_history_saver::Documents::new("custom", frail);
-    let transcript = store.transcript(session.id()).await.unwrap();
+    let transcript = store.transcript(&Scope::DEFAULT, session.id()).await.unwrap();
     let left: Vec<_> = transcript.messages.iter().map(|m| (m.content.as_str(), m.status)).collect();
     assert_eq!(left, [("open", Status::Interrupted), ("dropped", Status::Interrupted)]);
     store.close().await.unwrap();
@@ -362,7 +362,7 @@ async fn many_answers_at_once_lose_no_text() {
     }
     history.close().await.unwrap();
     let store = session_history_saver::Documents::new("custom", frail);
-    let messages = store.transcript(session.id()).await.unwrap().messages;
+    let messages = store.transcript(&Scope::DEFAULT, session.id()).await.unwrap().messages;
     assert_eq!(messages.len(), 64);
     for message in messages {
         let number: usize = message.id.as_str()[1..].parse().unwrap();

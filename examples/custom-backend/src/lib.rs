@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shs_store::document::Revision;
-use shs_store::{Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionId};
+use shs_store::{
+    Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionKey, TenantId,
+};
 use uuid::Uuid;
 
 /// Conversations as files in a folder.
@@ -51,9 +53,10 @@ impl Folder {
         })
     }
 
-    /// The file of a conversation. Any text can be an id, so the name is a UUID made of it.
-    fn file(&self, id: &SessionId) -> PathBuf {
-        let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_str().as_bytes());
+    /// The file of a conversation. Any text can be an id, or the name of a tenant, so the file's name is a UUID made of
+    /// both: of their JSON, which no two keys share.
+    fn file(&self, key: &SessionKey) -> PathBuf {
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, json_of(key).as_bytes());
         self.path.join(format!("{name}.json"))
     }
 
@@ -64,26 +67,26 @@ impl Folder {
         Ok(lock)
     }
 
-    /// Reads a conversation. The first line of its file is the id, the second the document.
-    fn read(&self, id: &SessionId) -> io::Result<Option<Document>> {
-        let Some(text) = found(fs::read_to_string(self.file(id)))? else { return Ok(None) };
+    /// Reads a conversation. The first line of its file is the key, the second the document.
+    fn read(&self, key: &SessionKey) -> io::Result<Option<Document>> {
+        let Some(text) = found(fs::read_to_string(self.file(key)))? else { return Ok(None) };
         let (_, json) = text.split_once('\n').ok_or(io::ErrorKind::InvalidData)?;
         Ok(Some(serde_json::from_str(json)?))
     }
 
     /// Whether what is stored has this revision; call it under the lock.
-    fn is_at(&self, id: &SessionId, expected: Option<Revision>) -> io::Result<bool> {
-        Ok(self.read(id)?.map(|document| document.revision()) == expected)
+    fn is_at(&self, key: &SessionKey, expected: Option<Revision>) -> io::Result<bool> {
+        Ok(self.read(key)?.map(|document| document.revision()) == expected)
     }
 
     /// Publishes a file, whole or not at all: under another name first, then renamed, each step on disk.
-    fn publish(&self, id: &SessionId, json: &str) -> io::Result<()> {
+    fn publish(&self, key: &SessionKey, json: &str) -> io::Result<()> {
         let staged = self.path.join("staged");
         let mut file = File::create(&staged)?;
-        write!(file, "{id}\n{json}")?;
+        write!(file, "{}\n{json}", json_of(key))?;
         file.sync_all()?;
         drop(file);
-        fs::rename(&staged, self.file(id))?;
+        fs::rename(&staged, self.file(key))?;
         self.sync()
     }
 
@@ -91,6 +94,11 @@ impl Folder {
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// A key as JSON, which has no line break in it.
+fn json_of(key: &SessionKey) -> String {
+    serde_json::to_string(key).expect("texts serialize")
 }
 
 /// Takes a file that is not there as nothing.
@@ -103,34 +111,39 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 #[async_trait]
 impl DocumentStore for Folder {
-    async fn load(&self, id: &SessionId) -> Result<Option<Document>> {
-        let id = id.clone();
-        self.work(move |folder| folder.read(&id)).await
+    async fn load(&self, key: &SessionKey) -> Result<Option<Document>> {
+        let key = key.clone();
+        self.work(move |folder| folder.read(&key)).await
     }
 
-    async fn save(&self, document: &Document, expected: Option<Revision>) -> Result<bool> {
-        let id = document.session().id.clone();
+    async fn save(
+        &self,
+        key: &SessionKey,
+        document: &Document,
+        expected: Option<Revision>,
+    ) -> Result<bool> {
+        let key = key.clone();
         let json = serde_json::to_string(document).map_err(|error| {
             Error::new(ErrorKind::Internal, "the document does not serialize").with_source(error)
         })?;
         let save = move |folder: &Self| {
             let _lock = folder.lock()?;
-            let is_expected = folder.is_at(&id, expected)?;
+            let is_expected = folder.is_at(&key, expected)?;
             if is_expected {
-                folder.publish(&id, &json)?;
+                folder.publish(&key, &json)?;
             }
             Ok(is_expected)
         };
         self.work(save).await
     }
 
-    async fn delete(&self, id: &SessionId, expected: Revision) -> Result<bool> {
-        let id = id.clone();
+    async fn delete(&self, key: &SessionKey, expected: Revision) -> Result<bool> {
+        let key = key.clone();
         let delete = move |folder: &Self| {
             let _lock = folder.lock()?;
-            let is_expected = folder.is_at(&id, Some(expected))?;
+            let is_expected = folder.is_at(&key, Some(expected))?;
             if is_expected {
-                fs::remove_file(folder.file(&id))?;
+                fs::remove_file(folder.file(&key))?;
                 folder.sync()?;
             }
             Ok(is_expected)
@@ -138,9 +151,10 @@ impl DocumentStore for Folder {
         self.work(delete).await
     }
 
-    async fn ids(&self) -> Result<Vec<SessionId>> {
-        let list = |folder: &Self| {
-            let mut ids = Vec::new();
+    async fn keys(&self, tenant: Option<&TenantId>) -> Result<Vec<SessionKey>> {
+        let tenant = tenant.cloned();
+        let list = move |folder: &Self| {
+            let mut keys = Vec::new();
             for entry in fs::read_dir(&folder.path)? {
                 let path = entry?.path();
                 if path.extension().is_none_or(|extension| extension != "json") {
@@ -148,12 +162,14 @@ impl DocumentStore for Folder {
                 }
                 // One that was deleted since the folder was listed is passed over.
                 let Some(file) = found(File::open(path))? else { continue };
-                let mut id = String::new();
-                BufReader::new(file).read_line(&mut id)?;
-                let id = id.trim_end_matches('\n');
-                ids.push(SessionId::new(id).map_err(|_| io::ErrorKind::InvalidData)?);
+                let mut key = String::new();
+                BufReader::new(file).read_line(&mut key)?;
+                let key: SessionKey = serde_json::from_str(&key)?;
+                if tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant) {
+                    keys.push(key);
+                }
             }
-            Ok(ids)
+            Ok(keys)
         };
         self.work(list).await
     }

@@ -1,7 +1,7 @@
 //! Keeps a conversation in the folder given as argument, `conversations` if none is given.
 
 use custom_backend::Folder;
-use shs_store::{NewMessage, NewSession, Result, SearchQuery, Store, StoreExt};
+use shs_store::{NewMessage, NewSession, Result, Scope, SearchQuery, Store, StoreExt};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -9,14 +9,16 @@ async fn main() -> Result<()> {
     let store = Folder::open(&path).await?;
 
     let new = NewSession::new().with_user("alice").with_title("Billing");
-    let session = store.create_session(new).await?;
-    store.append(&session.id, NewMessage::user("I was double-charged.")).await?;
+    let session = store.create_session(&Scope::DEFAULT, new).await?;
+    store.append(&Scope::DEFAULT, &session.id, NewMessage::user("I was double-charged.")).await?;
     let answer = NewMessage::assistant("I can see it. Fixed.").with_tokens(18);
-    store.append(&session.id, answer).await?;
+    store.append(&Scope::DEFAULT, &session.id, answer).await?;
 
-    let stored = store.session(&session.id).await?;
+    let stored = store.session(&Scope::DEFAULT, &session.id).await?;
     println!("{path} keeps session {}: {} messages", stored.id, stored.message_count);
-    for hit in store.search(&SearchQuery::new("charged").with_limit(3)).await?.items {
+    for hit in
+        store.search(&Scope::DEFAULT, &SearchQuery::new("charged").with_limit(3)).await?.items
+    {
         println!("found: {}: {}", hit.message.role, hit.snippet.marked("[", "]"));
     }
     store.close().await

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use session_history_saver::document::Revision;
 use session_history_saver::{
-    Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionId, SessionTracker,
+    Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionKey, SessionTracker,
+    TenantId,
 };
 
 /// Runs each test on every store of this build, and on one of our own.
@@ -70,7 +71,7 @@ pub(crate) async fn folder(path: &std::path::Path) -> session_history_saver::fs:
 /// A backend as users write one, whose storage can be made to fail.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frail {
-    documents: Arc<Mutex<HashMap<SessionId, Document>>>,
+    documents: Arc<Mutex<HashMap<SessionKey, Document>>>,
     broken: Arc<AtomicBool>,
     writes_are_lost: Arc<AtomicBool>,
 }
@@ -109,42 +110,47 @@ impl Frail {
         Ok(true)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Document>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, Document>> {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl DocumentStore for Frail {
-    async fn load(&self, id: &SessionId) -> Result<Option<Document>> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Document>> {
         self.check()?;
-        Ok(self.lock().get(id).cloned())
+        Ok(self.lock().get(key).cloned())
     }
 
-    async fn save(&self, document: &Document, expected: Option<Revision>) -> Result<bool> {
+    async fn save(
+        &self,
+        key: &SessionKey,
+        document: &Document,
+        expected: Option<Revision>,
+    ) -> Result<bool> {
         self.check()?;
         let mut documents = self.lock();
-        let id = &document.session().id;
-        if documents.get(id).map(Document::revision) != expected {
+        if documents.get(key).map(Document::revision) != expected {
             return Ok(false);
         }
-        documents.insert(id.clone(), document.clone());
+        documents.insert(key.clone(), document.clone());
         self.acknowledge()
     }
 
-    async fn delete(&self, id: &SessionId, expected: Revision) -> Result<bool> {
+    async fn delete(&self, key: &SessionKey, expected: Revision) -> Result<bool> {
         self.check()?;
         let mut documents = self.lock();
-        if documents.get(id).map(Document::revision) != Some(expected) {
+        if documents.get(key).map(Document::revision) != Some(expected) {
             return Ok(false);
         }
-        documents.remove(id);
+        documents.remove(key);
         self.acknowledge()
     }
 
-    async fn ids(&self) -> Result<Vec<SessionId>> {
+    async fn keys(&self, tenant: Option<&TenantId>) -> Result<Vec<SessionKey>> {
         self.check()?;
-        Ok(self.lock().keys().cloned().collect())
+        let is_asked = |key: &&SessionKey| tenant.is_none_or(|tenant| key.tenant == *tenant);
+        Ok(self.lock().keys().filter(is_asked).cloned().collect())
     }
 
     async fn close(&self) -> Result<()> {
