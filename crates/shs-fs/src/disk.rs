@@ -1,14 +1,13 @@
 //! What is on disk, and how a batch comes there: by the journal, or file by file where that does not pay.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use shs_store::SessionKey;
 use uuid::Uuid;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, OpenFile};
 use crate::journal::record::Record;
 use crate::journal::{JOURNAL, Journal, replay};
 use crate::sync::sync_all;
@@ -16,7 +15,7 @@ use crate::sync::sync_all;
 /// What one batch wrote into one file.
 #[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<OpenFile>,
     pub(crate) name: String,
     pub(crate) incarnation: Uuid,
     /// How long the file was before.
@@ -60,7 +59,7 @@ const MOST_MEMORY: usize = 8 * 1024;
 pub(crate) struct Disk {
     journal: Option<Journal>,
     /// By name.
-    files: HashMap<String, Arc<File>>,
+    files: HashMap<String, Arc<OpenFile>>,
     /// Whether a file's sync failed, after which it may have lost what only the journal has.
     is_file_in_doubt: bool,
     /// Whether a write to the journal failed: it has to go before anything is acknowledged.
@@ -96,11 +95,20 @@ impl Disk {
         folder: &Folder,
         mut batch: HashMap<SessionKey, Written>,
     ) -> Committed {
+        if batch.is_empty() {
+            return Committed::default();
+        }
+        let before: Vec<(SessionKey, u64)> =
+            batch.iter().map(|(key, written)| (key.clone(), written.before)).collect();
         let large = batch.extract_if(|_, written| written.bytes.is_none()).collect();
         let mut committed = Committed::default();
         self.sync(large, &mut committed);
         self.commit_small(folder, batch, &mut committed);
-        committed
+        // What is on disk somewhere else is not acknowledged.
+        let Err(error) = self.check_place(folder) else { return committed };
+        let failed =
+            before.into_iter().map(|(key, before)| Failed { key, before, error: again(&error) });
+        Committed { done: Vec::new(), failed: failed.collect() }
     }
 
     fn commit_small(
@@ -134,9 +142,18 @@ impl Disk {
         }
     }
 
+    /// That folder and journal are where they were opened.
+    fn check_place(&mut self, folder: &Folder) -> io::Result<()> {
+        folder.check_place()?;
+        let Some(journal) = &self.journal else { return Ok(()) };
+        // The files are synced before anything else is acknowledged, and another journal is made.
+        journal.check_place(folder).inspect_err(|_| self.is_journal_in_doubt = true)
+    }
+
     /// Syncs files in their place.
     fn sync(&mut self, batch: HashMap<SessionKey, Written>, committed: &mut Committed) {
-        let results = sync_all(&batch.values().map(|written| &*written.file).collect::<Vec<_>>());
+        let results =
+            sync_all(&batch.values().map(|written| &written.file.file).collect::<Vec<_>>());
         for ((key, Written { name, before, .. }), result) in batch.into_iter().zip(results) {
             match result {
                 Ok(()) => {
@@ -184,7 +201,7 @@ impl Disk {
         if let Some(journal) = self.journal.as_ref().filter(|_| self.is_file_in_doubt) {
             replay(folder, journal.end()).map_err(io::Error::other)?;
         } else {
-            let results = sync_all(&self.files.values().map(|file| &**file).collect::<Vec<_>>());
+            let results = sync_all(&self.files.values().map(|file| &file.file).collect::<Vec<_>>());
             let failed = results.into_iter().find_map(Result::err);
             self.is_file_in_doubt = failed.is_some();
             failed.map_or(Ok(()), Err)?;
@@ -242,7 +259,7 @@ impl Disk {
     }
 
     /// A file that is open because the journal keeps some of it.
-    pub(crate) fn open_file(&self, name: &str) -> Option<Arc<File>> {
+    pub(crate) fn open_file(&self, name: &str) -> Option<Arc<OpenFile>> {
         self.files.get(name).map(Arc::clone)
     }
 
@@ -262,5 +279,8 @@ impl Written {
 
 /// An error once more, for another caller.
 fn again(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }

@@ -11,6 +11,8 @@ use serde_json::json;
 use shs_store::model::new_uuid;
 use shs_store::{Durability, Error, ErrorKind, Result};
 
+use shs_files::{Identity, create_folder, create_new, open_or_create, sync_folder, take_after};
+
 use crate::name::{EXTENSION, TENANTS, goes_on, split, tenant_of};
 
 /// The file that says what the folder is; its lock says that a process has it open.
@@ -34,6 +36,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     durability: Durability,
     marker: File,
+    identity: Option<Identity>,
     /// Whether another process or store has it open, beside which this one only looks.
     is_in_use: bool,
     /// Folders in which names were changed that are not on disk yet, as [`split`] names them.
@@ -46,7 +49,7 @@ impl Folder {
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("a store in files needs the path of a folder"));
         }
-        fs::create_dir_all(path).map_err(|error| {
+        create_folder(path).map_err(|error| {
             unavailable(&format!("the folder {} cannot be made", path.display()), error)
         })?;
         let marker = lock(path)?;
@@ -87,7 +90,16 @@ impl Folder {
 
     fn with(path: &Path, marker: File, is_in_use: bool) -> Self {
         let (durability, changed) = (Durability::Full, Mutex::new([String::new()].into()));
-        Self { path: path.to_owned(), durability, marker, is_in_use, changed }
+        let identity = Identity::of_file(&marker).ok();
+        // Whatever becomes the current folder.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { path, durability, marker, identity, is_in_use, changed }
+    }
+
+    /// That the folder is still where it was opened: what is written into one that was moved away, or replaced, nobody
+    /// finds at its path.
+    pub(crate) fn check_place(&self) -> io::Result<()> {
+        check_place(&self.path.join(MARKER), self.identity)
     }
 
     /// Whether another process or store has it open.
@@ -296,7 +308,10 @@ impl Folder {
         let staged = self.path.join(format!("{folder}{STAGED}{}", new_uuid().simple()));
         let write = || -> io::Result<()> {
             self.make_folder(folder)?;
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
+            let mut file = create_new(&staged)?;
+            if let Ok(replaced) = fs::metadata(self.path.join(name)) {
+                take_after(&staged, &replaced)?;
+            }
             file.write_all(bytes)?;
             // In any case: the name may come to the disk before the content does, and take the place of what is there.
             file.sync_data()?;
@@ -319,10 +334,9 @@ impl Folder {
         let mut parent = "";
         for (end, _) in folder.match_indices('/') {
             let part = &folder[..=end];
-            match fs::create_dir(self.path.join(part)) {
-                Ok(()) => self.note_changed([parent.to_owned()]),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+            if !self.path.join(part).is_dir() {
+                create_folder(&self.path.join(part))?;
+                self.note_changed([parent.to_owned()]);
             }
             parent = part;
         }
@@ -357,26 +371,26 @@ impl Folder {
     pub(crate) fn write_at(
         &self,
         name: &str,
-        open: Option<Arc<File>>,
+        open: Option<Arc<OpenFile>>,
         at: u64,
         bytes: &[u8],
-    ) -> io::Result<(Arc<File>, bool)> {
-        let known = open.and_then(|file| file.metadata().ok().map(|about| (file, about)));
-        let (file, about) = match known.filter(|(_, about)| has_name(about)) {
+    ) -> io::Result<(Arc<OpenFile>, bool)> {
+        let known = open.and_then(|open| open.at_its_path(&self.path.join(name)));
+        let (file, about) = match known {
             Some(known) => known,
             None => {
-                let file = Arc::new(self.open_to_write(name)?);
-                let about = file.metadata()?;
-                (file, about)
+                let file = OpenFile::new(self.open_to_write(name)?)?;
+                let about = file.file.metadata()?;
+                (Arc::new(file), about)
             }
         };
         let is_longer = about.len() > at;
         if is_longer {
-            file.set_len(at)?;
+            file.file.set_len(at)?;
         } else if about.len() < at {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        write_at(&file, at, bytes)?;
+        write_at(&file.file, at, bytes)?;
         Ok((file, is_longer))
     }
 
@@ -476,15 +490,9 @@ fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// `Unavailable` if another process or store has it open.
 pub(crate) fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(MARKER);
-    let marker = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|error| {
-            unavailable(&format!("the folder {} cannot be written", folder.display()), error)
-        })?;
+    let marker = open_or_create(&path).map_err(|error| {
+        unavailable(&format!("the folder {} cannot be written", folder.display()), error)
+    })?;
     match marker.try_lock() {
         Ok(()) => Ok(marker),
         Err(TryLockError::WouldBlock) => Err(Error::new(
@@ -513,24 +521,6 @@ pub(crate) fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()>
     file.write_all(bytes)
 }
 
-/// Waits until names that were made, renamed or removed in a folder are on disk. Windows does that by
-/// itself, and cannot open folders.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
-/// Whether an open file is still in a folder: another program may have put another one in its place. Where that cannot be
-/// told it is opened again.
-#[cfg(unix)]
-fn has_name(about: &fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(about) > 0
-}
-
-#[cfg(not(unix))]
-fn has_name(_: &fs::Metadata) -> bool {
-    false
-}
-
 /// What the format file of this version says.
 pub(crate) fn format() -> String {
     format!("{}\n", json!({ "format": "shs-fs", "version": VERSION }))
@@ -546,6 +536,41 @@ fn no_store(path: &Path, error: io::Error) -> Error {
 
 fn has_extension(name: &str, extension: &str) -> bool {
     !name.starts_with('.') && Path::new(name).extension() == Some(OsStr::new(extension))
+}
+
+/// An open file, and which one it is.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    identity: Identity,
+}
+
+impl OpenFile {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let identity = Identity::of_file(&file)?;
+        Ok(Self { file, identity })
+    }
+
+    /// This file with what there is to know of it, if it still has its name: another program may have put another one in its
+    /// place.
+    fn at_its_path(self: Arc<Self>, path: &Path) -> Option<(Arc<Self>, fs::Metadata)> {
+        let about = fs::metadata(path).ok()?;
+        (Identity::of(&about) == self.identity).then_some((self, about))
+    }
+}
+
+/// That the file at a path is the one that was opened there.
+pub(crate) fn check_place(path: &Path, identity: Option<Identity>) -> io::Result<()> {
+    match Identity::at(path) {
+        Ok(found) if identity.is_none_or(|identity| identity == found) => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    let what = format!(
+        "{} is not the file that was opened there: it was moved, removed or replaced; put it back, or open the store again",
+        path.display()
+    );
+    Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what))
 }
 
 fn cannot_list(error: io::Error) -> Error {
@@ -565,6 +590,10 @@ pub(crate) fn unavailable(what: &str, error: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => ": permission denied",
         io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => ": it is not a folder",
+        io::ErrorKind::StaleNetworkFileHandle => {
+            return Error::new(ErrorKind::Unavailable, format!("{what}: {error}"))
+                .with_source(error);
+        }
         _ => "",
     };
     Error::new(ErrorKind::Unavailable, format!("{what}{why}")).with_source(error)

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use shs_store::{
 use crate::arrivals;
 use crate::conversation::{Conversation, Original, Place, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
-use crate::folder::{Folder, unavailable};
+use crate::folder::{Folder, OpenFile, unavailable};
 use crate::journal::record::MOST_NAME;
 use crate::line::{Draft, Line, Rest};
 use crate::name::file_name;
@@ -117,6 +116,7 @@ impl<'a> Work<'a> {
     /// the next opening would go on; names that are not on disk.
     fn settle(&mut self) -> Result<()> {
         let mut settle = || {
+            self.folder.check_place()?;
             if self.state.has_intent {
                 self.folder.remove(INTENT)?;
             }
@@ -167,7 +167,7 @@ impl<'a> Work<'a> {
     }
 
     /// Has this batch bring to the disk what was just written at a place behind a file.
-    fn note_written(&mut self, key: &SessionKey, file: Arc<File>, start: u64, bytes: Vec<u8>) {
+    fn note_written(&mut self, key: &SessionKey, file: Arc<OpenFile>, start: u64, bytes: Vec<u8>) {
         let (Ok(conversation), false) = (self.state.conversation(key), self.folder.is_relaxed())
         else {
             return;
@@ -201,7 +201,8 @@ impl<'a> Work<'a> {
         self.settle()?;
         let conversation = self.state.conversation(key)?;
         if conversation.synced < conversation.length && !self.written.contains_key(key) {
-            let file = self.folder.open_to_write(&conversation.name).map_err(|error| {
+            let open = self.folder.open_to_write(&conversation.name).and_then(OpenFile::new);
+            let file = open.map_err(|error| {
                 unavailable("a conversation cannot be synced", error).with_session(&key.id)
             })?;
             self.note_written(key, Arc::new(file), conversation.length, Vec::new());

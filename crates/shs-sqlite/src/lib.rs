@@ -35,6 +35,12 @@
 //! transaction, and is cut back to 64 MB afterwards. Nothing here reads so: a stream or an export that waits for its consumer
 //! holds no snapshot.
 //!
+//! New files are their owner's alone to read; one that is there keeps its access rights, and files beside it take after it.
+//!
+//! When the database or its log is moved away, removed or replaced while a store has it open, every write fails as
+//! [`Unavailable`](shs_store::ErrorKind::Unavailable), until it is put back or the store opened again: nothing is acknowledged that is not
+//! at its place. (On Windows the system does not allow it.)
+//!
 //! A database of the Python package `session-history-saver` opens as it is: its content is moved into the
 //! schema here, and the old database stays beside it as `history.db.python-backup`. The Python package
 //! cannot open the new one.
@@ -92,9 +98,8 @@ use shs_store::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::error::translate;
 pub use crate::keep::{backup, repair, restore, verify};
-use crate::open::{Presence, Reader, Readers};
+use crate::open::{Place, Presence, Reader, Readers};
 pub use crate::options::SqliteOptions;
 use crate::read::{Cache, Search, Searched};
 use crate::write::{Operation, Queued, Writer};
@@ -190,17 +195,20 @@ impl SqliteStore {
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
         // Before the file is opened: whoever replaces it keeps others out meanwhile.
-        let arrival =
-            tokio::task::spawn_blocking(move || Presence::arrive(lock)).await.map_err(|error| {
-                Error::new(ErrorKind::Internal, "opening was ended").with_source(error)
-            })?;
+        let (path, timeout) = (options.path.clone(), options.busy_timeout);
+        let arrive = move || Presence::arrive(lock, &path, timeout);
+        let arrival = tokio::task::spawn_blocking(arrive).await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Internal, "opening was ended").with_source(error))
+        })?;
+        let place = Arc::new(Place::prepare(&options.path)?);
         let connection = open::first_writer(&options).await?;
+        place.opened();
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
-        let readers = open::readers(&options);
+        let readers = open::readers(&options, Arc::clone(&place));
         let (queue, receiver) = mpsc::channel(options.queue);
         let cache = Cache::new(options.cache);
         let (path, clock) = (options.path.clone(), Arc::clone(&options.clock));
-        let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
+        let writer = tokio::spawn(Writer::new(options, connection, place).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
         let is_shared = AtomicBool::new(false);
         let queue = Mutex::new(Some(queue));
@@ -256,7 +264,7 @@ impl SqliteStore {
     /// A connection to read with.
     async fn reader(&self) -> Result<Reader<'_>> {
         self.queue()?;
-        self.inner.readers.acquire().await.map_err(|error| translate(&Arc::new(error)))
+        self.inner.readers.acquire().await.map_err(Error::from)
     }
 }
 

@@ -14,7 +14,9 @@ mod replay;
 use std::fs::{File, OpenOptions};
 use std::io;
 
-use crate::folder::{Folder, write_at};
+use shs_files::Identity;
+
+use crate::folder::{Folder, check_place, write_at};
 use crate::journal::record::Record;
 pub(crate) use crate::journal::replay::{Waiting, apply, recover, replay, waiting};
 
@@ -34,6 +36,7 @@ const MOST_MEMORY: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
+    identity: Option<Identity>,
     length: u64,
     epoch: u64,
     /// Where the next record goes; what is before it is on disk.
@@ -50,7 +53,13 @@ impl Journal {
         content.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
         folder.publish(JOURNAL, &content)?;
         let file = OpenOptions::new().write(true).open(folder.path_of(JOURNAL))?;
-        Ok(Self { file, length, epoch: 1, end: HEAD, buffer: Vec::new() })
+        let identity = Identity::of_file(&file).ok();
+        Ok(Self { file, identity, length, epoch: 1, end: HEAD, buffer: Vec::new() })
+    }
+
+    /// That the journal is still at its path.
+    pub(crate) fn check_place(&self, folder: &Folder) -> io::Result<()> {
+        check_place(&folder.path_of(JOURNAL), self.identity)
     }
 
     /// Whether records of so many bytes have place.

@@ -20,7 +20,9 @@ use shs_store::{Error, ErrorKind, Result};
 use tar::{Archive, Builder, EntryType, Header};
 
 use crate::arrivals::ARRIVALS;
-use crate::folder::{MARKER, format, sync_folder, unavailable};
+use shs_files::{create_folder, create_new, sync_folder};
+
+use crate::folder::{MARKER, format, unavailable};
 use crate::line::{checked, write_checked};
 use crate::name::{is_conversation, split};
 
@@ -160,8 +162,8 @@ pub(super) fn unpack(archive: &Path, into: &Path) -> Result<End> {
         }
         sessions += u64::from(!is_ours);
         let mut write = || {
-            fs::create_dir_all(into.join(folder))?;
-            let mut file = File::options().write(true).create_new(true).open(into.join(&name))?;
+            create_folder(&into.join(folder))?;
+            let mut file = create_new(&into.join(&name))?;
             let written = io::copy(&mut entry, &mut file)?;
             file.sync_all()?;
             Ok(written)

@@ -8,7 +8,9 @@ use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use crate::folder::{DRAFT, draft_prefix, sync_folder, unavailable};
+use shs_files::{create_folder, own_like_folder, sync_folder, take_after};
+
+use crate::folder::{DRAFT, draft_prefix, unavailable};
 
 /// The folder that a file or a folder is in.
 pub(super) fn parent_of(path: &Path) -> &Path {
@@ -30,11 +32,12 @@ pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
 /// As [`draft_file`], a folder; with the permissions of the one that it will replace.
 pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
     let made = || {
-        fs::create_dir_all(parent_of(target))?;
+        create_folder(parent_of(target))?;
         let prefix = draft_prefix(target);
         let draft = Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(parent_of(target))?;
-        if let Ok(about) = fs::metadata(target) {
-            fs::set_permissions(draft.path(), about.permissions())?;
+        match fs::metadata(target) {
+            Ok(replaced) => take_after(draft.path(), &replaced)?,
+            Err(_) => own_like_folder(draft.path())?,
         }
         Ok(draft)
     };
@@ -44,6 +47,10 @@ pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
 /// Gives a draft its name, for good, and says how long it is.
 pub(super) fn publish_file(draft: NamedTempFile, target: &Path, existing: Existing) -> Result<u64> {
     let publish = || {
+        match fs::metadata(target) {
+            Ok(replaced) if existing == Existing::Replace => take_after(draft.path(), &replaced)?,
+            _ => own_like_folder(draft.path())?,
+        }
         draft.as_file().sync_all()?;
         let bytes = draft.as_file().metadata()?.len();
         if existing == Existing::Replace {
@@ -120,6 +127,7 @@ pub(super) fn free_name(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn copy_beside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
     let copy = free_name(path, suffix);
     fs::copy(path, &copy)?;
+    take_after(&copy, &fs::metadata(path)?)?;
     File::open(&copy)?.sync_all()?;
     sync_folder(parent_of(path))?;
     Ok(copy)

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use shs_files::{create_new, take_after};
 use shs_store::keeping::{Finding, Repaired};
 use shs_store::model::new_uuid;
 use shs_store::{
@@ -219,8 +220,8 @@ fn put_aside(folder: &Folder, name: &str, bad: &[BadLine], repaired: &mut Repair
     }
     let path = free_name(&folder.path_of(name), QUARANTINE);
     let write = || -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).open(&path)?;
-        file.set_permissions(fs::metadata(folder.path_of(name))?.permissions())?;
+        let mut file = create_new(&path)?;
+        take_after(&path, &fs::metadata(folder.path_of(name))?)?;
         for line in bad {
             writeln!(file, "{}", line.to_json(name))?;
         }

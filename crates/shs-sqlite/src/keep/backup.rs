@@ -4,12 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shs_files::{folder_of, take_after};
 use shs_store::keeping::{BackedUp, Existing};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::NamedTempFile;
 
-use super::copies::{draft, folder_of, sync_folder_of, with};
+use super::copies::{draft, sync_folder_of, with};
 use super::reader;
 use crate::error::translate;
 use crate::row::unsigned;
@@ -50,7 +51,7 @@ async fn make(database: &Path, target: &Path, existing: Existing) -> Result<Back
         let (database, target) = (database.to_owned(), target.to_owned());
         move || {
             let draft = draft(&target)?;
-            draft.as_file().set_permissions(std::fs::metadata(database)?.permissions())?;
+            take_after(draft.path(), &std::fs::metadata(database)?)?;
             Ok(draft)
         }
     })

@@ -1,10 +1,11 @@
 //! Copies of a database that stay beside it.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shs_files::{create_new, folder_of, sync_folder, take_after};
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile};
 
@@ -40,8 +41,8 @@ impl Copy {
         let names = std::iter::once(with(database, suffix))
             .chain((2..1_000).map(|number| with(database, &format!("{suffix}-{number}"))));
         for name in names {
-            match OpenOptions::new().write(true).create_new(true).open(&name) {
-                Ok(_) => return Ok(name),
+            match create_new(&name).and_then(|_| take_after(&name, &fs::metadata(database)?)) {
+                Ok(()) => return Ok(name),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     let detail = "a copy of the database could not be written";
@@ -101,15 +102,7 @@ pub(crate) fn with(path: &Path, rest: &str) -> PathBuf {
     name.into()
 }
 
-/// The folder that a file is in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Waits until names in the folder of a file are on disk. Windows does that by itself, and cannot open folders.
+/// Waits until names in the folder of a file are on disk.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { fs::File::open(folder_of(path))?.sync_all() } else { Ok(()) }
+    sync_folder(folder_of(path))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shs_files::{own_like_folder, take_after};
 use shs_store::keeping::{Existing, Restored};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -114,8 +115,10 @@ fn check_backup(backup: &Path) -> Result<()> {
 fn copy_beside(backup: &Path, database: &Path) -> io::Result<NamedTempFile> {
     let mut draft = draft(database)?;
     io::copy(&mut File::open(backup)?, draft.as_file_mut())?;
-    let like = if database.exists() { database } else { backup };
-    draft.as_file().set_permissions(fs::metadata(like)?.permissions())?;
+    match fs::metadata(database) {
+        Ok(replaced) => take_after(draft.path(), &replaced)?,
+        Err(_) => own_like_folder(draft.path())?,
+    }
     draft.as_file().sync_all()?;
     Ok(draft)
 }
@@ -210,11 +213,13 @@ fn keep(database: &Path, is_whole: bool) -> io::Result<PathBuf> {
 /// Copies a database's file, and its log if it has one, as they are.
 pub(super) fn copy_raw(database: &Path, to: &Path) -> io::Result<()> {
     fs::copy(database, to)?;
+    take_after(to, &fs::metadata(database)?)?;
     File::open(to)?.sync_all()?;
     let log = with(database, "-wal");
     if fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
         let copy = with(to, "-wal");
         fs::copy(&log, &copy)?;
+        take_after(&copy, &fs::metadata(&log)?)?;
         File::open(&copy)?.sync_all()?;
     }
     Ok(())

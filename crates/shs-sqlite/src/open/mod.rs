@@ -1,6 +1,7 @@
 //! Opening a database: connections, the schema, and what others left behind.
 
 mod migrate;
+mod place;
 mod presence;
 mod python;
 mod readers;
@@ -15,6 +16,7 @@ use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 use self::migrate::migrate;
 pub(crate) use self::migrate::{MIGRATIONS, schema_version};
+pub(crate) use self::place::Place;
 pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
 use crate::error::{Failure, is_busy, translate};
@@ -94,8 +96,9 @@ async fn check_database(connection: &mut SqliteConnection, timeout: Duration) ->
 }
 
 /// The connections that read. They cannot write, and stay open.
-pub(crate) fn readers(options: &SqliteOptions) -> Readers {
-    Readers::new(connect_options(options).pragma("query_only", "ON"), options.readers)
+pub(crate) fn readers(options: &SqliteOptions, place: Arc<Place>) -> Readers {
+    let connect = connect_options(options).pragma("query_only", "ON");
+    Readers::new(connect, options.readers, place)
 }
 
 /// Switches on the write-ahead log. SQLite may say "locked" here before any busy timeout applies, so it is

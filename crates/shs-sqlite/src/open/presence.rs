@@ -1,9 +1,12 @@
 //! Who has a database open.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use shs_files::{open_or_create, take_after};
 use shs_store::{Error, ErrorKind, Result};
 
 use crate::keep::with;
@@ -33,7 +36,16 @@ impl Presence {
     /// `Unavailable`, with the reason.
     pub(crate) fn prepare(database: &Path) -> Result<File> {
         let path = lock_path(database);
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
+        let open = || {
+            let is_new = !path.exists();
+            let file = open_or_create(&path)?;
+            // Whoever may open the database may come in.
+            if is_new && let Ok(database) = fs::metadata(behind_link(database)) {
+                take_after(&path, &database)?;
+            }
+            Ok(file)
+        };
+        open().map_err(|error: io::Error| {
             let why = match error.kind() {
                 io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
                 io::ErrorKind::PermissionDenied => {
@@ -63,16 +75,37 @@ impl Presence {
         Ok(file)
     }
 
-    /// Comes in. Blocks while another store that came in alone looks around.
+    /// Comes in. Blocks while another store that came in alone looks around, up to a time.
     ///
     /// Where the file system has no locks, nobody is ever known to be alone.
-    pub(crate) fn arrive(file: File) -> Arrival {
-        let alone = file.try_lock().is_ok();
-        if !alone && let Err(error) = file.lock_shared() {
-            tracing::warn!(%error, "no file locks here; interrupted answers wait for their lease");
-            return Arrival { file: None, alone: false };
+    ///
+    /// # Errors
+    /// `Unavailable` if somebody keeps the lock file locked for longer.
+    pub(crate) fn arrive(file: File, database: &Path, timeout: Duration) -> Result<Arrival> {
+        if file.try_lock().is_ok() {
+            return Ok(Arrival { file: Some(file), alone: true });
         }
-        Arrival { file: Some(file), alone }
+        let deadline = Instant::now() + timeout;
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(Arrival { file: Some(file), alone: false }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let detail = format!(
+                        "{} was locked by another process for longer than the busy timeout; find out which (on \
+                         Linux: fuser {0}), and end it",
+                        lock_path(database).display()
+                    );
+                    return Err(Error::new(ErrorKind::Unavailable, detail));
+                }
+                Err(TryLockError::Error(error)) => {
+                    tracing::warn!(%error, "no file locks here; interrupted answers wait for their lease");
+                    return Ok(Arrival { file: None, alone: false });
+                }
+            }
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! for every read. These are threads of this process; they are there.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::place::Place;
+use crate::error::Failure;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Error, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,6 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Readers {
     connect: SqliteConnectOptions,
+    /// Where a new connection has to find the database.
+    place: Arc<Place>,
     count: u32,
     free: Semaphore,
     /// The last is used first: it remembers the pages that were read last.
@@ -25,12 +29,12 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(connect: SqliteConnectOptions, count: u32) -> Self {
-        Self { connect, count, free: Semaphore::new(count as usize), idle: Mutex::default() }
+    pub(super) fn new(connect: SqliteConnectOptions, count: u32, place: Arc<Place>) -> Self {
+        Self { connect, place, count, free: Semaphore::new(count as usize), idle: Mutex::default() }
     }
 
     /// A connection, which comes back when it is dropped.
-    pub(crate) async fn acquire(&self) -> Result<Reader<'_>, Error> {
+    pub(crate) async fn acquire(&self) -> Result<Reader<'_>, Failure> {
         let permit = match self.free.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
@@ -41,7 +45,12 @@ impl Readers {
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect.connect().await?,
+            None => {
+                let connection = self.connect.connect().await?;
+                // It may be another database by now.
+                self.place.check_database()?;
+                connection
+            }
         };
         Ok(Reader { readers: self, connection: Some(connection), _permit: permit })
     }

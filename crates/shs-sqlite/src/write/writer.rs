@@ -11,7 +11,7 @@ use super::erase::compact;
 use super::queue::{self, Broken, Engine, Rest};
 use super::{CatchUp, Memory, OtherJob, Queued, Transaction, execute};
 use crate::error::{is_busy, spoils_connection, translate};
-use crate::open::next_writer;
+use crate::open::{Place, next_writer};
 use crate::options::SqliteOptions;
 
 /// Messages that are missing in the text index before the writer puts them there without a pause.
@@ -20,6 +20,7 @@ const MAX_BACKLOG: u64 = 512;
 /// The task's state.
 pub(crate) struct Writer {
     options: SqliteOptions,
+    place: Arc<Place>,
     connection: Option<SqliteConnection>,
     memory: Memory,
     /// Whether the index could not be brought up to date, and nothing was written since.
@@ -27,9 +28,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(options: SqliteOptions, connection: SqliteConnection) -> Self {
+    pub(crate) fn new(
+        options: SqliteOptions,
+        connection: SqliteConnection,
+        place: Arc<Place>,
+    ) -> Self {
         let memory = Memory::default();
-        Self { options, connection: Some(connection), memory, has_index_failed: false }
+        Self { options, place, connection: Some(connection), memory, has_index_failed: false }
     }
 
     /// Works until every sender of the queue is gone and the queue is empty; then closes the database.
@@ -78,6 +83,7 @@ impl Engine for Writer {
             None => {
                 // To a new connection everything was written by another one.
                 self.memory.forget();
+                self.place.check_database().map_err(Broken::Outside)?;
                 next_writer(&self.options).await.map_err(Broken::Outside)?
             }
         };
@@ -102,13 +108,19 @@ impl Engine for Writer {
             return Err(broken.into());
         }
         self.memory.commit();
-        if batch.iter().any(Queued::erases) {
+        let place = self.place.check();
+        if place.is_ok() && batch.iter().any(Queued::erases) {
             let (erased, is_usable) = compact(&mut connection).await;
             batch.iter_mut().for_each(|queued| queued.set_erased(erased.clone()));
             if !is_usable {
                 let _ = connection.close().await;
                 return Ok(());
             }
+        }
+        if let Err(error) = place {
+            // It is the right one again once the file is put back.
+            self.connection = Some(connection);
+            return Err(Broken::Outside(error));
         }
         // A new connection has the usual mode again.
         if !sync || execute(&mut connection, "PRAGMA synchronous = NORMAL").await.is_ok() {

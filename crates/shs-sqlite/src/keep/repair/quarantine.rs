@@ -1,6 +1,6 @@
 //! What cannot be read is put aside as it is.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -50,11 +50,9 @@ impl Quarantine {
             return Ok(None);
         }
         let path = Copy::Quarantine.reserve(database)?;
-        let (target, database) = (path.clone(), database.to_owned());
+        let target = path.clone();
         let written = move || {
             let mut file = File::options().write(true).open(&target)?;
-            // As private as the database.
-            file.set_permissions(fs::metadata(&database)?.permissions())?;
             for line in &self.lines {
                 writeln!(file, "{line}")?;
             }
