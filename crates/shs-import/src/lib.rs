@@ -53,6 +53,7 @@
 //! # }).unwrap();
 //! ```
 
+mod bounded;
 mod compared;
 mod conversation;
 mod database;
@@ -60,13 +61,16 @@ mod format;
 mod found;
 mod import;
 mod input;
+pub mod limits;
 mod origin;
+mod outline;
 mod read;
 mod report;
 mod tree;
 
 pub use format::Format;
 pub use import::Import;
-pub use input::{Input, MAX_VALUE_BYTES};
+pub use input::Input;
+pub use limits::{Limits, MAX_VALUE_BYTES};
 pub use origin::ORIGIN_KEY;
 pub use report::{Place, Problem, Report, Severity};
