@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use session_history_saver::export::{Format, Split};
-use session_history_saver::import;
+use session_history_saver::import::{self, limits};
 use session_history_saver::{Location, Role, Timestamp};
 
 use crate::when;
@@ -289,7 +289,21 @@ pub(crate) struct Import {
     /// Puts an import in the place of a conversation with its id that differs
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Most messages of one conversation
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_MESSAGES, help_heading = LIMITS)]
+    pub(crate) max_messages: usize,
+    /// Most messages that the branches of one conversation hold together
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_BRANCH_MESSAGES, help_heading = LIMITS)]
+    pub(crate) max_branch_messages: usize,
+    /// Most memory that the JSON of one conversation takes beside its text, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = limits::MAX_JSON_BYTES / MIB, help_heading = LIMITS)]
+    pub(crate) max_json: usize,
 }
+
+/// Above the options that say how much an import takes.
+const LIMITS: &str = "Limits";
+/// The bytes of a mebibyte.
+pub(crate) const MIB: usize = 1024 * 1024;
 
 /// What is imported; `None` to find out.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use session_history_saver::import::{Import, Input, Problem, Report};
+use session_history_saver::import::{Import, Input, Limits, Problem, Report};
 use session_history_saver::{ImportMode, SessionTracker};
 
-use crate::arguments::Import as Arguments;
+use crate::arguments::{Import as Arguments, MIB};
 use crate::failure::{Failure, Result};
 use crate::output::{Output, one_line};
 use crate::progress::spinner;
@@ -59,7 +59,11 @@ pub(super) async fn run(
 }
 
 fn import(arguments: &Arguments) -> Import {
-    let mut import = Import::new();
+    let limits = Limits::new()
+        .with_messages(arguments.max_messages)
+        .with_branch_messages(arguments.max_branch_messages)
+        .with_json_bytes(arguments.max_json.saturating_mul(MIB));
+    let mut import = Import::new().with_limits(limits);
     if let Some(format) = arguments.from.0 {
         import = import.with_format(format);
     }
