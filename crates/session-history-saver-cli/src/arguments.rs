@@ -75,6 +75,9 @@ pub(crate) struct Man {
     /// Writes the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(crate) to: Option<PathBuf>,
+    /// Replaces pages that are there
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
 }
 
 /// Which sessions.
@@ -111,7 +114,7 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct Show {
-    /// The conversation's id, or the beginning of it
+    /// The conversation's id; on a terminal, the beginning of it is enough
     pub(crate) id: String,
     /// How it is shown
     #[arg(long, value_enum, default_value_t = Shown::Text)]
@@ -195,7 +198,7 @@ impl By {
 
 #[derive(Args, Debug)]
 pub(crate) struct Export {
-    /// The conversations' ids, or their beginnings [default: all that the filters let through]
+    /// The conversations' whole ids [default: all that the filters let through]
     #[arg(conflicts_with_all = ["user", "project", "tags", "since", "until"])]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
@@ -206,6 +209,9 @@ pub(crate) struct Export {
     /// The file, which appears whole or not at all; - for the standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) preparation: Preparation,
     /// Reads a file instead, and says what a trainer would refuse; - for the standard input
@@ -214,7 +220,7 @@ pub(crate) struct Export {
 }
 
 /// What makes no sense when a file is checked.
-const CHECKED_ALONE: [&str; 15] = [
+const CHECKED_ALONE: [&str; 16] = [
     "ids",
     "user",
     "project",
@@ -222,6 +228,7 @@ const CHECKED_ALONE: [&str; 15] = [
     "since",
     "until",
     "output",
+    "force",
     "min_turns",
     "redact",
     "split",
@@ -326,7 +333,7 @@ pub(crate) struct Tail {
 
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
-    /// The conversations' ids, or their beginnings
+    /// The conversations' whole ids
     #[arg(required_unless_present_any = ["user", "older_than", "erase"])]
     pub(crate) ids: Vec<String>,
     /// All conversations of this user

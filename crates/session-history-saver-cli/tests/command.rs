@@ -32,7 +32,7 @@ fn lists_with_filters_and_pages() {
 }
 
 #[test]
-fn shows_by_the_beginning_of_an_id() {
+fn shows_a_conversation_by_its_id() {
     let folder = store();
     let text = done(folder.path(), &["show", "billing-1"]);
     assert!(text.contains("Charged twice") && text.contains("I was charged twice."), "{text}");
@@ -42,10 +42,11 @@ fn shows_by_the_beginning_of_an_id() {
     assert!(done(folder.path(), &["show", "billing-2", "--format", "md"]).starts_with("# Refund"));
     let objects = objects(&done(folder.path(), &["show", "billing-1", "--json"]));
     assert_eq!((objects.len(), &objects[1]["message_id"]), (3, &json!("m1")));
+    // Programs name it whole, so that they never get another one.
     let (code, said) = failed(folder.path(), &["show", "bill"]);
     let partly = ["show", "billing-2", "--format", "md", "--last", "1"];
     assert_eq!(failed(folder.path(), &partly).0, 2);
-    assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (2, true));
+    assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (3, true));
     assert_eq!(failed(folder.path(), &["show", "nobody"]).0, 3);
 }
 
@@ -255,6 +256,46 @@ fn deletes_only_when_told() {
     assert_eq!(failed(path, &["delete", "--older-than", "2026-01-01", "--yes"]).0, 3);
     done(path, &["delete", "--older-than", "2026-02-01", "--yes"]);
     assert_eq!(done(path, &["list", "--json"]), "");
+}
+
+#[test]
+fn what_destroys_or_discloses_takes_a_whole_id() {
+    let folder = store();
+    let path = folder.path();
+    // The only one that begins so is another one.
+    done(path, &["delete", "billing-2", "--yes"]);
+    for arguments in [
+        &["delete", "billing", "--yes"][..],
+        &["delete", "billing-1", "billing", "--yes"],
+        &["export", "billing", "--format", "jsonl"],
+        &["show", "billing"],
+        &["stats", "billing"],
+        &["tail", "billing"],
+    ] {
+        let (code, said) = failed(path, arguments);
+        assert_eq!(code, 3, "{arguments:?}: {said}");
+        assert!(said.contains("there is no conversation \"billing\""), "{said}");
+        assert!(said.contains("begin so: billing-1"), "{said}");
+    }
+    assert!(done(path, &["list"]).contains("billing-1"));
+    done(path, &["delete", "billing-1", "--yes"]);
+    assert_eq!(failed(path, &["delete", "billing-1", "--yes"]).0, 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn tail_ends_when_nobody_reads_any_more() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = store();
+    let mut tail = support::command(folder.path(), &["tail", "-n", "1", "--json"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("A refund"));
+    // Nothing more comes.
+    drop(lines);
+    assert!(tail.wait().unwrap().success());
 }
 
 #[test]

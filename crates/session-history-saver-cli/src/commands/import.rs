@@ -10,8 +10,9 @@ use session_history_saver::{ImportMode, SessionTracker};
 
 use crate::arguments::{Import as Arguments, MIB};
 use crate::failure::{Failure, Result};
-use crate::output::{Output, one_line};
+use crate::output::Output;
 use crate::progress::spinner;
+use crate::shown::tell;
 
 pub(super) async fn run(
     history: &SessionTracker,
@@ -27,7 +28,7 @@ pub(super) async fn run(
         moving.inc(1);
     });
     let tell = |problem: &Problem| {
-        bar.suspend(|| eprintln!("{}", one_line(&problem.to_string())));
+        bar.suspend(|| tell(&one_line(&problem.to_string())));
     };
     for file in arguments.files {
         let input = if file == Path::new("-") {
@@ -56,6 +57,11 @@ pub(super) async fn run(
             Err(Failure::Failed(format!("{failed} conversations or files could not be imported")))
         }
     }
+}
+
+/// A problem may quote the name of a file, whatever is in it.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
 }
 
 fn import(arguments: &Arguments) -> Import {

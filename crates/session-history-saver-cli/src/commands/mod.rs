@@ -46,6 +46,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         _ => {}
     }
     let location = locate(store)?;
+    match &command {
+        Command::Export(export) => export::check(&location, export)?,
+        Command::Backup(backup) => backup::check(&location, backup)?,
+        Command::Copy(copy) => copy::check(&location, copy)?,
+        _ => {}
+    }
     match command {
         Command::Backup(backup) => return backup::run(&location, backup, output).await,
         Command::Restore(restore) => return restore::run(&location, restore, output).await,

@@ -21,7 +21,7 @@ pub(super) async fn run(history: &SessionTracker, tail: Tail, output: &mut Outpu
     query.since = tail.filter.since;
     query.until = tail.filter.until;
     if let Some(id) = &tail.id {
-        query.session = Some(find::session(history, id).await?.id);
+        query.session = Some(find::session(history, id, output.named()).await?.id);
     }
     let mut looked = Timestamp::now();
     let first = query.clone().with_limit(tail.lines.max(PAGE));
@@ -35,6 +35,9 @@ pub(super) async fn run(history: &SessionTracker, tail: Tail, output: &mut Outpu
         tokio::select! {
             _ = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
+        }
+        if output.is_abandoned() {
+            return Ok(());
         }
         let began = Timestamp::now();
         let mut new = Vec::new();
@@ -78,7 +81,7 @@ fn print(hits: &[Hit], output: &mut Output) -> Result<()> {
         if output.is_json() {
             output.json(&serde_json::json!({ "session": hit.session, "message": hit.message }))?;
         } else {
-            let id = output.dim(&crate::output::one_line(hit.session.id.as_str()));
+            let id = output.dim(&output.one_line(hit.session.id.as_str()));
             output.line(&format!("\n{id}"))?;
             said(&hit.message, output)?;
         }
