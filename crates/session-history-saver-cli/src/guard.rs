@@ -9,13 +9,10 @@ use session_history_saver::Location;
 use session_history_saver::keeping::Existing;
 
 use crate::failure::{Failure, Result};
+use crate::place::{DATABASE, MARKER};
 
 /// What the names of files have behind that of the database that they belong to.
 const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", "-lock"];
-/// The file by which a folder is known to be a store.
-const MARKER: &str = "shs-fs.format";
-/// How a database begins.
-const DATABASE: &[u8] = b"SQLite format 3\0";
 
 /// What may be at the place of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -182,6 +182,37 @@ pub async fn open_store(location: &Location) -> Result<Arc<dyn Store>> {
     }
 }
 
+/// Opens the store at a location to read only: nothing is written, neither to it nor next to it.
+///
+/// See `sqlite::SqliteOptions::with_read_only` and `fs::FsOptions::with_read_only` for what that means.
+///
+/// # Errors
+/// [`NotFound`](ErrorKind::NotFound) if there is no store; [`Unsupported`](ErrorKind::Unsupported) if it has to be migrated first, or is in
+/// memory, or its backend not in this build; else as the backend's own `open`.
+#[cfg_attr(
+    not(any(feature = "fs", feature = "sqlite")),
+    allow(clippy::unused_async, reason = "the other backends are opened asynchronously")
+)]
+pub async fn open_store_to_read(location: &Location) -> Result<Arc<dyn Store>> {
+    location.check()?;
+    match location {
+        Location::Memory => Err(Error::new(
+            ErrorKind::Unsupported,
+            "a store in memory is empty when it is opened; it cannot be opened to read only",
+        )),
+        #[cfg(feature = "fs")]
+        Location::Fs(folder) => {
+            Ok(Arc::new(shs_fs::FsOptions::new(folder).with_read_only().open().await?))
+        }
+        #[cfg(feature = "sqlite")]
+        Location::Sqlite(path) => {
+            Ok(Arc::new(shs_sqlite::SqliteOptions::new(path).with_read_only().open().await?))
+        }
+        #[allow(unreachable_patterns, reason = "with all backends none is left")]
+        absent => Err(not_in_this_build(absent)),
+    }
+}
+
 /// That a backend was not compiled in.
 pub(crate) fn not_in_this_build(location: &Location) -> Error {
     Error::new(

@@ -23,6 +23,8 @@
 //!   acknowledged message. While nothing can be written (a full disk, another process that keeps the file locked), a
 //!   search that needs this fails as a write does.
 //!
+//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file nor next to it.
+//!
 //! # Files
 //!
 //! For `history.db` there are `history.db-wal` and `history.db-shm`, which belong to it while it is open, and
@@ -75,6 +77,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
@@ -109,6 +112,8 @@ struct Inner {
     cache: Cache,
     /// What `close` ends; `None` once it has.
     running: tokio::sync::Mutex<Option<Running>>,
+    /// How long a search waits for the index, if this store cannot bring it up to date itself.
+    waits_for_index: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -116,6 +121,20 @@ struct Running {
     writer: JoinHandle<()>,
     /// Kept for its lock.
     _presence: Option<Presence>,
+}
+
+/// Reads with one of the store's connections.
+macro_rules! read {
+    ($store:expr, $op:literal, $read:expr) => {{
+        let read = async {
+            let mut connection = $store.reader().await?;
+            let read = $read;
+            let outcome = read(&mut connection).await.map_err(Error::from);
+            connection.done();
+            outcome
+        };
+        read.await.map_err(|error: Error| context(error, $op))
+    }};
 }
 
 impl SqliteStore {
@@ -179,7 +198,51 @@ impl SqliteStore {
         Self::try_open(options).await.map_err(|error| context(error, "open"))
     }
 
+    /// Opens a database to read only; whoever wants to write is told so.
+    async fn open_to_read(options: SqliteOptions) -> Result<Self> {
+        let readers = open::readers_only(&options).await?;
+        let (queue, receiver) = mpsc::channel(options.queue);
+        let writer = tokio::spawn(write::refuse(receiver));
+        let inner = Inner {
+            readers,
+            queue: Mutex::new(Some(queue)),
+            cache: Cache::new(options.cache),
+            running: tokio::sync::Mutex::new(Some(Running { writer, _presence: None })),
+            waits_for_index: Some(options.busy_timeout),
+            path: options.path,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Searches again until whoever writes has brought the index as far as this message.
+    async fn search_later(
+        &self,
+        query: &SearchQuery,
+        up_to: i64,
+        timeout: Duration,
+    ) -> Result<Page<Hit>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let searched =
+                read!(self, "search", async |c: &mut _| read::search(c, query, Some(up_to)).await);
+            match searched? {
+                Searched::Page(page) => return Ok(page),
+                Searched::Behind(_) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Searched::Behind(_) => {
+                    let detail = "the text index lacks the last messages, and nobody brings it up to date; open the \
+                                  database once to write (shs migrate)";
+                    return Err(context(Error::new(ErrorKind::Unavailable, detail), "search"));
+                }
+            }
+        }
+    }
+
     async fn try_open(options: SqliteOptions) -> Result<Self> {
+        if options.is_read_only {
+            return Self::open_to_read(options).await;
+        }
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
         // Before the file is opened: whoever replaces it keeps others out meanwhile.
@@ -195,7 +258,8 @@ impl SqliteStore {
         let path = options.path.clone();
         let writer = tokio::spawn(Writer::new(options, connection).work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
-        let inner = Inner { path, queue: Mutex::new(Some(queue)), readers, cache, running };
+        let queue = Mutex::new(Some(queue));
+        let inner = Inner { path, queue, readers, cache, running, waits_for_index: None };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.
@@ -259,20 +323,6 @@ fn unanswered() -> Error {
 
 fn context(error: Error, op: &'static str) -> Error {
     error.with_store(SqliteStore::NAME).with_op(op)
-}
-
-/// Reads with one of the store's connections.
-macro_rules! read {
-    ($store:expr, $op:literal, $read:expr) => {{
-        let read = async {
-            let mut connection = $store.reader().await?;
-            let read = $read;
-            let outcome = read(&mut connection).await.map_err(Error::from);
-            connection.done();
-            outcome
-        };
-        read.await.map_err(|error: Error| context(error, $op))
-    }};
 }
 
 #[async_trait]
@@ -362,6 +412,9 @@ impl Store for SqliteStore {
             Searched::Page(page) => return Ok(page),
             Searched::Behind(arrival) => arrival,
         };
+        if let Some(timeout) = self.inner.waits_for_index {
+            return self.search_later(query, up_to, timeout).await;
+        }
         while self.write("search", write::CatchUp).await? < up_to {}
         let up_to = Some(up_to);
         match read!(self, "search", async |c: &mut _| read::search(c, query, up_to).await)? {

@@ -4,6 +4,7 @@ mod migrate;
 mod presence;
 mod python;
 mod readers;
+mod reading;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use self::migrate::migrate;
 pub(crate) use self::migrate::{MIGRATIONS, schema_version};
 pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
+pub(crate) use self::reading::{is_open, readers_only, to_read};
 use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;
 use crate::write::VIEW;
