@@ -439,7 +439,7 @@ impl WholeFile {
         at: Timestamp,
     ) -> Result<Self> {
         let mut bytes = Vec::new();
-        let incarnation = Uuid::now_v7();
+        let incarnation = shs_store::clock::new_uuid();
         Line::session(session).beginning(incarnation).write(&mut bytes);
         let mut entries = Vec::new();
         for message in messages {

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use shs_store::{Durability, Error, ErrorKind, Result};
-use uuid::Uuid;
 
 use crate::name::EXTENSION;
 
@@ -259,7 +258,7 @@ impl Folder {
 
     /// Puts a whole file in its place, at once: staged beside it, synced, renamed, the folder synced.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let staged = self.path.join(format!("{STAGED}{}", Uuid::now_v7().simple()));
+        let staged = self.path.join(format!("{STAGED}{}", shs_store::clock::new_uuid().simple()));
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&staged)?;
             file.write_all(bytes)?;

@@ -36,7 +36,7 @@ pub struct Revision(Uuid);
 
 impl Revision {
     fn new() -> Self {
-        Self(Uuid::now_v7())
+        Self(crate::clock::new_uuid())
     }
 }
 

@@ -16,7 +16,6 @@ use shs_store::{
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
-use uuid::Uuid;
 
 use super::{FIRST_TOKEN_KEY, StreamOptions};
 use crate::SessionHandle;
@@ -96,7 +95,7 @@ impl Saver {
             stored: !session.tracker().unsaved().keeps(session.id()),
             session,
             message,
-            writer: Uuid::now_v7().to_string(),
+            writer: shs_store::clock::new_uuid().to_string(),
             options,
             began: Instant::now(),
             progress: Mutex::default(),

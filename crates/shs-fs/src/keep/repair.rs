@@ -8,7 +8,6 @@ use std::path::Path;
 
 use shs_store::keeping::{Finding, Repaired};
 use shs_store::{ErrorKind, NewSession, Result, Session, SessionId, Timestamp};
-use uuid::Uuid;
 
 use super::publish::{copy_beside, free_name};
 use super::salvage::{BadLine, Kept, Salvaged, salvage};
@@ -186,7 +185,7 @@ fn publish(
 /// A session in the place of one whose own line is lost: under the id that the file's name is of, if that says it all.
 fn made_anew(name: &str, messages: &[Kept]) -> Session {
     let recovered = || {
-        let id = format!("recovered-{}", Uuid::now_v7());
+        let id = format!("recovered-{}", shs_store::clock::new_uuid());
         SessionId::new(id).expect("it is short and plain")
     };
     let first = messages.iter().map(|kept| kept.message.timestamp).min();

@@ -35,7 +35,7 @@ macro_rules! text_id {
             /// Makes a new unique id: a UUID version 7 (RFC 9562), so later ids sort after earlier ones.
             pub fn generate() -> Self {
                 let mut buffer = Uuid::encode_buffer();
-                let id: &str = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+                let id: &str = crate::clock::new_uuid().hyphenated().encode_lower(&mut buffer);
                 Self(id.into())
             }
 
