@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use session_history_saver::export::{Format, Split};
-use session_history_saver::import;
+use session_history_saver::import::{self, limits};
 use session_history_saver::{Location, Role, Timestamp};
 
 use crate::when;
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Makes the store of a backup
     Restore(Restore),
+    /// Brings a store of an older version or of the Python package to this one; the old one is kept next to it
+    Migrate,
     /// Checks everything that is stored; exit code 1 if something is not as it should be
     Verify,
     /// Puts right what verify finds, and keeps what it replaces
@@ -75,6 +77,9 @@ pub(crate) struct Man {
     /// Writes the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(crate) to: Option<PathBuf>,
+    /// Replaces pages that are there
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
 }
 
 /// Which sessions.
@@ -111,7 +116,7 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct Show {
-    /// The conversation's id, or the beginning of it
+    /// The conversation's id; on a terminal, the beginning of it is enough
     pub(crate) id: String,
     /// How it is shown
     #[arg(long, value_enum, default_value_t = Shown::Text)]
@@ -195,7 +200,7 @@ impl By {
 
 #[derive(Args, Debug)]
 pub(crate) struct Export {
-    /// The conversations' ids, or their beginnings [default: all that the filters let through]
+    /// The conversations' whole ids [default: all that the filters let through]
     #[arg(conflicts_with_all = ["user", "project", "tags", "since", "until"])]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
@@ -206,6 +211,9 @@ pub(crate) struct Export {
     /// The file, which appears whole or not at all; - for the standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) preparation: Preparation,
     /// Reads a file instead, and says what a trainer would refuse; - for the standard input
@@ -214,7 +222,7 @@ pub(crate) struct Export {
 }
 
 /// What makes no sense when a file is checked.
-const CHECKED_ALONE: [&str; 15] = [
+const CHECKED_ALONE: [&str; 16] = [
     "ids",
     "user",
     "project",
@@ -222,6 +230,7 @@ const CHECKED_ALONE: [&str; 15] = [
     "since",
     "until",
     "output",
+    "force",
     "min_turns",
     "redact",
     "split",
@@ -289,7 +298,21 @@ pub(crate) struct Import {
     /// Puts an import in the place of a conversation with its id that differs
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Most messages of one conversation
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_MESSAGES, help_heading = LIMITS)]
+    pub(crate) max_messages: usize,
+    /// Most messages that the branches of one conversation hold together
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_BRANCH_MESSAGES, help_heading = LIMITS)]
+    pub(crate) max_branch_messages: usize,
+    /// Most memory that the JSON of one conversation takes beside its text, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = limits::MAX_JSON_BYTES / MIB, help_heading = LIMITS)]
+    pub(crate) max_json: usize,
 }
+
+/// Above the options that say how much an import takes.
+const LIMITS: &str = "Limits";
+/// The bytes of a mebibyte.
+pub(crate) const MIB: usize = 1024 * 1024;
 
 /// What is imported; `None` to find out.
 #[derive(Clone, Copy, Debug)]
@@ -312,7 +335,7 @@ pub(crate) struct Tail {
 
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
-    /// The conversations' ids, or their beginnings
+    /// The conversations' whole ids
     #[arg(required_unless_present_any = ["user", "older_than", "erase"])]
     pub(crate) ids: Vec<String>,
     /// All conversations of this user

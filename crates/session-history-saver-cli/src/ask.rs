@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::failure::{Failure, Result};
+use crate::shown::tell;
 
-/// Asks on a terminal; without one, it takes `--yes` to go on.
-pub(crate) fn confirm(what: &str, is_told: bool) -> Result<()> {
+/// Asks on a terminal, below what it is about; without one, it takes `--yes` to go on.
+pub(crate) fn confirm(about: &[String], what: &str, is_told: bool) -> Result<()> {
     if is_told {
         return Ok(());
     }
@@ -14,6 +15,7 @@ pub(crate) fn confirm(what: &str, is_told: bool) -> Result<()> {
             "{what}: nobody can be asked here; give --yes to go on"
         )));
     }
+    about.iter().for_each(|line| tell(line));
     eprint!("{what}. Go on? [y/N] ");
     io::stderr().flush()?;
     let mut answer = String::new();

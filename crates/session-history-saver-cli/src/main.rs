@@ -7,10 +7,12 @@ mod ask;
 mod commands;
 mod failure;
 mod find;
+mod guard;
 mod output;
 mod pager;
 mod place;
 mod progress;
+mod shown;
 mod when;
 
 use std::io;
@@ -21,9 +23,18 @@ use clap::Parser;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::shown::{tell, tell_lines};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version; and what is wrong with the command line, which may hold what a terminal must not get.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            tell_lines(error.to_string().trim_end());
+            return ExitCode::from(2);
+        }
+    };
     let mut output = Output::to_stdout(arguments.json);
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -37,7 +48,7 @@ fn main() -> ExitCode {
         // Whoever reads has seen enough, as `head` does.
         Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("shs: {failure}");
+            tell(&format!("shs: {failure}"));
             failure.exit_code()
         }
     }

@@ -5,14 +5,17 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::find::Named;
 use crate::pager::Pager;
+use crate::shown::{Shown, escaped, style, tell};
 
 /// Narrower than this, a table is not fitted into the terminal.
 const NARROWEST: u16 = 40;
 
-/// The standard output, or a pager in front of it.
+/// The standard output, or a pager in front of it. A terminal gets nothing that would move its cursor or change its state, whatever
+/// is printed; a pipe gets everything as it is.
 pub(crate) struct Output {
-    to: BufWriter<To>,
+    to: To,
     hints: Vec<String>,
     is_json: bool,
     is_terminal: bool,
@@ -24,18 +27,43 @@ impl Output {
         let is_terminal = io::stdout().is_terminal();
         // https://no-color.org: set and not empty.
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let has_colour = is_terminal && !is_plain;
         Self {
-            to: BufWriter::new(To::Stdout(io::stdout())),
+            to: To::new(Below::Stdout(io::stdout()), is_terminal, has_colour),
             hints: Vec::new(),
             is_json,
             is_terminal,
-            has_colour: is_terminal && !is_plain,
+            has_colour,
         }
     }
 
     /// Whether people look at it.
     pub(crate) fn is_terminal(&self) -> bool {
         self.is_terminal
+    }
+
+    /// Whether nobody reads any more what is printed, as behind a pipe whose reader has ended.
+    #[cfg(unix)]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // What cannot be asked is written to, which says it.
+        let is_known = poll(&mut watched, Some(&at_once)).is_ok();
+        is_known && watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+
+    /// Here, writing says it.
+    #[cfg(not(unix))]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        false
+    }
+
+    /// By what a conversation is named that is only read.
+    pub(crate) fn named(&self) -> Named {
+        if self.is_terminal { Named::Beginning } else { Named::Whole }
     }
 
     /// Shows what will be printed in a pager, if people look at it. Call it within a tokio runtime.
@@ -47,7 +75,7 @@ impl Output {
             // Ctrl-C is for the pager, which goes on: ended by it, this would leave it with the terminal.
             #[cfg(unix)]
             drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()));
-            self.to = BufWriter::new(To::Pager(pager));
+            self.to = To::new(Below::Pager(pager), true, self.has_colour);
         }
     }
 
@@ -66,6 +94,11 @@ impl Output {
         self.line("")
     }
 
+    /// A part of what is printed.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
+    }
+
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.to, "{text}")
     }
@@ -75,7 +108,7 @@ impl Output {
         if !self.is_terminal {
             self.line(&header.join("\t"))?;
             return rows.iter().try_for_each(|row| {
-                let cells: Vec<_> = row.iter().map(|cell| one_line(cell)).collect();
+                let cells: Vec<_> = row.iter().map(|cell| self.one_line(cell)).collect();
                 self.line(&cells.join("\t"))
             });
         }
@@ -83,7 +116,7 @@ impl Output {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(header.iter().map(|name| name.to_uppercase()));
         for row in rows {
-            table.add_row(row.iter().map(|cell| one_line(cell)));
+            table.add_row(row.iter().map(|cell| self.one_line(cell)));
         }
         // What is copied, as ids are, stays on one line.
         if let Some(first) = table.column_mut(0) {
@@ -98,17 +131,44 @@ impl Output {
 
     /// A text that stands out.
     pub(crate) fn bold(&self, text: &str) -> String {
-        self.in_colour("1", text)
+        self.in_style(style::BOLD, text)
     }
 
     /// A text that stands back.
     pub(crate) fn dim(&self, text: &str) -> String {
-        self.in_colour("2", text)
+        self.in_style(style::DIM, text)
     }
 
     /// Marks for what was found: colours, or brackets where there are none.
-    pub(crate) fn marks(&self) -> (&'static str, &'static str) {
-        if self.has_colour { ("\x1b[1;33m", "\x1b[0m") } else { ("[", "]") }
+    pub(crate) fn marks(&self) -> (String, String) {
+        if self.has_colour {
+            (style::MARKED.to_string(), style::NONE.to_string())
+        } else {
+            ("[".to_owned(), "]".to_owned())
+        }
+    }
+
+    /// A text on one line: a terminal shows what would break it as escapes, and in a pipe it becomes spaces.
+    pub(crate) fn one_line(&self, text: &str) -> String {
+        if self.is_terminal {
+            escaped(text)
+        } else {
+            text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        }
+    }
+
+    /// A text of several lines: in a pipe without what would move a terminal's cursor, where it may end.
+    pub(crate) fn lines(&self, text: &str) -> String {
+        let is_taken = |c: &char| self.is_terminal || !c.is_control() || matches!(c, '\n' | '\t');
+        text.chars().filter(is_taken).collect()
+    }
+
+    /// A piece of a text in which places are known: what does not fit on a line becomes as many spaces as it has bytes.
+    pub(crate) fn in_place(&self, text: &str) -> String {
+        let is_space = |c: char| matches!(c, '\n' | '\r' | '\t');
+        let is_hidden = |c: char| is_space(c) || (c.is_control() && !self.is_terminal);
+        let clean = |c: char| if is_hidden(c) { " ".repeat(c.len_utf8()) } else { c.to_string() };
+        text.chars().map(clean).collect()
     }
 
     /// Shows at once what was printed.
@@ -118,32 +178,74 @@ impl Output {
 
     /// Shows the rest, and waits until it was read.
     pub(crate) fn finish(self) -> io::Result<()> {
-        let (to, rest) = self.to.into_parts();
-        let rest = rest.unwrap_or_default();
-        let shown = match to {
-            To::Stdout(mut stdout) => stdout.write_all(&rest).and_then(|()| stdout.flush()),
-            To::Pager(mut pager) => {
-                let written = pager.write_all(&rest);
-                pager.finish().and(written)
-            }
-        };
-        for hint in &self.hints {
-            eprintln!("{hint}");
-        }
+        let shown = self.to.finish();
+        self.hints.iter().for_each(|hint| tell(hint));
         shown
     }
 
-    fn in_colour(&self, code: &str, text: &str) -> String {
-        if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    fn in_style(&self, style: char, text: &str) -> String {
+        if self.has_colour { format!("{style}{text}{}", style::NONE) } else { text.to_owned() }
     }
 }
 
+/// Where it goes: through what takes out what a terminal must not get, or as it is.
 enum To {
+    Terminal(BufWriter<Shown<Below>>),
+    Pipe(BufWriter<Below>),
+}
+
+impl To {
+    fn new(below: Below, is_terminal: bool, has_colour: bool) -> Self {
+        match is_terminal {
+            true => Self::Terminal(BufWriter::new(Shown::new(below, has_colour))),
+            false => Self::Pipe(BufWriter::new(below)),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        // What is below is finished, too, if it does not take what is left.
+        let (below, written) = match self {
+            Self::Pipe(pipe) => {
+                let (mut below, rest) = pipe.into_parts();
+                let written = below.write_all(&rest.unwrap_or_default());
+                (below, written)
+            }
+            Self::Terminal(terminal) => {
+                let (mut shown, rest) = terminal.into_parts();
+                let written = shown.write_all(&rest.unwrap_or_default());
+                let (below, ended) = shown.end();
+                (below, written.and(ended))
+            }
+        };
+        match below {
+            Below::Stdout(mut stdout) => written.and_then(|()| stdout.flush()),
+            Below::Pager(pager) => pager.finish().and(written),
+        }
+    }
+}
+
+impl Write for To {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Terminal(terminal) => terminal.write(bytes),
+            Self::Pipe(pipe) => pipe.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Terminal(terminal) => terminal.flush(),
+            Self::Pipe(pipe) => pipe.flush(),
+        }
+    }
+}
+
+enum Below {
     Stdout(io::Stdout),
     Pager(Pager),
 }
 
-impl Write for To {
+impl Write for Below {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
@@ -157,14 +259,4 @@ impl Write for To {
             Self::Pager(pager) => pager.flush(),
         }
     }
-}
-
-/// Text without what would move a terminal's cursor or break a line.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Text of several lines, without what else would move a terminal's cursor.
-pub(crate) fn lines(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

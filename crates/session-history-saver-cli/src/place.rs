@@ -1,10 +1,18 @@
 //! The store that a command works on.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use session_history_saver::{Config, Location, SessionTracker};
+use serde_json::Value;
+use session_history_saver::{Config, Location, SessionTracker, open_store_to_read};
 
 use crate::failure::{Failure, Result};
+
+/// The file by which a folder is known to be a store.
+pub(crate) const MARKER: &str = "shs-fs.format";
+/// How a database begins.
+pub(crate) const DATABASE: &[u8] = b"SQLite format 3\0";
 
 /// What becomes of a store that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +23,14 @@ pub(crate) enum Missing {
     Empty,
 }
 
+/// What a command does to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It writes nothing, neither to it nor next to it, and migrates nothing.
+    Read,
+    Write,
+}
+
 /// Where the store is that was named, by the command line or by the environment.
 pub(crate) fn locate(named: Option<Location>) -> Result<Location> {
     match named {
@@ -23,40 +39,82 @@ pub(crate) fn locate(named: Option<Location>) -> Result<Location> {
     }
 }
 
-/// Opens the store that was named, by the command line or by the environment.
-pub(crate) async fn open(named: Option<Location>, missing: Missing) -> Result<SessionTracker> {
-    let mut config = Config::from_env()?;
-    if let Some(location) = named {
-        config = config.with_location(location);
-    }
-    let location = config.location().clone();
-    if location == Location::Memory {
+/// Opens the store at a location.
+pub(crate) async fn open(
+    location: &Location,
+    missing: Missing,
+    access: Access,
+) -> Result<SessionTracker> {
+    if *location == Location::Memory {
         return Err(Failure::Usage(
             "a store in memory is gone when a program ends; name one with --store".to_owned(),
         ));
     }
-    let is_there = match &location {
-        Location::Fs(folder) => holds_conversations(folder),
+    let config = Config::from_env()?;
+    let is_there = match location {
+        Location::Fs(folder) => is_store(folder)?,
         other => other.path().is_none_or(|path| path.exists()),
     };
-    if !is_there && missing == Missing::Refused {
-        return Err(Failure::NotFound(format!(
+    match (is_there, missing) {
+        (false, Missing::Refused) => Err(Failure::NotFound(format!(
             "there is no store at {location}; name one with --store"
-        )));
+        ))),
+        (false, Missing::Empty) => {
+            Ok(SessionTracker::open(config.with_location(Location::Memory)).await?)
+        }
+        _ if access == Access::Read => {
+            if let Location::Fs(folder) = location
+                && !folder.join(MARKER).exists()
+            {
+                return Err(Failure::Failed(format!(
+                    "{} holds sessions of the Python package; shs migrate makes a store of it, and keeps them",
+                    folder.display()
+                )));
+            }
+            Ok(SessionTracker::with_store(open_store_to_read(location).await?))
+        }
+        _ => {
+            check_file(location)?;
+            Ok(SessionTracker::open(config.with_location(location.clone())).await?)
+        }
     }
-    if !is_there && missing == Missing::Empty {
-        config = config.with_location(Location::Memory);
+}
+
+/// Refuses a file that is no database before anything is made next to it.
+fn check_file(location: &Location) -> Result<()> {
+    let Location::Sqlite(path) = location else { return Ok(()) };
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    let mut head = Vec::new();
+    let read = file.take(DATABASE.len() as u64).read_to_end(&mut head);
+    // An empty file becomes one.
+    match read {
+        Ok(0) => Ok(()),
+        Ok(_) if head == DATABASE => Ok(()),
+        _ => Err(Failure::Failed(format!("{} is not a SQLite database", path.display()))),
     }
-    Ok(SessionTracker::open(config).await?)
 }
 
 /// Whether a folder is a store, or one of the Python package that becomes one: any other would be made a store by opening it.
-fn holds_conversations(folder: &Path) -> bool {
+fn is_store(folder: &Path) -> Result<bool> {
+    if folder.join(MARKER).exists() {
+        return Ok(true);
+    }
     // Of what cannot be listed, opening it says why.
-    let Ok(entries) = folder.read_dir() else { return folder.exists() };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        entry.file_name() == "shs-fs.format"
-            || path.extension().is_some_and(|end| end == "jsonl" || end == "json")
-    })
+    let Ok(entries) = folder.read_dir() else { return Ok(folder.exists()) };
+    let mut files = entries.flatten().map(|entry| entry.path());
+    let has_end = |path: &Path, wanted: &str| path.extension().is_some_and(|end| end == wanted);
+    let mut sessions = 0;
+    let is_python = files.all(|path| {
+        let is_session = has_end(&path, "json");
+        sessions += usize::from(is_session);
+        !has_end(&path, "jsonl") && (!is_session || is_session_of_python(&path))
+    });
+    Ok(is_python && sessions > 0)
+}
+
+/// Whether a file is a session as the Python package writes it.
+fn is_session_of_python(path: &Path) -> bool {
+    let Ok(text) = std::fs::read(path) else { return false };
+    let Ok(Value::Object(session)) = serde_json::from_slice(&text) else { return false };
+    session.contains_key("session_id") && session.get("messages").is_some_and(Value::is_array)
 }

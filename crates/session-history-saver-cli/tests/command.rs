@@ -32,7 +32,7 @@ fn lists_with_filters_and_pages() {
 }
 
 #[test]
-fn shows_by_the_beginning_of_an_id() {
+fn shows_a_conversation_by_its_id() {
     let folder = store();
     let text = done(folder.path(), &["show", "billing-1"]);
     assert!(text.contains("Charged twice") && text.contains("I was charged twice."), "{text}");
@@ -42,10 +42,11 @@ fn shows_by_the_beginning_of_an_id() {
     assert!(done(folder.path(), &["show", "billing-2", "--format", "md"]).starts_with("# Refund"));
     let objects = objects(&done(folder.path(), &["show", "billing-1", "--json"]));
     assert_eq!((objects.len(), &objects[1]["message_id"]), (3, &json!("m1")));
+    // Programs name it whole, so that they never get another one.
     let (code, said) = failed(folder.path(), &["show", "bill"]);
     let partly = ["show", "billing-2", "--format", "md", "--last", "1"];
     assert_eq!(failed(folder.path(), &partly).0, 2);
-    assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (2, true));
+    assert_eq!((code, said.contains("billing-1") && said.contains("billing-2")), (3, true));
     assert_eq!(failed(folder.path(), &["show", "nobody"]).0, 3);
 }
 
@@ -220,26 +221,24 @@ fn follow(folder: &std::path::Path) -> (std::process::Child, std::sync::mpsc::Re
 #[cfg(unix)]
 #[test]
 fn what_was_shown_is_deleted_and_nothing_old_comes_as_new() {
-    use std::time::Duration;
-
     let folder = tempfile::tempdir().unwrap();
-    let session = |id: &str, count: usize| {
-        let message = |n: usize| serde_json::json!({"message_id": format!("{id}-{n}"), "role": "user", "content": "x", "timestamp": "2026-01-01T00:00:00Z"});
+    let session = |id: &str, count: usize, year: u32| {
+        let message = |n: usize| json!({"message_id": format!("{id}-{n}"), "role": "user", "content": "x", "timestamp": format!("{year}-01-01T00:00:00Z")});
         let messages: Vec<_> = (0..count).map(message).collect();
-        let session = serde_json::json!({"session_id": id, "messages": messages});
+        let session = json!({"session_id": id, "messages": messages});
         let file = format!("{id}.json");
         std::fs::write(folder.path().join(&file), session.to_string()).unwrap();
         done(folder.path(), &["import", &file]);
     };
-    session("old", 3);
-    session("shown", 250);
+    session("old", 3, 2026);
+    session("shown", 250, 2026);
     let (mut tail, ids) = follow(folder.path());
-    let next = || ids.recv_timeout(Duration::from_secs(20)).unwrap();
-    let shown: Vec<String> = (0..10).map(|_| next()).collect();
+    let shown: Vec<String> = (0..10).map(|_| ids.recv().unwrap()).collect();
     assert_eq!(shown[9], "shown-249");
     done(folder.path(), &["delete", "shown", "--yes"]);
-    // Time for a look, in which nothing is to come.
-    assert!(ids.recv_timeout(Duration::from_millis(1_500)).is_err());
+    // Whether it is seen with the deletion or after it, it is the next that comes.
+    session("new", 1, 2200);
+    assert_eq!(ids.recv().unwrap(), "new-0");
     tail.kill().unwrap();
     tail.wait().unwrap();
 }
@@ -255,6 +254,46 @@ fn deletes_only_when_told() {
     assert_eq!(failed(path, &["delete", "--older-than", "2026-01-01", "--yes"]).0, 3);
     done(path, &["delete", "--older-than", "2026-02-01", "--yes"]);
     assert_eq!(done(path, &["list", "--json"]), "");
+}
+
+#[test]
+fn what_destroys_or_discloses_takes_a_whole_id() {
+    let folder = store();
+    let path = folder.path();
+    // The only one that begins so is another one.
+    done(path, &["delete", "billing-2", "--yes"]);
+    for arguments in [
+        &["delete", "billing", "--yes"][..],
+        &["delete", "billing-1", "billing", "--yes"],
+        &["export", "billing", "--format", "jsonl"],
+        &["show", "billing"],
+        &["stats", "billing"],
+        &["tail", "billing"],
+    ] {
+        let (code, said) = failed(path, arguments);
+        assert_eq!(code, 3, "{arguments:?}: {said}");
+        assert!(said.contains("there is no conversation \"billing\""), "{said}");
+        assert!(said.contains("begin so: billing-1"), "{said}");
+    }
+    assert!(done(path, &["list"]).contains("billing-1"));
+    done(path, &["delete", "billing-1", "--yes"]);
+    assert_eq!(failed(path, &["delete", "billing-1", "--yes"]).0, 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn tail_ends_when_nobody_reads_any_more() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = store();
+    let mut tail = support::command(folder.path(), &["tail", "-n", "1", "--json"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("A refund"));
+    // Nothing more comes.
+    drop(lines);
+    assert!(tail.wait().unwrap().success());
 }
 
 #[test]

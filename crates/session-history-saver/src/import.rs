@@ -24,12 +24,14 @@
 //! ```
 
 #[cfg(feature = "import")]
-pub use shs_import::{Format, Import, Input, ORIGIN_KEY, Place, Problem, Report, Severity};
+pub use shs_import::{
+    Format, Import, Input, Limits, ORIGIN_KEY, Place, Problem, Report, Severity, limits,
+};
 
 use serde_json::Value;
 use serde_json::error::Category;
 use shs_store::{Error, ErrorKind, ImportMode, Result, Session, Transcript};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 use crate::SessionTracker;
 
@@ -103,7 +105,7 @@ impl SessionTracker {
     /// Stores conversations given as JSON Lines: an object on each line, in UTF-8; empty lines are passed
     /// over.
     ///
-    /// One conversation at a time is in memory.
+    /// One conversation at a time is in memory, and a line has 64 MiB ([`MAX_LINE_BYTES`]) at the most.
     ///
     /// # Errors
     /// As [`import_json`](Self::import_json), with the number of the line, and
@@ -122,12 +124,19 @@ impl SessionTracker {
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
-            let read = reader.read_until(b'\n', &mut line).await.map_err(|error| {
+            let mut limited = (&mut reader).take(MAX_LINE_BYTES as u64 + 1);
+            let read = limited.read_until(b'\n', &mut line).await.map_err(|error| {
                 let detail = format!("line {number} cannot be read");
                 Error::new(ErrorKind::Unavailable, detail).with_op("import").with_source(error)
             })?;
             if read == 0 {
                 break;
+            }
+            if line.len() > MAX_LINE_BYTES {
+                let detail = format!(
+                    "line {number} is longer than {MAX_LINE_BYTES} bytes, which is the limit"
+                );
+                return Err(Error::invalid(detail).with_op("import"));
             }
             let json = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line);
             if json.trim_ascii().is_empty() {
@@ -144,6 +153,9 @@ impl SessionTracker {
         Ok(imported)
     }
 }
+
+/// Longest line that [`import_lines`](SessionTracker::import_lines) reads, in bytes, its end included: 64 MiB.
+pub const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -85,7 +85,7 @@ pub use shs_store::*;
 pub use shs_tower as tower;
 
 pub use config::{Config, Saving};
-pub use location::{Location, open_admin_store, open_store};
+pub use location::{Location, open_admin_store, open_store, open_store_to_read};
 pub use scope::Track;
 pub use session::SessionHandle;
 pub use start::StartSession;

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
+use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result, Scope, SessionId, SessionQuery, Store};
 use tokio::io::AsyncWrite;
 
@@ -62,10 +63,11 @@ pub(crate) enum Selection {
 }
 
 /// How the formats that people read are written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) compact: bool,
     pub(crate) metadata: bool,
+    pub(crate) existing: Existing,
 }
 
 #[derive(Clone)]
@@ -85,7 +87,7 @@ impl Export {
             scope: Scope::DEFAULT,
             format,
             selection: Selection::Asked(Box::default()),
-            options: Options::default(),
+            options: Options { compact: false, metadata: false, existing: Existing::Replace },
             preparation: Preparation::default(),
             progress: None,
         }
@@ -184,6 +186,12 @@ impl Export {
         Ok(self)
     }
 
+    /// Says what becomes of a file that is there when [one is written](Self::to_file): it is replaced unless said otherwise.
+    pub fn with_existing(mut self, existing: Existing) -> Self {
+        self.options.existing = existing;
+        self
+    }
+
     /// Calls this after each session with the number of sessions so far. It should return quickly.
     pub fn with_progress(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(OnProgress(Arc::new(progress)));
@@ -234,6 +242,7 @@ impl Export {
     /// second name fail, the first file is put back as it was, where the file system has hard links.
     ///
     /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file and it is [not to be replaced](Self::with_existing).
     /// As [`to_writer`](Self::to_writer), and [`Unavailable`](ErrorKind::Unavailable), naming the path, if
     /// it cannot be written. A file that was there is then as it was, and nothing else is left behind; but
     /// if only the last step failed, to sync the folder, the new file is there.
@@ -250,7 +259,7 @@ impl Export {
         };
         let mut drafts = Vec::with_capacity(paths.len());
         for path in &paths {
-            drafts.push(Draft::create(path.clone()).await?);
+            drafts.push(Draft::create(path.clone(), self.options.existing).await?);
         }
         let writers = drafts.iter_mut().map(Draft::writer).collect();
         let mut report = Run::new(self, writers)?.write().await?;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile};
 use tokio::io::AsyncWrite;
@@ -16,25 +17,27 @@ pub(crate) struct Draft {
     file: tokio::fs::File,
     /// `None` for a pipe or a device, which is written to as it is: another file must not take its place.
     draft: Option<NamedTempFile>,
+    existing: Existing,
 }
 
 impl Draft {
     /// Creates the draft in the folder of `path`, and that folder if it is missing.
-    pub(crate) async fn create(path: PathBuf) -> Result<Self> {
+    pub(crate) async fn create(path: PathBuf, existing: Existing) -> Result<Self> {
         let target = path.clone();
         let created = in_background(move || match fs::metadata(&target) {
             Ok(about) if about.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(about) if !about.is_file() => {
                 let file = File::options().write(true).open(&target)?;
-                Ok(Self { path: target, file: file.into(), draft: None })
+                Ok(Self { path: target, file: file.into(), draft: None, existing })
             }
+            Ok(_) if existing == Existing::Refuse => Err(io::ErrorKind::AlreadyExists.into()),
             about => {
                 // A link stays, and what it leads to is replaced.
                 let target = if about.is_ok() { fs::canonicalize(&target)? } else { target };
                 fs::create_dir_all(folder_of(&target))?;
                 let draft = new_draft(&target)?;
                 let file = draft.reopen()?;
-                Ok(Self { path: target, file: file.into(), draft: Some(draft) })
+                Ok(Self { path: target, file: file.into(), draft: Some(draft), existing })
             }
         });
         created.await.map_err(|error| cannot_write(&path, error))
@@ -52,16 +55,21 @@ pub(crate) async fn publish(drafts: Vec<Draft>) -> Result<()> {
     let published = spawn_blocking(move || {
         // Files alone get names.
         let drafts: Vec<_> =
-            drafts.into_iter().filter_map(|draft| Some((draft.path, draft.draft?))).collect();
-        for (path, draft) in &drafts {
+            drafts.into_iter().filter_map(|it| Some((it.path, it.draft?, it.existing))).collect();
+        for (path, draft, _) in &drafts {
             draft.as_file().sync_all().map_err(|error| cannot_write(path, error))?;
         }
         let mut named = Vec::with_capacity(drafts.len());
         let last = drafts.len().saturating_sub(1);
-        for (at, (path, draft)) in drafts.into_iter().enumerate() {
+        for (at, (path, draft, existing)) in drafts.into_iter().enumerate() {
             // Behind the last one nothing can fail that would have to take it back.
             let before = (at < last).then(|| Before::keep(&path));
-            if let Err(error) = draft.persist(&path) {
+            let named_it = match existing {
+                // Somebody may have made it since.
+                Existing::Refuse => draft.persist_noclobber(&path),
+                _ => draft.persist(&path),
+            };
+            if let Err(error) = named_it {
                 named.into_iter().rev().for_each(Before::put_back);
                 return Err(cannot_write(&path, error.error));
             }
@@ -159,6 +167,10 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let detail = format!("{} is there already", path.display());
+        return Error::new(ErrorKind::AlreadyExists, detail).with_op("export");
+    }
     let detail = format!("the file {} cannot be written", path.display());
     Error::new(ErrorKind::Unavailable, detail).with_op("export").with_source(error)
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use shs_store::model::{ContentDigest, new_uuid};
+use shs_store::clock::new_uuid;
+use shs_store::model::ContentDigest;
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, TenantId, Timestamp};
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use shs_store::model::new_uuid;
+use shs_store::clock::new_uuid;
 use shs_store::{Durability, Error, ErrorKind, Result};
 
 use shs_files::{Identity, create_folder, create_new, open_or_create, sync_folder, take_after};

@@ -25,8 +25,8 @@
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
-//! One process at a time has a folder open: the file `shs-fs.format` is locked. For several processes there is
-//! `shs-sqlite`.
+//! One process at a time has a folder open to write: the file `shs-fs.format` is locked. Others can
+//! [read it](FsOptions::with_read_only) meanwhile. For several that write there is `shs-sqlite`.
 //!
 //! The files of the default tenant stand in the folder itself, those of another one in `tenants/TENANT`. A file belongs to
 //! the tenant in whose folder it is.
@@ -118,6 +118,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// What `close` ends; `None` once it has.
     writer: tokio::sync::Mutex<Option<Writer>>,
+    is_read_only: bool,
 }
 
 /// The writing thread.
@@ -148,8 +149,10 @@ impl FsStore {
 
     async fn open_with(options: FsOptions) -> Result<Self> {
         let (queue, disk) = (options.queue, Disk::new(options.journal));
+        let is_read_only = options.is_read_only;
         let open = move || {
-            let shared = open::open(options)?;
+            let shared =
+                if is_read_only { open::open_to_read(options)? } else { open::open(options)? };
             Ok(Arc::new(shared))
         };
         let shared = blocking(open).await.map_err(|e| context(e, "open"))?;
@@ -157,7 +160,10 @@ impl FsStore {
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("shs-fs".to_owned())
-            .spawn(move || writer::work(&for_writer, disk, receiver))
+            .spawn(move || match is_read_only {
+                true => writer::wait(receiver),
+                false => writer::work(&for_writer, disk, receiver),
+            })
             .map_err(|error| {
                 let error = Error::new(ErrorKind::Internal, "no thread could be started")
                     .with_source(error);
@@ -168,8 +174,12 @@ impl FsStore {
             shared: Mutex::new(Some(shared)),
             queue: Mutex::new(Some(sender)),
             writer: tokio::sync::Mutex::new(Some(Writer::Running(writer))),
+            is_read_only,
         };
         let store = Self { inner: Arc::new(inner) };
+        if is_read_only {
+            return Ok(store);
+        }
         // Nobody else has the folder open, so all leases are of the dead.
         let interrupted = store
             .interrupt_all_stale_streams(Timestamp::MAX)
@@ -238,6 +248,10 @@ impl FsStore {
                 let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.clone().ok_or_else(Error::closed)?
             };
+            if self.inner.is_read_only {
+                let detail = "the folder was opened to read only; open it to write";
+                return Err(Error::new(ErrorKind::Unsupported, detail));
+            }
             let (job, answer) = Job::new(session.clone(), change);
             let stopped =
                 || Error::new(ErrorKind::Internal, "the writer has stopped; open the store again");

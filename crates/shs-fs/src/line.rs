@@ -234,7 +234,7 @@ mod tests {
         let session = NewSession::new().with_user("alice").into_session(Timestamp::now()).unwrap();
         let message = NewMessage::user("Grüße\n\0").with_latency_ms(0.1).into_message(Seq::FIRST);
         let lines = [
-            Line::session(&session).beginning(Uuid::now_v7()),
+            Line::session(&session).beginning(shs_store::clock::new_uuid()),
             Line { more: true, ..Line::message(&message, 7, session.updated_at) },
             Line::update(&message, session.updated_at).standing(70, 7),
         ];

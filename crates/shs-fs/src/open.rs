@@ -5,7 +5,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use shs_store::{Error, Result, SessionKey};
+use shs_store::{Error, ErrorKind, Result, SessionKey};
 
 use crate::arrivals;
 use crate::conversation::Conversation;
@@ -37,6 +37,60 @@ pub(crate) fn open(options: FsOptions) -> Result<Shared> {
     let state = State::new(files, noted);
     tracing::info!(folder = %options.folder.display(), sessions = state.count(), "opened a folder");
     Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })
+}
+
+/// Most looks at a folder in which another process makes and removes files meanwhile.
+const MOST_LOOKS: u32 = 5;
+
+/// Opens a folder and reads all of its conversations, and writes nothing.
+pub(crate) fn open_to_read(options: FsOptions) -> Result<Shared> {
+    let folder = Folder::look_at(&options.folder)?;
+    let mut looks = 1;
+    let state = loop {
+        match look(&folder) {
+            // A file was removed since it was listed, or is being put in the place of another.
+            Err(_) if folder.is_in_use() && looks < MOST_LOOKS => looks += 1,
+            looked => break looked?,
+        }
+    };
+    Ok(Shared { folder, state: RwLock::new(state), clock: options.clock })
+}
+
+fn look(folder: &Folder) -> Result<State> {
+    folder.check_written_format()?;
+    let mut going = Vec::new();
+    if !folder.is_in_use() {
+        if !folder.with_extension("json")?.is_empty() {
+            let detail = "files of the Python package are in the folder, which is only read here; open it to write, \
+                          which migrates them (shs migrate)";
+            return Err(Error::new(ErrorKind::Unsupported, detail));
+        }
+        check_journal(folder)?;
+        going = deletion(folder)?;
+    }
+    let names: Vec<String> =
+        folder.names()?.into_iter().filter(|name| !going.contains(name)).collect();
+    Ok(State::new(read_all(folder, &names), arrivals::read(folder)?))
+}
+
+/// That the files hold all that the last process wrote: what is in the journal alone cannot be read from them.
+fn check_journal(folder: &Folder) -> Result<()> {
+    for (name, records) in journal::waiting(folder)? {
+        let path = folder.path_of(&name);
+        let content = match std::fs::read(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(unavailable(&format!("{name} cannot be read"), error)),
+        };
+        let mut whole = content.clone();
+        journal::apply(&records, &mut whole);
+        if whole != content {
+            let detail = "the journal holds what is not in the files yet; open the folder to write, which brings it there \
+                          (shs migrate)";
+            return Err(Error::new(ErrorKind::Unavailable, detail));
+        }
+    }
+    Ok(())
 }
 
 /// Reads all files, on as many threads as there are processors. One that cannot be read leaves the others as they are.
@@ -92,11 +146,20 @@ pub(crate) fn read_own(folder: &Folder, name: &str, end: u64) -> Result<Conversa
 
 /// Goes on with a deletion of several conversations that was begun.
 pub(crate) fn finish_deletion(folder: &Folder) -> Result<()> {
-    let path = folder.path_of(INTENT);
-    if !path.exists() {
+    if !folder.path_of(INTENT).exists() {
         return Ok(());
     }
     let error = |error| unavailable("a deletion that was begun cannot be finished", error);
+    remove_files(folder, &deletion(folder)?).map_err(error)
+}
+
+/// The names of the files whose deletion was begun; none if no deletion was.
+fn deletion(folder: &Folder) -> Result<Vec<String>> {
+    let path = folder.path_of(INTENT);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let error = |error| unavailable("a deletion that was begun cannot be read", error);
     let list = std::fs::read(&path).map_err(error)?;
     let names: Vec<String> = serde_json::from_slice(&list).map_err(|error| {
         Error::corrupt(format!("{} is damaged", path.display())).with_source(error)
@@ -104,5 +167,5 @@ pub(crate) fn finish_deletion(folder: &Folder) -> Result<()> {
     if !names.iter().all(|name| is_conversation(name)) {
         return Err(Error::corrupt(format!("{} is not this library's", path.display())));
     }
-    remove_files(folder, &names).map_err(error)
+    Ok(names)
 }

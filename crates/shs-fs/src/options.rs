@@ -26,6 +26,7 @@ pub struct FsOptions {
     pub(crate) queue: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) journal: Option<u64>,
+    pub(crate) is_read_only: bool,
 }
 
 impl FsOptions {
@@ -37,6 +38,7 @@ impl FsOptions {
             queue: 1_024,
             clock: Arc::new(SystemClock),
             journal: None,
+            is_read_only: false,
         }
     }
 
@@ -67,6 +69,23 @@ impl FsOptions {
     #[must_use]
     pub fn with_journal_bytes(mut self, bytes: u64) -> Self {
         self.journal = Some(bytes);
+        self
+    }
+
+    /// Opens it to read only: nothing is written to the folder. So it works on a read-only file system, and beside a process that
+    /// has the folder open, as it is at this moment.
+    ///
+    /// - Every write is [`Unsupported`](shs_store::ErrorKind::Unsupported).
+    /// - A folder without a store is [`NotFound`](shs_store::ErrorKind::NotFound); files of the Python package in one that wait to be migrated are
+    ///   `Unsupported`: opening it to write does that.
+    /// - What another process writes later is not seen, and a conversation that it writes anew may not be found at its place
+    ///   any more, which is [`Corrupt`](shs_store::ErrorKind::Corrupt); open it again.
+    /// - Nobody can open the folder to write until this is closed, unless somebody had it open before.
+    /// - After a power cut, what is in the journal alone is [`Unavailable`](shs_store::ErrorKind::Unavailable) until the folder was opened to
+    ///   write.
+    #[must_use]
+    pub fn with_read_only(mut self) -> Self {
+        self.is_read_only = true;
         self
     }
 

@@ -66,6 +66,11 @@ pub(crate) fn work(shared: &Shared, mut disk: Disk, mut queue: mpsc::Receiver<Jo
     }
 }
 
+/// Waits until every sender is gone, for a folder that is only read.
+pub(crate) fn wait(mut queue: mpsc::Receiver<Job>) {
+    while queue.blocking_recv().is_some() {}
+}
+
 /// Makes a change, and those that come while this is done. Readers wait meanwhile: what they see is on disk.
 fn run(shared: &Shared, disk: &mut Disk, first: Job, queue: &mut mpsc::Receiver<Job>) {
     let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -43,7 +43,7 @@ impl fmt::Display for Skipped {
 }
 
 impl Compared {
-    pub(crate) fn with(there: &Transcript, new: &Transcript, format: Format) -> Self {
+    pub(crate) fn with(there: &mut Transcript, new: &Transcript, format: Format) -> Self {
         let mut session = new.session.clone();
         session.message_count = there.session.message_count;
         session.total_tokens = there.session.total_tokens;

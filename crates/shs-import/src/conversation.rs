@@ -11,6 +11,7 @@ use shs_store::{
 use shs_wire::arguments;
 
 use crate::Format;
+use crate::bounded::bytes_of_map;
 use crate::origin::name_of_text;
 
 /// Puts sessions and messages of a source together: ids that do not fit get others, times that are missing come from
@@ -22,6 +23,8 @@ pub(crate) struct Conversation {
     updated_at: Option<Timestamp>,
     created_at: Option<Timestamp>,
     messages: Vec<Said>,
+    /// What the messages take in memory, roughly.
+    bytes: usize,
 }
 
 /// A message of a source.
@@ -50,6 +53,13 @@ impl Said {
         self
     }
 
+    /// What it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let NewMessage { content, parts, metadata, .. } = &self.message;
+        let parts: usize = parts.iter().map(|part| bytes_of_map(part.as_object())).sum();
+        size_of::<Self>() + content.len() + parts + bytes_of_map(metadata)
+    }
+
     /// Notes what people think of it, where exports look for that: above zero it is good, below it is bad.
     pub(crate) fn rated(mut self, feedback: i64) -> Self {
         self.message.metadata.insert("feedback".to_owned(), feedback.into());
@@ -72,7 +82,7 @@ impl Conversation {
         if session.id.as_str() != id {
             keep(&mut session.metadata, format, Map::from_iter([("id".to_owned(), id.into())]));
         }
-        Self { format, session, updated_at: None, created_at: None, messages: Vec::new() }
+        Self { format, session, updated_at: None, created_at: None, messages: Vec::new(), bytes: 0 }
     }
 
     pub(crate) fn set_times(&mut self, created: Option<Timestamp>, updated: Option<Timestamp>) {
@@ -123,7 +133,13 @@ impl Conversation {
         keep(&mut self.session.metadata, self.format, fields);
     }
 
+    /// What its messages take in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn say(&mut self, said: Said) {
+        self.bytes = self.bytes.saturating_add(said.bytes());
         self.messages.push(said);
     }
 
@@ -131,6 +147,11 @@ impl Conversation {
     pub(crate) fn forked(&mut self, source: &str, shared: usize) {
         let session_id = session_id(self.format, source);
         self.session.forked_from = Some(ForkPoint { session_id, seq: number_of(shared) });
+    }
+
+    /// What it takes in memory without its messages, roughly.
+    pub(crate) fn head_bytes(&self) -> usize {
+        size_of::<Self>() + bytes_of_map(&self.session.metadata)
     }
 
     /// A branch of this conversation: its beginning, and then other messages.
@@ -147,7 +168,7 @@ impl Conversation {
 
     /// The whole conversation.
     pub(crate) fn finish(self) -> Result<Transcript> {
-        let Self { format, mut session, updated_at, created_at, messages } = self;
+        let Self { format, mut session, updated_at, created_at, messages, bytes: _ } = self;
         let first_time = messages.iter().find_map(|said| said.at);
         session.created_at = created_at.or(first_time).or(updated_at).unwrap_or_else(no_time);
         let mut at = session.created_at;

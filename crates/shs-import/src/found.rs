@@ -1,14 +1,30 @@
 //! What readers hand on while they read.
 
-use shs_store::Transcript;
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
-use crate::{Format, Place, Problem, Severity};
+use shs_store::Transcript;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::bounded::bytes_of_map;
+use crate::limits::MAX_WAITING_BYTES;
+use crate::{Format, Limits, Place, Problem, Severity};
+
+/// Bytes of one permit.
+const UNIT: usize = 1024;
+/// The permits that there are.
+const PERMITS: u32 = (MAX_WAITING_BYTES / UNIT) as u32;
 
 /// A conversation, or something to tell.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Conversation { place: Place, format: Format, transcript: Box<Transcript> },
+    Conversation {
+        place: Place,
+        format: Format,
+        transcript: Box<Transcript>,
+        /// Its place among those that wait, until it is stored.
+        room: OwnedSemaphorePermit,
+    },
     Problem(Problem),
 }
 
@@ -20,11 +36,31 @@ pub(crate) struct Gone;
 #[derive(Debug)]
 pub(crate) struct Sink {
     tx: mpsc::Sender<Found>,
+    room: Arc<Semaphore>,
+    runtime: Handle,
+    limits: Limits,
+}
+
+/// The memory that conversations may take which wait to be stored. When it is dropped, nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Sink {
-    pub(crate) fn new(tx: mpsc::Sender<Found>) -> Self {
-        Self { tx }
+    pub(crate) fn new(tx: mpsc::Sender<Found>, runtime: Handle, limits: Limits) -> (Self, Room) {
+        let room = Arc::new(Semaphore::new(PERMITS as usize));
+        let kept = Room(Arc::clone(&room));
+        (Self { tx, room, runtime, limits }, kept)
+    }
+
+    /// What a conversation may become.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn conversation(
@@ -33,7 +69,16 @@ impl Sink {
         format: Format,
         transcript: Transcript,
     ) -> Result<(), Gone> {
-        self.send(Found::Conversation { place, format, transcript: Box::new(transcript) })
+        if let Some(why) = self.limits.too_many(transcript.messages.len()) {
+            return self.failed(place, why);
+        }
+        let room = self.room_for(bytes_of(&transcript))?;
+        self.send(Found::Conversation { place, format, transcript: Box::new(transcript), room })
+    }
+
+    /// Waits until there is as much memory as a text of JSON takes before it is a conversation.
+    pub(crate) fn wait_for(&self, bytes: usize) -> Result<(), Gone> {
+        self.room_for(bytes).map(drop)
     }
 
     pub(crate) fn failed(&self, place: Place, what: impl Into<String>) -> Result<(), Gone> {
@@ -42,6 +87,13 @@ impl Sink {
 
     pub(crate) fn note(&self, place: Place, what: impl Into<String>) -> Result<(), Gone> {
         self.problem(place, Severity::Note, what)
+    }
+
+    /// A part of the memory for what waits: all of it for what takes more.
+    fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Gone> {
+        let permits = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, PERMITS);
+        let room = Arc::clone(&self.room).acquire_many_owned(permits);
+        self.runtime.block_on(room).map_err(|_| Gone)
     }
 
     fn problem(
@@ -56,4 +108,15 @@ impl Sink {
     fn send(&self, found: Found) -> Result<(), Gone> {
         self.tx.blocking_send(found).map_err(|_| Gone)
     }
+}
+
+/// What a conversation takes in memory, roughly.
+pub(crate) fn bytes_of(transcript: &Transcript) -> usize {
+    let session = &transcript.session;
+    let head = bytes_of_map(&session.metadata) + bytes_of_map(&session.extra);
+    transcript.messages.iter().fold(head, |sum, message| {
+        let parts: usize = message.parts.iter().map(|part| bytes_of_map(part.as_object())).sum();
+        let maps = parts + bytes_of_map(&message.metadata) + bytes_of_map(&message.extra);
+        sum + size_of_val(message) + message.id.as_str().len() + message.content.len() + maps
+    })
 }

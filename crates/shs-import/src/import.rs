@@ -14,14 +14,16 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::compared::{Compared, Planned, Skipped};
-use crate::found::{Found, Sink};
+use crate::found::{Found, Sink, bytes_of};
 use crate::input::{self, Input};
-use crate::{Format, Place, Problem, Report, Severity};
+use crate::{Format, Limits, Place, Problem, Report, Severity};
 
 /// Conversations that are stored at once: a store shares one wait for the disk among them.
 const AT_ONCE: usize = 16;
 /// Most looks at one conversation that somebody else writes to meanwhile.
 const MOST_ATTEMPTS: u32 = 100;
+/// A conversation that takes more memory than this is not held twice.
+const MAX_COPIED_BYTES: usize = 8 * 1024 * 1024;
 /// Conversations that are read ahead.
 const AHEAD: usize = 4;
 
@@ -34,6 +36,7 @@ pub struct Import {
     user_id: Option<String>,
     project_id: Option<String>,
     mode: ImportMode,
+    limits: Limits,
     /// What a dry run would have stored by now; `None` if it is none.
     dry: Option<Arc<Mutex<Planned>>>,
     progress: Option<Progress>,
@@ -49,6 +52,7 @@ impl fmt::Debug for Import {
             .field("user_id", &self.user_id)
             .field("project_id", &self.project_id)
             .field("mode", &self.mode)
+            .field("limits", &self.limits)
             .field("is_dry", &self.dry.is_some())
             .finish_non_exhaustive()
     }
@@ -92,6 +96,12 @@ impl Import {
         self
     }
 
+    /// Sets what one conversation may become.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Finds out what would be done, and stores nothing. What comes again, in this run or in a later one of the same import, is
     /// counted as if it were stored since.
     pub fn with_dry_run(mut self) -> Self {
@@ -129,10 +139,11 @@ impl Import {
         let input = input.into();
         let (tx, mut rx) = mpsc::channel(AHEAD);
         let (format, runtime) = (self.format, Handle::current());
+        let (sink, room) = Sink::new(tx, runtime.clone(), self.limits);
         // Ends when it has read all, or when nobody listens any more.
         let reading = spawn_blocking(move || {
             // Whoever went away needs no word of it.
-            let _ = input::read(input, format, &runtime, &Sink::new(tx));
+            let _ = input::read(input, format, &runtime, &sink);
         });
         let mut report = Report::default();
         let mut storing = FuturesUnordered::new();
@@ -153,7 +164,7 @@ impl Import {
                     report.failed += u64::from(problem.severity == Severity::Failed);
                     tell(&problem);
                 }
-                Found::Conversation { place, format, transcript } => {
+                Found::Conversation { place, format, transcript, room } => {
                     let id = transcript.session.id.clone();
                     // One that comes twice is compared with what the first one stored.
                     while being_stored.contains(&id) {
@@ -164,6 +175,7 @@ impl Import {
                     being_stored.insert(id.clone());
                     storing.push(async move {
                         let done = self.store(store, *transcript, format).await;
+                        drop(room);
                         (id, (place, done))
                     });
                 }
@@ -172,7 +184,7 @@ impl Import {
         while let Some((_, done)) = storing.next().await {
             self.count(done, &mut report, &mut tell)?;
         }
-        drop(storing);
+        drop((storing, room));
         match reading.await {
             Ok(()) => Ok(report),
             Err(error) => Err(Error::new(ErrorKind::Internal, "reading ended unexpectedly")
@@ -228,12 +240,14 @@ impl Import {
             session.project_id = Some(project_id.clone());
         }
         crate::origin::mark(&mut transcript, format);
-        let messages = transcript.messages.len() as u64;
+        let messages = transcript.messages.len();
+        let is_large = bytes_of(&transcript) > MAX_COPIED_BYTES;
         // Users and projects that were given may not fit.
         transcript.session.validate()?;
         let mut attempts = 1;
         loop {
-            let done = self.store_once(store, &transcript, format, messages).await;
+            let copied = if is_large { Copied::Moved } else { Copied::Cloned };
+            let done = self.store_once(store, &mut transcript, format, copied).await;
             // Somebody wrote to it, or made or deleted it, between the look and the import: another look.
             let is_other = done.as_ref().is_err_and(|error| {
                 use ErrorKind::{AlreadyExists, Conflict, NotFound};
@@ -242,6 +256,11 @@ impl Import {
             if !is_other || attempts == MOST_ATTEMPTS {
                 return done;
             }
+            if transcript.messages.len() != messages {
+                let id = &transcript.session.id;
+                let detail = format!("{id} was written to while it was stored; import it again");
+                return Err(Error::invalid(detail));
+            }
             attempts += 1;
         }
     }
@@ -249,18 +268,19 @@ impl Import {
     async fn store_once(
         &self,
         store: &dyn Store,
-        transcript: &Transcript,
+        transcript: &mut Transcript,
         format: Format,
-        messages: u64,
+        copied: Copied,
     ) -> Result<Outcome> {
+        let messages = transcript.messages.len() as u64;
         let id = &transcript.session.id;
         let planned = self.dry.as_ref().and_then(|dry| lock(dry).compared(transcript, format));
         let (stored, state) = match planned {
             Some(planned) => (Some(planned), None),
             None => match store.transcript(&self.scope, id).await {
-                Ok(there) => {
+                Ok(mut there) => {
                     let state = ImportMode::in_place_of(&there.session);
-                    (Some(Compared::with(&there, transcript, format)), Some(state))
+                    (Some(Compared::with(&mut there, transcript, format)), Some(state))
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
                 Err(error) => return Err(error),
@@ -277,13 +297,31 @@ impl Import {
         };
         match &self.dry {
             Some(dry) => lock(dry).add(transcript, format),
-            None => drop(store.import(&self.scope, transcript.clone(), mode).await?),
+            None => {
+                let transcript = match copied {
+                    Copied::Cloned => transcript.clone(),
+                    Copied::Moved => {
+                        let rest = Transcript::new(transcript.session.clone(), Vec::new())?;
+                        std::mem::replace(transcript, rest)
+                    }
+                };
+                drop(store.import(&self.scope, transcript, mode).await?);
+            }
         }
         Ok(match stored {
             None => Outcome::Imported(messages),
             Some(_) => Outcome::Updated(messages),
         })
     }
+}
+
+/// How a store gets a conversation.
+#[derive(Clone, Copy, Debug)]
+enum Copied {
+    /// It can be given to it again, if somebody else wrote meanwhile.
+    Cloned,
+    /// It is in memory once.
+    Moved,
 }
 
 /// Nothing panics while it is held.

@@ -17,8 +17,7 @@
 //! With the cargo feature `parquet`, the rows of a Parquet file are read as lines of JSON are.
 //!
 //! What it is, is told by the content and not by the name. A text may be an array, a value on each line, or values one behind
-//! the other; a ZIP or a folder is read file by file. Everything is read piece by piece: a conversation at a time is in memory,
-//! [64 MiB](MAX_VALUE_BYTES) of text at the most.
+//! the other; a ZIP or a folder is read file by file. Everything is read piece by piece, within [limits].
 //!
 //! # What becomes of it
 //!
@@ -33,6 +32,29 @@
 //!   differs is left as it is, and so is what belongs to another user, unless [another mode](Import::with_mode) is chosen.
 //! - Nothing is dropped in silence: each [`Problem`] has its [`Place`]. Behind a damaged line or value, reading goes on; where a
 //!   text is cut off, what stands before it is imported.
+//!
+//! # Limits
+//! What an input becomes is limited, whatever its size. What is beyond a limit is not imported, and that is told with the limit;
+//! the rest is.
+//!
+//! | of one conversation | at the most | another limit |
+//! |---|---|---|
+//! | text | [64 MiB](MAX_VALUE_BYTES) | |
+//! | messages | [1,000,000](limits::MAX_MESSAGES) | [`Limits::with_messages`] |
+//! | messages of its branches, which repeat their beginnings | [100,000](limits::MAX_BRANCH_MESSAGES) | [`Limits::with_branch_messages`] |
+//! | text of its branches | [256 MiB](limits::MAX_BRANCH_BYTES) | |
+//! | branches | [1,000](limits::MAX_BRANCHES) | |
+//! | memory that its JSON takes beside the text | [128 MiB](limits::MAX_JSON_BYTES) | [`Limits::with_json_bytes`] |
+//!
+//! | of one input | at the most |
+//! |---|---|
+//! | conversations without an id in one text, sessions in one CSV | [2,000,000](limits::MAX_UNNAMED) |
+//! | columns of CSV | [1,000](limits::MAX_COLUMNS) |
+//! | files in an archive | [100,000](limits::MAX_ARCHIVE_FILES) |
+//! | text that is unpacked of an archive | [64 GiB](limits::MAX_UNPACKED_BYTES) |
+//!
+//! Conversations that wait to be stored take 64 MiB of memory together; one that takes more is stored alone. Of a Parquet file, a
+//! page of each column is in memory, as large as its writer made it: read such files from those only whom you trust.
 //!
 //! # Examples
 //! ```
@@ -53,6 +75,7 @@
 //! # }).unwrap();
 //! ```
 
+mod bounded;
 mod compared;
 mod conversation;
 mod database;
@@ -60,13 +83,16 @@ mod format;
 mod found;
 mod import;
 mod input;
+pub mod limits;
 mod origin;
+mod outline;
 mod read;
 mod report;
 mod tree;
 
 pub use format::Format;
 pub use import::Import;
-pub use input::{Input, MAX_VALUE_BYTES};
+pub use input::Input;
+pub use limits::{Limits, MAX_VALUE_BYTES};
 pub use origin::ORIGIN_KEY;
 pub use report::{Place, Problem, Report, Severity};

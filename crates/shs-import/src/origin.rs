@@ -1,5 +1,7 @@
 //! The mark that an import leaves, by which a later one knows its own.
 
+use std::io::{self, BufWriter, Write};
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -27,29 +29,53 @@ pub(crate) fn is_marked(format: Format) -> bool {
 }
 
 /// Whether a stored conversation came from this source and was not changed since.
-pub(crate) fn is_untouched(stored: &Transcript, format: Format) -> bool {
-    let Some(mark) = stored.session.metadata.get(ORIGIN_KEY) else { return false };
-    if mark.get("source").and_then(Value::as_str) != Some(format.as_str()) {
-        return false;
-    }
-    let mut as_imported = stored.clone();
-    as_imported.session.metadata.remove(ORIGIN_KEY);
-    mark.get("digest").and_then(Value::as_str) == Some(&digest_of(&as_imported))
+pub(crate) fn is_untouched(stored: &mut Transcript, format: Format) -> bool {
+    // It is as it was imported while the mark is taken off.
+    let Some(mark) = stored.session.metadata.remove(ORIGIN_KEY) else { return false };
+    let is_of_source = mark.get("source").and_then(Value::as_str) == Some(format.as_str());
+    let is_untouched = is_of_source
+        && mark.get("digest").and_then(Value::as_str) == Some(digest_of(stored).as_str());
+    stored.session.metadata.insert(ORIGIN_KEY.to_owned(), mark);
+    is_untouched
 }
 
 /// The digest of what is JSON, such as a conversation: the same for the same.
 pub(crate) fn digest_of(value: &impl Serialize) -> String {
-    digest_of_bytes(&serde_json::to_vec(value).expect("conversations and JSON values are JSON"))
+    let mut digested = BufWriter::with_capacity(64 * 1024, Digested(Sha256::new()));
+    serde_json::to_writer(&mut digested, value).expect("conversations and JSON values are JSON");
+    let digested = digested.into_inner().expect("what is only counted can be written");
+    in_digits(&digested.0.finalize())
 }
 
 /// A name for a text that is no id of ours.
 pub(crate) fn name_of_text(text: &str) -> String {
-    digest_of_bytes(text.as_bytes())
+    in_digits(&Sha256::digest(text.as_bytes()))
 }
 
-/// Half of the SHA-256, in hexadecimal digits.
-fn digest_of_bytes(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+/// A number for a text, another one for each.
+pub(crate) fn number_of_text(text: &str) -> u128 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest[..16].iter().fold(0, |number, byte| (number << 8) | u128::from(*byte))
+}
+
+/// Half of a SHA-256, in hexadecimal digits.
+fn in_digits(digest: &[u8]) -> String {
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Takes a text that is not kept.
+#[derive(Debug)]
+struct Digested(Sha256);
+
+impl Write for Digested {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// An object without some of its keys, to be kept under a source's name.

@@ -2,11 +2,54 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::Limits;
 use crate::conversation::{Conversation, Said};
+use crate::limits::{MAX_BRANCH_BYTES, MAX_BRANCHES};
 use crate::read::{Emit, Stop};
 
-/// Most branches of one conversation that are read.
-const MAX_BRANCHES: usize = 1_000;
+/// What the branches of one conversation may hold yet: each repeats what stands before it.
+#[derive(Debug)]
+pub(crate) struct Branches {
+    limits: Limits,
+    count: usize,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Branches {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { limits: *limits, count: 0, messages: 0, bytes: 0 }
+    }
+
+    /// Takes one more, of so many messages and bytes; whether there is place for it.
+    pub(crate) fn take(&mut self, messages: usize, bytes: usize) -> bool {
+        self.count += 1;
+        self.messages = self.messages.saturating_add(messages);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.count <= MAX_BRANCHES
+            && self.messages <= self.limits.branch_messages
+            && self.bytes <= MAX_BRANCH_BYTES
+    }
+
+    /// Why so many are not imported.
+    pub(crate) fn too_many(&self, left_out: usize) -> String {
+        let what = format!("{left_out} branches are not imported");
+        if self.count > MAX_BRANCHES {
+            format!("{what}: {MAX_BRANCHES} are the limit")
+        } else if self.messages > self.limits.branch_messages {
+            let limit = self.limits.branch_messages;
+            format!(
+                "{what}: with them, branches would hold more than {limit} messages, which is the limit; raise it \
+                 with --max-branch-messages (Limits::with_branch_messages)"
+            )
+        } else {
+            let limit = MAX_BRANCH_BYTES / (1024 * 1024);
+            format!(
+                "{what}: with them, branches would hold more than {limit} MiB, which is the limit"
+            )
+        }
+    }
+}
 
 /// Messages, and those before them.
 #[derive(Debug)]
@@ -50,43 +93,75 @@ impl<'a> Tree<'a> {
     /// The conversation along one way through the tree, and then the other ways as branches of it.
     ///
     /// The way is the one to `current`, or else to the newest leaf. Ids without a message hold the tree together and say
-    /// nothing.
+    /// nothing. One conversation at a time is put together.
     pub(crate) fn tell(
         &self,
-        mut trunk: Conversation,
+        trunk: Conversation,
         current: Option<&str>,
-        said: &HashMap<&str, Said>,
+        mut said: HashMap<&'a str, Said>,
+        limits: &Limits,
         emit: &mut Emit<'_>,
     ) -> Result<(), Stop> {
-        let way = |leaf| -> Vec<&str> {
-            self.path(leaf).into_iter().filter(|id| said.contains_key(id)).collect()
-        };
         let mut leaves = self.leaves();
         leaves.sort_by_key(|leaf| said.get(leaf).and_then(|said| said.at));
         let current = current.and_then(|id| self.parents.get_key_value(id)).map(|(id, _)| *id);
         let Some(current) = current.or_else(|| leaves.last().copied()) else { return emit(trunk) };
-        let shown = way(current);
-        for id in &shown {
-            trunk.say(said[id].clone());
-        }
-        emit(trunk.clone())?;
         let others: Vec<&str> = leaves.into_iter().filter(|leaf| *leaf != current).collect();
-        for leaf in others.iter().take(MAX_BRANCHES) {
-            let path = way(leaf);
+        let shown = self.way(current, &said);
+        let mut shown_trunk = trunk.clone();
+        if others.is_empty() {
+            shown.iter().filter_map(|id| said.remove(id)).for_each(|said| shown_trunk.say(said));
+            return emit(shown_trunk);
+        }
+        shown.iter().for_each(|id| shown_trunk.say(said[id].clone()));
+        emit(shown_trunk)?;
+        let sizes = self.sizes(&said);
+        let head = trunk.head_bytes();
+        let mut branches = Branches::new(limits);
+        for (number, leaf) in others.iter().enumerate() {
+            let (messages, bytes) = sizes[leaf];
+            if !branches.take(messages, head + bytes) {
+                return Err(Stop::Failed(branches.too_many(others.len() - number)));
+            }
+            let path = self.way(leaf, &said);
             let shared = shown.iter().zip(&path).take_while(|(one, other)| one == other).count();
             if shared < path.len() {
-                let own = path[shared..].iter().map(|id| said[id].clone()).collect();
-                emit(trunk.branch(leaf, shared, own))?;
+                let mut branch = trunk.branch(leaf, shared, Vec::new());
+                path.iter().for_each(|id| branch.say(said[id].clone()));
+                emit(branch)?;
             }
         }
-        match others.len().saturating_sub(MAX_BRANCHES) {
-            0 => Ok(()),
-            more => {
-                let what =
-                    format!("{more} branches are not imported: {MAX_BRANCHES} are the limit");
-                Err(Stop::Failed(what))
+        Ok(())
+    }
+
+    /// The ids with a message from the beginning to an id.
+    fn way(&self, leaf: &'a str, said: &HashMap<&str, Said>) -> Vec<&'a str> {
+        self.path(leaf).into_iter().filter(|id| said.contains_key(id)).collect()
+    }
+
+    /// How many messages there are from the beginning to each id, and how many bytes they have.
+    fn sizes(&self, said: &HashMap<&str, Said>) -> HashMap<&'a str, (usize, usize)> {
+        let mut sizes: HashMap<&str, (usize, usize)> = HashMap::new();
+        let mut way = Vec::new();
+        for id in &self.order {
+            let mut next = Some(*id);
+            let mut before = (0, 0);
+            while let Some((id, parent)) = next.and_then(|id| self.parents.get_key_value(id)) {
+                if let Some(known) = sizes.get(id) {
+                    before = *known;
+                    break;
+                }
+                way.push(*id);
+                next = *parent;
+            }
+            while let Some(id) = way.pop() {
+                if let Some(said) = said.get(id) {
+                    before = (before.0 + 1, before.1.saturating_add(said.bytes()));
+                }
+                sizes.insert(id, before);
             }
         }
+        sizes
     }
 
     /// The ids that nothing follows, in the source's order.

@@ -25,6 +25,8 @@
 //! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word of a tenant's message is
 //!   in the index under that number: so a search of one tenant reads nothing of another, and is as fast as if it were alone.
 //!
+//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file nor next to it.
+//!
 //! # Files
 //!
 //! For `history.db` there are `history.db-wal` and `history.db-shm`, which belong to it while it is open, and
@@ -85,6 +87,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use shs_store::document::check_batch;
@@ -121,6 +124,8 @@ struct Inner {
     is_shared: AtomicBool,
     /// What `close` ends; `None` once it has.
     running: tokio::sync::Mutex<Option<Running>>,
+    /// How long a search waits for the index, if this store cannot bring it up to date itself.
+    waits_for_index: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -128,6 +133,20 @@ struct Running {
     writer: JoinHandle<()>,
     /// Kept for its lock.
     _presence: Option<Presence>,
+}
+
+/// Reads with one of the store's connections.
+macro_rules! read {
+    ($store:expr, $op:literal, $read:expr) => {{
+        let read = async {
+            let mut connection = $store.reader().await?;
+            let read = $read;
+            let outcome = read(&mut connection).await.map_err(Error::from);
+            connection.done();
+            outcome
+        };
+        read.await.map_err(|error: Error| context(error, $op))
+    }};
 }
 
 impl SqliteStore {
@@ -191,7 +210,56 @@ impl SqliteStore {
         Self::try_open(options).await.map_err(|error| context(error, "open"))
     }
 
+    /// Opens a database to read only; whoever wants to write is told so.
+    async fn open_to_read(options: SqliteOptions) -> Result<Self> {
+        let readers = open::readers_only(&options).await?;
+        let (queue, receiver) = mpsc::channel(options.queue);
+        let writer = tokio::spawn(write::refuse(receiver));
+        let inner = Inner {
+            readers,
+            queue: Mutex::new(Some(queue)),
+            cache: Cache::new(options.cache),
+            running: tokio::sync::Mutex::new(Some(Running { writer, _presence: None })),
+            waits_for_index: Some(options.busy_timeout),
+            is_shared: AtomicBool::new(false),
+            clock: options.clock,
+            path: options.path,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Searches again until whoever writes has brought the index as far as this message.
+    async fn search_later(
+        &self,
+        scope: &Scope,
+        query: &SearchQuery,
+        up_to: i64,
+        timeout: Duration,
+    ) -> Result<Page<Hit>> {
+        let deadline = Instant::now() + timeout;
+        // Which any search may do.
+        let way = Search { indexed: Some(up_to), is_shared: true };
+        loop {
+            let searched =
+                read!(self, "search", async |c: &mut _| read::search(c, scope, query, way).await);
+            match searched? {
+                Searched::Page(page) => return Ok(page),
+                Searched::Behind(_) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Searched::Behind(_) | Searched::Shared => {
+                    let detail = "the text index lacks the last messages, and nobody brings it up to date; open the \
+                                  database once to write (shs migrate)";
+                    return Err(context(Error::new(ErrorKind::Unavailable, detail), "search"));
+                }
+            }
+        }
+    }
+
     async fn try_open(options: SqliteOptions) -> Result<Self> {
+        if options.is_read_only {
+            return Self::open_to_read(options).await;
+        }
         open::check_path(&options.path)?;
         let lock = Presence::prepare(&options.path)?;
         // Before the file is opened: whoever replaces it keeps others out meanwhile.
@@ -212,7 +280,8 @@ impl SqliteStore {
         let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
         let is_shared = AtomicBool::new(false);
         let queue = Mutex::new(Some(queue));
-        let inner = Inner { path, queue, clock, readers, cache, is_shared, running };
+        let inner =
+            Inner { path, queue, clock, readers, cache, is_shared, running, waits_for_index: None };
         let store = Self { inner: Arc::new(inner) };
         if arrival.is_alone() {
             // Nobody else comes in before this is done, so all leases are of the dead.
@@ -276,20 +345,6 @@ fn unanswered() -> Error {
 
 fn context(error: Error, op: &'static str) -> Error {
     error.with_store(SqliteStore::NAME).with_op(op)
-}
-
-/// Reads with one of the store's connections.
-macro_rules! read {
-    ($store:expr, $op:literal, $read:expr) => {{
-        let read = async {
-            let mut connection = $store.reader().await?;
-            let read = $read;
-            let outcome = read(&mut connection).await.map_err(Error::from);
-            connection.done();
-            outcome
-        };
-        read.await.map_err(|error: Error| context(error, $op))
-    }};
 }
 
 #[async_trait]
@@ -441,6 +496,9 @@ impl Store for SqliteStore {
                     self.inner.is_shared.store(true, Ordering::Relaxed);
                 }
                 Searched::Behind(arrival) => {
+                    if let Some(timeout) = self.inner.waits_for_index {
+                        return self.search_later(scope, query, arrival, timeout).await;
+                    }
                     while self.write("search", write::CatchUp).await? < arrival {}
                     way.indexed = Some(arrival);
                 }

@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock::new_uuid;
 use crate::limits::MAX_BATCH;
-use crate::model::{ContentDigest, new_uuid};
+use crate::model::ContentDigest;
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Scope, Seq, Session,

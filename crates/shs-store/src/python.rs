@@ -42,26 +42,73 @@ pub fn transcript(value: Value) -> Result<Transcript> {
         Some(Value::Array(messages)) => messages,
         Some(_) => return Err(Error::corrupt("the messages of a session are a JSON array")),
     };
-    for derived in ["message_count", "total_tokens", "duration_seconds"] {
-        object.remove(derived);
+    let mut reader = TranscriptReader::new(object)?;
+    messages.into_iter().try_for_each(|message| reader.message(message).map(drop))?;
+    reader.finish()
+}
+
+/// Reads a session as [`transcript`] does, message by message.
+///
+/// # Examples
+/// ```
+/// use serde_json::json;
+/// use shs_store::python::TranscriptReader;
+///
+/// let session = json!({"session_id": "s1"});
+/// let mut reader = TranscriptReader::new(session.as_object().cloned().unwrap_or_default())?;
+/// reader.message(json!({"role": "human", "content": "Hello"}))?;
+/// assert_eq!(reader.finish()?.messages[0].content, "Hello");
+/// # Ok::<_, shs_store::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TranscriptReader {
+    session: Session,
+    messages: Vec<Message>,
+    ids: std::collections::HashSet<MessageId>,
+    last: (Seq, Timestamp),
+}
+
+impl TranscriptReader {
+    /// Begins with the keys of the session; `messages` among them is not looked at.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if what is left of the session breaks a limit.
+    pub fn new(mut session: Map) -> Result<Self> {
+        for derived in ["messages", "message_count", "total_tokens", "duration_seconds"] {
+            session.remove(derived);
+        }
+        let session = self::session(&mut Fields::new(session))?;
+        let last = (Seq::ZERO, session.created_at);
+        Ok(Self { session, messages: Vec::new(), ids: std::collections::HashSet::new(), last })
     }
-    let session = session(&mut Fields::new(object))?;
-    let mut ids = std::collections::HashSet::new();
-    let mut last = (Seq::ZERO, session.created_at);
-    let mut read = Vec::with_capacity(messages.len());
-    for message in messages {
+
+    /// Reads the next message, and returns it as it was read.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it is no JSON object.
+    pub fn message(&mut self, message: Value) -> Result<&Message> {
         let Value::Object(object) = message else {
-            return Err(Error::corrupt("a message is a JSON object").with_session(&session.id));
+            return Err(Error::corrupt("a message is a JSON object").with_session(&self.session.id));
         };
-        let mut message = self::message(&mut Fields::new(object), last.0.next(), last.1);
-        if !ids.insert(message.id.clone()) {
+        let mut message = self::message(&mut Fields::new(object), self.last.0.next(), self.last.1);
+        if !self.ids.insert(message.id.clone()) {
             let original = std::mem::replace(&mut message.id, MessageId::generate());
             message.extra.insert("python_message_id".to_owned(), original.as_str().into());
         }
-        last = (message.seq, message.timestamp);
-        read.push(message);
+        self.last = (message.seq, message.timestamp);
+        self.messages.push(message);
+        Ok(&self.messages[self.messages.len() - 1])
     }
-    Transcript::new(session, read)
+
+    /// The whole conversation.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) as [`Transcript::new`].
+    pub fn finish(self) -> Result<Transcript> {
+        let Self { session, messages, ids, .. } = self;
+        drop(ids);
+        Transcript::new(session, messages)
+    }
 }
 
 fn session(fields: &mut Fields) -> Result<Session> {

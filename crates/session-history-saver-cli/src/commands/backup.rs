@@ -6,7 +6,13 @@ use session_history_saver::keeping::{self, Existing};
 
 use crate::arguments::Backup;
 use crate::failure::Result;
+use crate::guard::{self, Kind};
 use crate::output::Output;
+
+/// Refuses a file that a backup must not be written to.
+pub(super) fn check(location: &Location, arguments: &Backup) -> Result<()> {
+    guard::check(&arguments.file, Some(location), Kind::Backup, existing(arguments.force))
+}
 
 pub(super) async fn run(location: &Location, arguments: Backup, output: &mut Output) -> Result<()> {
     let Backup { file, force } = arguments;

@@ -3,12 +3,22 @@
 use futures::TryStreamExt;
 use serde_json::json;
 use session_history_saver::{
-    Config, ErrorKind, ImportMode, SessionOrder, SessionQuery, SessionTracker, StoreExt,
+    Config, ErrorKind, ImportMode, Location, SessionOrder, SessionQuery, SessionTracker, StoreExt,
 };
 
 use crate::arguments::Copy;
 use crate::failure::{Failure, Result};
+use crate::guard;
 use crate::output::Output;
+use crate::shown::tell;
+
+/// Refuses to copy to a place inside of a store.
+pub(super) fn check(location: &Location, arguments: &Copy) -> Result<()> {
+    match arguments.to.path() {
+        Some(target) => guard::check_inside(target, location),
+        None => Err(Failure::Usage("a store in memory is gone when the program ends".to_owned())),
+    }
+}
 
 pub(super) async fn run(
     history: &SessionTracker,
@@ -35,7 +45,7 @@ pub(super) async fn run(
         let copy = target.store().transcript(&session.id).await?;
         if copy != source {
             differ += 1;
-            eprintln!("{} differs in the two stores", session.id);
+            tell(&format!("{} differs in the two stores", session.id));
         }
     }
     target.close().await?;

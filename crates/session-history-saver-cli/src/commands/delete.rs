@@ -7,7 +7,7 @@ use session_history_saver::{Location, Session, SessionOrder, SessionTracker, Sto
 use crate::arguments::{Delete, Filter};
 use crate::ask::confirm;
 use crate::failure::{Failure, Result};
-use crate::find;
+use crate::find::{self, Named};
 use crate::output::Output;
 
 pub(super) async fn run(
@@ -45,7 +45,7 @@ async fn delete(history: &SessionTracker, arguments: &Delete, output: &mut Outpu
     }
     let messages: u64 = sessions.iter().map(|session| session.message_count).sum();
     let what = format!("to be deleted: conversations {}, messages {messages}", sessions.len());
-    confirm(&what, arguments.yes)?;
+    confirm(&named(&sessions), &what, arguments.yes)?;
     let (mut deleted, mut gone) = (0_u64, 0_u64);
     for session in sessions {
         if !history.delete(&session.id).await? {
@@ -66,11 +66,30 @@ async fn delete(history: &SessionTracker, arguments: &Delete, output: &mut Outpu
     Ok(())
 }
 
+/// Most conversations that a question names.
+const MOST_NAMED: usize = 20;
+
+/// What is to be deleted, a line for each.
+fn named(sessions: &[Session]) -> Vec<String> {
+    let line = |session: &Session| {
+        let mut facts = vec![session.id.to_string()];
+        facts.extend(session.title.as_ref().map(|title| format!("{title:?}")));
+        facts.push(format!("{} messages", session.message_count));
+        facts.extend(session.user_id.as_ref().map(|user| format!("user {user}")));
+        facts.join(" · ")
+    };
+    let mut lines: Vec<String> = sessions.iter().take(MOST_NAMED).map(line).collect();
+    if sessions.len() > MOST_NAMED {
+        lines.push(format!("and {} more", sessions.len() - MOST_NAMED));
+    }
+    lines
+}
+
 async fn chosen(history: &SessionTracker, arguments: &Delete) -> Result<Vec<Session>> {
     if !arguments.ids.is_empty() {
         let mut sessions: Vec<Session> = Vec::new();
         for id in &arguments.ids {
-            let session = find::session(history, id).await?;
+            let session = find::session(history, id, Named::Whole).await?;
             if !sessions.iter().any(|there| there.id == session.id) {
                 sessions.push(session);
             }

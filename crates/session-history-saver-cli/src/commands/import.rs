@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use session_history_saver::import::{Import, Input, Problem, Report};
+use session_history_saver::import::{Import, Input, Limits, Problem, Report};
 use session_history_saver::{ImportMode, SessionTracker};
 
-use crate::arguments::Import as Arguments;
+use crate::arguments::{Import as Arguments, MIB};
 use crate::failure::{Failure, Result};
-use crate::output::{Output, one_line};
+use crate::output::Output;
 use crate::progress::spinner;
+use crate::shown::tell;
 
 pub(super) async fn run(
     history: &SessionTracker,
@@ -27,7 +28,7 @@ pub(super) async fn run(
         moving.inc(1);
     });
     let tell = |problem: &Problem| {
-        bar.suspend(|| eprintln!("{}", one_line(&problem.to_string())));
+        bar.suspend(|| tell(&one_line(&problem.to_string())));
     };
     for file in arguments.files {
         let input = if file == Path::new("-") {
@@ -58,8 +59,17 @@ pub(super) async fn run(
     }
 }
 
+/// A problem may quote the name of a file, whatever is in it.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
 fn import(arguments: &Arguments) -> Import {
-    let mut import = Import::new();
+    let limits = Limits::new()
+        .with_messages(arguments.max_messages)
+        .with_branch_messages(arguments.max_branch_messages)
+        .with_json_bytes(arguments.max_json.saturating_mul(MIB));
+    let mut import = Import::new().with_limits(limits);
     if let Some(format) = arguments.from.0 {
         import = import.with_format(format);
     }

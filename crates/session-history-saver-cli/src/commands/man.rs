@@ -3,8 +3,10 @@
 use clap::CommandFactory;
 use clap_mangen::Man;
 
+use super::backup::existing;
 use crate::arguments::{self, Arguments};
 use crate::failure::{Failure, Result};
+use crate::guard::{self, Kind};
 use crate::output::Output;
 
 pub(super) fn run(arguments: &arguments::Man, output: &mut Output) -> Result<()> {
@@ -13,6 +15,13 @@ pub(super) fn run(arguments: &arguments::Man, output: &mut Output) -> Result<()>
     // Options of every command stand in the page of each.
     shs.build();
     if let Some(folder) = &arguments.to {
+        guard::check_folder(folder)?;
+        let names = std::iter::once("shs".to_owned())
+            .chain(shs.get_subcommands().map(|command| format!("shs-{}", command.get_name())));
+        for name in names {
+            let page = folder.join(format!("{name}.1"));
+            guard::check(&page, None, Kind::Export, existing(arguments.force))?;
+        }
         std::fs::create_dir_all(folder)?;
         return Ok(clap_mangen::generate_to(shs, folder)?);
     }

@@ -9,6 +9,7 @@ mod groups;
 mod import;
 mod list;
 mod man;
+mod migrate;
 mod repair;
 mod restore;
 mod search;
@@ -22,7 +23,7 @@ use clap::CommandFactory;
 use crate::arguments::{Arguments, Command, Export};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::place::{Missing, locate, open};
+use crate::place::{Access, Missing, locate, open};
 
 /// Does what the command line says.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
@@ -46,14 +47,28 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         _ => {}
     }
     let location = locate(store)?;
+    match &command {
+        Command::Export(export) => export::check(&location, export)?,
+        Command::Backup(backup) => backup::check(&location, backup)?,
+        Command::Copy(copy) => copy::check(&location, copy)?,
+        _ => {}
+    }
     match command {
         Command::Backup(backup) => return backup::run(&location, backup, output).await,
         Command::Restore(restore) => return restore::run(&location, restore, output).await,
         Command::Verify => return verify::run(&location, output).await,
         Command::Repair => return repair::run(&location, output).await,
+        Command::Migrate => return migrate::run(&location, output).await,
+        // It opens the store whenever that has changed.
+        Command::Tail(tail) => return tail::run(&location, tail, output).await,
         _ => {}
     }
-    let history = open(Some(location.clone()), missing).await?;
+    let access = match &command {
+        Command::Import(import) if import.dry_run => Access::Read,
+        Command::Import(_) | Command::Delete(_) => Access::Write,
+        _ => Access::Read,
+    };
+    let history = open(&location, missing, access).await?;
     if matches!(
         command,
         Command::List(_) | Command::Show(_) | Command::Search(_) | Command::Stats(_)
@@ -68,7 +83,6 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Stats(stats) => stats::run(&history, stats, output).await,
         Command::Export(export) => export::run(&history, export, output).await,
         Command::Import(import) => import::run(&history, import, output).await,
-        Command::Tail(tail) => tail::run(&history, tail, output).await,
         Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
         Command::Copy(copy) => copy::run(&history, copy, output).await,
         Command::Completions { .. }
@@ -76,7 +90,9 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Verify
-        | Command::Repair => Ok(()),
+        | Command::Repair
+        | Command::Migrate
+        | Command::Tail(_) => Ok(()),
     };
     // A store that does not close well is told, unless something else went wrong before.
     let closed = history.close().await;

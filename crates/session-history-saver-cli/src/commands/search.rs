@@ -5,7 +5,7 @@ use session_history_saver::{SearchOrder, SearchQuery, SessionTracker};
 
 use crate::arguments::{Search, Sort};
 use crate::failure::Result;
-use crate::output::{Output, one_line};
+use crate::output::Output;
 use crate::{find, when};
 
 pub(super) async fn run(
@@ -36,17 +36,16 @@ pub(super) async fn run(
         }
         let title = hit.session.title.as_deref().unwrap_or_default();
         let place = format!("{} #{}", hit.session.id, hit.message.seq);
-        let place = output.bold(&one_line(&place));
+        let place = output.bold(&output.one_line(&place));
         let facts =
             format!("{} · {} · {title}", hit.message.role, when::local(hit.message.timestamp));
-        let facts = output.dim(&one_line(facts.trim_end_matches(" · ")));
+        let facts = output.dim(&output.one_line(facts.trim_end_matches(" · ")));
         output.line(&format!("{place}  {facts}"))?;
         // As many bytes as before, so that the places of the matches stay.
         let mut snippet = hit.snippet.clone();
-        let clean = |c: char| if c.is_control() { " ".repeat(c.len_utf8()) } else { c.to_string() };
-        snippet.text = snippet.text.chars().map(clean).collect();
+        snippet.text = output.in_place(&snippet.text);
         let (open, close) = output.marks();
-        output.line(&format!("    {}", snippet.marked(open, close)))?;
+        output.line(&format!("    {}", snippet.marked(&open, &close)))?;
     }
     Ok(())
 }

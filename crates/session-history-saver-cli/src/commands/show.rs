@@ -7,11 +7,11 @@ use session_history_saver::{Message, MessageQuery, Seq, Session, SessionTracker,
 
 use crate::arguments::{Show, Shown};
 use crate::failure::{Failure, Result};
-use crate::output::{Output, lines, one_line};
+use crate::output::Output;
 use crate::{find, when};
 
 pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Output) -> Result<()> {
-    let session = find::session(history, &show.id).await?;
+    let session = find::session(history, &show.id, output.named()).await?;
     if show.format == Shown::Md && !output.is_json() {
         if show.from.is_some() || show.last.is_some() {
             let what = "--format md shows the whole conversation; leave out --from and --last";
@@ -19,12 +19,7 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
         }
         let text = history.export(Format::Markdown).session(&session.id).to_string().await?;
         let text = text.trim_end();
-        // A file may have what a terminal must not.
-        return Ok(if output.is_terminal() {
-            output.line(&lines(text))
-        } else {
-            output.line(text)
-        }?);
+        return Ok(output.line(text)?);
     }
     let last = match show.last {
         Some(last) => Some(history.store().last_messages(&session.id, last).await?),
@@ -55,8 +50,8 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
 }
 
 fn head(session: &Session, output: &mut Output) -> Result<()> {
-    let title = session.title.as_deref().map_or_else(|| session.id.to_string(), one_line);
-    let title = output.bold(&title);
+    let title = session.title.as_deref().unwrap_or(session.id.as_str());
+    let title = output.bold(&output.one_line(title));
     output.line(&title)?;
     let mut facts = vec![session.id.to_string()];
     facts.extend(session.user_id.as_ref().map(|user| format!("user {user}")));
@@ -71,7 +66,7 @@ fn head(session: &Session, output: &mut Output) -> Result<()> {
             .as_ref()
             .map(|from| format!("fork of {} at {}", from.session_id, from.seq)),
     );
-    let facts = output.dim(&one_line(&facts.join(" · ")));
+    let facts = output.dim(&output.one_line(&facts.join(" · ")));
     Ok(output.line(&facts)?)
 }
 
@@ -84,15 +79,16 @@ pub(super) fn said(message: &Message, output: &mut Output) -> std::io::Result<()
             .then(|| message.status.to_string()),
     );
     let role = output.bold(message.role.as_str());
-    let facts = output.dim(&one_line(&facts.join(" · ")));
+    let facts = output.dim(&output.one_line(&facts.join(" · ")));
     output.line(&format!("\n{role}  {facts}"))?;
     if !message.content.is_empty() {
-        output.line(&lines(&message.content))?;
+        let content = output.lines(&message.content);
+        output.line(&content)?;
     }
     // The texts among the parts are the content.
     let parts = message.parts.iter().filter(|part| part.kind() != "text");
     for part in parts {
-        let part = output.dim(&one_line(&serde_json::to_string(part)?));
+        let part = output.dim(&output.one_line(&serde_json::to_string(part)?));
         output.line(&part)?;
     }
     Ok(())

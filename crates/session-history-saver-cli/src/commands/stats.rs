@@ -24,7 +24,7 @@ pub(super) async fn run(
         return Err(Failure::Usage(what.to_owned()));
     }
     let session = match &arguments.id {
-        Some(id) => Some(find::session(history, id).await?),
+        Some(id) => Some(find::session(history, id, output.named()).await?),
         None => None,
     };
     if let Some(by) = arguments.by {

@@ -4,7 +4,7 @@ use session_history_saver::keeping::{self, Finding};
 use session_history_saver::{Error, ErrorKind, Location};
 
 use crate::failure::{Failure, Result};
-use crate::output::{Output, one_line};
+use crate::output::Output;
 
 pub(super) async fn run(location: &Location, output: &mut Output) -> Result<()> {
     let findings = match keeping::verify(location).await {
@@ -34,7 +34,8 @@ pub(super) fn print(findings: &[Finding], output: &mut Output) -> Result<()> {
         if output.is_json() {
             output.json(finding)?;
         } else {
-            output.line(&one_line(&finding.to_string()))?;
+            let finding = output.one_line(&finding.to_string());
+            output.line(&finding)?;
         }
     }
     Ok(())

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::future::select;
 use serde_json::Value;
+use shs_store::clock::new_uuid;
 use shs_store::limits::MAX_CONTENT_BYTES;
-use shs_store::model::new_uuid;
 use shs_store::streaming::StreamLease;
 use shs_store::{
     AppendOptions, Error, ErrorKind, Message, MessageId, MessagePatch, MetadataPatch, NewMessage,

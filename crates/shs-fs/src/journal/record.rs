@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_record_comes_back_and_any_flipped_bit_is_noticed() {
         let bytes = "{\"message\":\"Grüße\"}\n".as_bytes();
-        let incarnation = Uuid::now_v7();
+        let incarnation = shs_store::clock::new_uuid();
         let record = Record { name: "s.jsonl", incarnation, at: 70_000, bytes };
         let mut written = Vec::new();
         record.write(3, 4_096, &mut written);

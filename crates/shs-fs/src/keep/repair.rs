@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use shs_files::{create_new, take_after};
+use shs_store::clock::new_uuid;
 use shs_store::keeping::{Finding, Repaired};
-use shs_store::model::new_uuid;
 use shs_store::{
     ErrorKind, NewSession, Result, Session, SessionId, SessionKey, TenantId, Timestamp,
 };

@@ -47,33 +47,43 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
         let Some(next) = next else { return Ok(()) };
         after = next;
         for id in ids {
-            let rows = format!(
-                "SELECT id, message, {created} FROM {quoted} WHERE session_id = ?1 ORDER BY id"
-            );
-            let mut conversation = Conversation::new(FORMAT, &id);
-            let mut has_times = false;
-            for row in database.rows(&rows, &[&id], &[])? {
-                let number = row.number(0).unwrap_or_default();
-                let at = row.time(2);
-                match row.json(1) {
-                    Some(message @ Value::Object(_)) => {
-                        let said = said(number, at, &message);
-                        has_times |= said.at.is_some();
-                        conversation.say(said);
-                    }
-                    _ => database
-                        .failed(format!("{table}, row {number}"), "this message is not JSON")?,
-                }
-            }
-            if !has_times && !has_told {
-                has_told = true;
-                let what = "the messages have no times: 1970-01-01 stands for them, and the rows' order is kept";
-                database.sink.note(database.place.at(table.clone(), None), what)?;
-            }
-            let place = database.place.at(format!("{table}, session {}", short(&id)), None);
-            hand_on(conversation.finish(), FORMAT, place, database.sink)?;
+            let read = session(database, (&table, &quoted, &created), &id, &mut has_told);
+            database.one(|| format!("{table}, session {}", short(&id)), read)?;
         }
     }
+}
+
+fn session(
+    database: &mut Database<'_>,
+    (table, quoted, created): (&str, &str, &str),
+    id: &str,
+    has_told: &mut bool,
+) -> Done {
+    let rows =
+        format!("SELECT id, message, {created} FROM {quoted} WHERE session_id = ?1 ORDER BY id");
+    let mut conversation = Conversation::new(FORMAT, id);
+    let mut has_times = false;
+    let told = database.told();
+    database.each(&rows, id, |row| {
+        let number = row.number(0).unwrap_or_default();
+        match row.json(1) {
+            Some(message @ Value::Object(_)) => {
+                let said = said(number, row.time(2), &message);
+                has_times |= said.at.is_some();
+                conversation.say(said);
+                told.check(conversation.bytes())
+            }
+            _ => told.failed(format!("{table}, row {number}"), "this message is not JSON"),
+        }
+    })?;
+    if !has_times && !*has_told {
+        *has_told = true;
+        let what =
+            "the messages have no times: 1970-01-01 stands for them, and the rows' order is kept";
+        database.sink.note(database.place.at(table.to_owned(), None), what)?;
+    }
+    let place = database.place.at(format!("{table}, session {}", short(id)), None);
+    Ok(hand_on(conversation.finish(), FORMAT, place, database.sink)?)
 }
 
 fn short(id: &str) -> String {

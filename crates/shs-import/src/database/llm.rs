@@ -10,6 +10,7 @@ use super::{Cells, Database, Done, PAGE};
 use crate::Format;
 use crate::conversation::{Conversation, Said};
 use crate::read::hand_on;
+use crate::tree::Branches;
 
 const FORMAT: Format = Format::Llm;
 
@@ -38,7 +39,8 @@ pub(super) fn read(database: &mut Database<'_>) -> Done<HashSet<String>> {
         after = next;
         for row in rows {
             let id = row.text(1).unwrap_or_default();
-            thread(database, &id, &row)?;
+            let read = thread(database, &id, &row);
+            database.one(|| format!("threads, id {id}"), read)?;
             known.insert(id);
         }
     }
@@ -78,7 +80,8 @@ fn thread(database: &mut Database<'_>, id: &str, row: &Cells) -> Done {
     let place = database.place.at(format!("threads, id {id}"), None);
     hand_on(conversation.clone().finish(), FORMAT, place, database.sink)?;
 
-    for turn in &turns {
+    let mut branches = Branches::new(database.sink.limits());
+    for (number, turn) in turns.iter().enumerate() {
         let Some(tip) = turn.tip.as_ref().filter(|tip| !chain.contains(tip)) else { continue };
         let is_passed = turns.iter().any(|other| other.parent.as_ref() == Some(tip));
         if is_passed {
@@ -88,6 +91,11 @@ fn thread(database: &mut Database<'_>, id: &str, row: &Cells) -> Done {
         let way = self::chain(database, tip)?;
         let shared = chain.iter().zip(&way).take_while(|(one, other)| one == other).count();
         let own = said(database, &way[shared..], &turns)?;
+        let bytes = own.iter().fold(conversation.bytes(), |sum, said| sum + said.bytes());
+        if !branches.take(way.len(), conversation.head_bytes() + bytes) {
+            let what = branches.too_many(turns.len() - number);
+            return database.failed(format!("threads, id {id}"), what);
+        }
         let branch = conversation.branch(&turn.id, shared, own);
         let place = database.place.at(format!("turns, id {}", turn.id), None);
         hand_on(branch.finish(), FORMAT, place, database.sink)?;
@@ -166,6 +174,7 @@ fn said(database: &mut Database<'_>, chain: &[String], turns: &[Turn]) -> Done<V
         }
     }
     let mut read = Vec::with_capacity(chain.len());
+    let mut bytes = 0;
     for hash in chain {
         let row = "SELECT role, provider_metadata FROM messages WHERE hash = ?1";
         let rows = database.rows(row, &[hash], &[])?;
@@ -186,7 +195,11 @@ fn said(database: &mut Database<'_>, chain: &[String], turns: &[Turn]) -> Done<V
             fields.extend(turn.fields.clone());
         }
         let at = times.get(hash.as_str()).copied();
-        read.push(Said::new(new).with_id(Some(hash)).with_time(at).with_fields(FORMAT, fields));
+        let said = Said::new(new).with_id(Some(hash)).with_time(at).with_fields(FORMAT, fields);
+        // A damaged file may lead to the same message again and again.
+        bytes = said.bytes().saturating_add(bytes);
+        database.told().check(bytes)?;
+        read.push(said);
     }
     Ok(read)
 }

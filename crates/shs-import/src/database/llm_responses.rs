@@ -36,7 +36,8 @@ pub(super) fn read(database: &mut Database<'_>, threads: &HashSet<String>) -> Do
         let Some(next) = next else { return Ok(()) };
         after = next;
         for id in &ids {
-            conversation(database, id, threads)?;
+            let read = conversation(database, id, threads);
+            database.one(|| format!("responses of the conversation {id}"), read)?;
         }
     }
 }
@@ -75,6 +76,7 @@ fn conversation(database: &mut Database<'_>, id: &str, threads: &HashSet<String>
     let mut system: Option<String> = None;
     for row in &rows {
         response(database, row, &mut system, &mut conversation)?;
+        database.told().check(conversation.bytes())?;
     }
     let place = database.place.at(format!("responses of the conversation {id}"), None);
     Ok(hand_on(conversation.finish(), FORMAT, place, database.sink)?)

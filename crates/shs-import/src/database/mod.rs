@@ -10,17 +10,25 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::{TryStream, TryStreamExt};
 use serde_json::Value;
 use shs_store::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use tokio::runtime::Handle;
 
+use crate::bounded::{self, Budget};
 use crate::found::{Gone, Sink};
+use crate::limits::MAX_VALUE_BYTES;
 use crate::{Format, Place};
 
 /// Rows that are read at once.
 const PAGE: i64 = 500;
+
+/// Rows that are in memory at the most, where those of a conversation are read at once.
+const MAX_ROWS: usize = 110_000;
+/// What the JSON of one cell may take beside its text; what takes more stays a text.
+const MAX_JSON_BYTES_OF_CELL: usize = 16 * 1024 * 1024;
 
 /// A database that is being read, in one transaction: what its owner writes meanwhile is not seen.
 struct Database<'a> {
@@ -36,6 +44,8 @@ struct Database<'a> {
 enum Stop {
     Gone,
     Sqlite(sqlx::Error),
+    /// One conversation, or one page of them, is more than may be read at once.
+    TooMuch(String),
 }
 
 impl From<Gone> for Stop {
@@ -72,6 +82,7 @@ pub(crate) fn read(
         Err(Stop::Sqlite(error)) => {
             sink.failed(place.clone(), format!("the database cannot be read: {}", in_words(&error)))
         }
+        Err(Stop::TooMuch(what)) => sink.failed(place.clone(), what),
     }
 }
 
@@ -154,8 +165,27 @@ impl<'a> Database<'a> {
         for number in numbers {
             query = query.bind(*number);
         }
-        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection))?;
-        Ok(rows.into_iter().map(Cells).collect())
+        let mut read = Vec::new();
+        each(self.runtime, query.fetch(&mut self.connection), MAX_ROWS, |row| {
+            read.push(row);
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    /// The rows of one conversation, one after the other, as [`rows`](Self::rows) has them all.
+    fn each(&mut self, sql: &str, text: &str, take: impl FnMut(Cells) -> Done) -> Done {
+        let query = sqlx::query(AssertSqlSafe(sql.to_owned())).bind(text.to_owned());
+        let most = self.sink.limits().messages;
+        each(self.runtime, query.fetch(&mut self.connection), most, take)
+    }
+
+    /// A conversation that is too much is told; those behind it are read.
+    fn one(&self, path: impl FnOnce() -> String, read: Done) -> Done {
+        match read {
+            Err(Stop::TooMuch(what)) => self.failed(path(), what),
+            other => other,
+        }
     }
 
     /// The place behind a page, from which the next one begins. In a damaged file it may be before it, without end.
@@ -170,14 +200,80 @@ impl<'a> Database<'a> {
     }
 
     fn failed(&self, path: String, what: impl Into<String>) -> Done {
+        self.told().failed(path, what)
+    }
+
+    /// Where problems are told.
+    fn told(&self) -> Told<'a> {
+        Told { place: self.place, sink: self.sink }
+    }
+}
+
+/// Where problems of a database are told.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    place: &'a Place,
+    sink: &'a Sink,
+}
+
+impl Told<'_> {
+    fn failed(self, path: String, what: impl Into<String>) -> Done {
         Ok(self.sink.failed(self.place.at(path, None), what)?)
     }
+
+    /// Ends a conversation whose messages, with so many bytes by now, are too much.
+    fn check(self, bytes: usize) -> Done {
+        let most = MAX_VALUE_BYTES.saturating_add(self.sink.limits().json_bytes);
+        if bytes <= most {
+            return Ok(());
+        }
+        let most = most / (1024 * 1024);
+        Err(Stop::TooMuch(format!(
+            "its messages take more than {most} MiB of memory, which is the limit; raise it with --max-json \
+             (Limits::with_json_bytes)"
+        )))
+    }
+}
+
+/// Takes rows, so many and so long at the most.
+fn each(
+    runtime: &Handle,
+    mut rows: impl TryStream<Ok = SqliteRow, Error = sqlx::Error> + Unpin,
+    most: usize,
+    mut take: impl FnMut(Cells) -> Done,
+) -> Done {
+    let (mut count, mut bytes) = (0_usize, 0_usize);
+    while let Some(row) = runtime.block_on(rows.try_next())? {
+        let row = Cells(row);
+        count += 1;
+        bytes = bytes.saturating_add(row.length());
+        if count > most {
+            return Err(Stop::TooMuch(format!(
+                "more than {most} rows, which is the limit; raise it with --max-messages (Limits::with_messages)"
+            )));
+        }
+        if bytes > MAX_VALUE_BYTES {
+            let limit = MAX_VALUE_BYTES / (1024 * 1024);
+            let what = format!("its rows are longer than {limit} MiB, which is the limit");
+            return Err(Stop::TooMuch(what));
+        }
+        take(row)?;
+    }
+    Ok(())
 }
 
 /// A row whose cells have the types that the file gives them, whatever its schema says.
 struct Cells(SqliteRow);
 
 impl Cells {
+    /// How many bytes its texts have.
+    fn length(&self) -> usize {
+        (0..self.0.len())
+            .filter_map(|column| self.0.try_get_unchecked::<Option<&[u8]>, _>(column).ok()?)
+            .map(<[u8]>::len)
+            .sum()
+    }
+
     /// A text, or a number as text. Bytes that are no text come with replacement characters.
     fn text(&self, column: usize) -> Option<String> {
         let bytes: Option<Vec<u8>> = self.0.try_get_unchecked(column).ok()?;
@@ -203,7 +299,10 @@ impl Cells {
     /// JSON in a text; what is no JSON is that text.
     fn json(&self, column: usize) -> Option<Value> {
         let text = self.text(column)?;
-        Some(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        // What would take too much memory as JSON stays the text that it is, too.
+        let budget = Budget::new(MAX_JSON_BYTES_OF_CELL);
+        let read = bounded::from_slice(text.as_bytes(), &budget);
+        Some(read.unwrap_or(Value::String(text)))
     }
 }
 

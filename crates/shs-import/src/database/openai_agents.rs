@@ -4,8 +4,9 @@ use serde_json::Value;
 use shs_store::{NewMessage, Role, Timestamp};
 use shs_wire::{responses, str_at};
 
-use super::{Cells, Database, Done, PAGE};
+use super::{Cells, Database, Done, PAGE, Told};
 use crate::Format;
+use crate::bounded::bytes_of_map;
 use crate::conversation::{Conversation, Said};
 use crate::read::hand_on;
 
@@ -50,38 +51,51 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
         let Some(next) = database.behind(&after, last.number(0), &sessions)? else { return Ok(()) };
         after = next;
         for row in rows {
-            let id = row.text(1).unwrap_or_default();
-            let mut conversation = Conversation::new(FORMAT, &id);
-            conversation.set_times(row.time(2), row.time(3));
-            let all = format!(
-                "SELECT id, message_data, created_at FROM {of_session} WHERE session_id = ?1 ORDER BY id"
-            );
-            let mut answer = Answer::default();
-            for row in database.rows(&all, &[&id], &[])? {
-                item(&row, &mut answer, &mut conversation, database, &messages)?;
-            }
-            answer.tell(&mut conversation);
             let place = format!("{sessions}, row {}", row.number(0).unwrap_or_default());
-            hand_on(conversation.finish(), FORMAT, database.place.at(place, None), database.sink)?;
+            let read = session(database, &row, (&messages, &of_session), &place);
+            database.one(|| place, read)?;
         }
     }
+}
+
+fn session(
+    database: &mut Database<'_>,
+    row: &Cells,
+    (messages, of_session): (&str, &str),
+    place: &str,
+) -> Done {
+    let id = row.text(1).unwrap_or_default();
+    let mut conversation = Conversation::new(FORMAT, &id);
+    conversation.set_times(row.time(2), row.time(3));
+    let all = format!(
+        "SELECT id, message_data, created_at FROM {of_session} WHERE session_id = ?1 ORDER BY id"
+    );
+    let mut answer = Answer::default();
+    let told = database.told();
+    database.each(&all, &id, |row| {
+        item(&row, &mut answer, &mut conversation, told, messages)?;
+        told.check(conversation.bytes().saturating_add(answer.bytes))
+    })?;
+    answer.tell(&mut conversation);
+    let place = database.place.at(place.to_owned(), None);
+    Ok(hand_on(conversation.finish(), FORMAT, place, database.sink)?)
 }
 
 fn item(
     row: &Cells,
     answer: &mut Answer,
     conversation: &mut Conversation,
-    database: &Database<'_>,
+    told: Told<'_>,
     table: &str,
 ) -> Done {
     let number = row.number(0).unwrap_or_default();
     let item = match row.json(1) {
         Some(item @ Value::Object(_)) => item,
-        _ => return database.failed(format!("{table}, row {number}"), "this item is not JSON"),
+        _ => return told.failed(format!("{table}, row {number}"), "this item is not JSON"),
     };
     if str_at(&item, "/type") == Some("compaction") || item.get("__enc__").is_some() {
         let what = "this item is encrypted; it is kept as it is";
-        database.sink.note(database.place.at(format!("{table}, row {number}"), None), what)?;
+        told.sink.note(told.place.at(format!("{table}, row {number}"), None), what)?;
     }
     let is_answer = match (str_at(&item, "/type").unwrap_or("message"), str_at(&item, "/role")) {
         ("message", role) => role == Some("assistant"),
@@ -102,6 +116,7 @@ fn item(
         answer.id = Some(id.map_or_else(|| format!("row-{number}"), str::to_owned));
         answer.at = row.time(2);
     }
+    answer.bytes += item.as_object().map_or(0, bytes_of_map);
     answer.items.push(item);
     Ok(())
 }
@@ -110,13 +125,15 @@ fn item(
 #[derive(Default)]
 struct Answer {
     items: Vec<Value>,
+    /// What the items take in memory, roughly.
+    bytes: usize,
     id: Option<String>,
     at: Option<Timestamp>,
 }
 
 impl Answer {
     fn tell(&mut self, conversation: &mut Conversation) {
-        let Self { items, id, at } = std::mem::take(self);
+        let Self { items, bytes: _, id, at } = std::mem::take(self);
         if items.is_empty() {
             return;
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Cells, Database, Done, PAGE};
 use crate::Format;
-use crate::read::transcripts;
+use crate::read::transcripts::SessionText;
 
 pub(super) fn is_one(database: &Database<'_>) -> bool {
     database.has("sessions", &["session_id", "tags", "metadata", "created_at"])
@@ -36,11 +36,17 @@ pub(super) fn read(database: &mut Database<'_>) -> Done {
             session.insert("updated_at".to_owned(), row.text(8).into());
             let messages = "SELECT message_id, role, content, timestamp, metadata, status, tokens, model, latency_ms \
                             FROM messages WHERE session_id = ?1 ORDER BY sort_order, rowid";
-            let messages = database.rows(messages, &[&id], &[])?;
-            let messages: Vec<Value> = messages.iter().map(message).collect();
-            session.insert("messages".to_owned(), messages.into());
-            let (format, place) = (Format::PythonDatabase, database.place.at(path, None));
-            transcripts::read(Value::Object(session), format, place, database.sink)?;
+            let mut told = SessionText::default();
+            let read = database.each(messages, &id, |row| {
+                told.say(&message(&row));
+                Ok(())
+            });
+            let is_whole = read.is_ok();
+            database.one(|| path.clone(), read)?;
+            if is_whole {
+                let (format, place) = (Format::PythonDatabase, database.place.at(path, None));
+                told.read(&session, format, place, database.sink)?;
+            }
         }
     }
 }

@@ -16,8 +16,6 @@ use crate::database;
 use crate::found::{Gone, Sink};
 use crate::{Format, Place};
 
-pub use values::MAX_VALUE_BYTES;
-
 /// How much of a file is asked for at once.
 const BUFFER: usize = 256 * 1024;
 

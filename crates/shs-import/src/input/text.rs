@@ -2,11 +2,15 @@
 
 use std::io::{BufRead, Cursor, Read};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::error::Category;
 
-use super::values::{Counted, Damage, MAX_VALUE_BYTES, Raw, Values};
+use super::values::{Counted, Damage, Raw, Values};
+use crate::bounded::{self, Budget};
 use crate::found::{Gone, Sink};
+use crate::limits::MAX_VALUE_BYTES;
+use crate::outline::{self, SMALL_BYTES};
 use crate::read::{self, Reader, csv};
 use crate::{Format, Place};
 
@@ -79,7 +83,7 @@ fn read_text(
 /// on several lines, the second one is no whole conversation, and rows begin with their header.
 fn first_lines(text: &mut Counted<impl BufRead>) -> Result<(Vec<Raw>, bool), Damage> {
     let first = text.line()?.expect("there is a line, as there is something in it");
-    let is_value = first.bytes.starts_with(b"{") && parse(&first).is_ok();
+    let is_value = first.bytes.starts_with(b"{") && is_json(&first);
     if is_value || first.is_too_long {
         return Ok((vec![first], true));
     }
@@ -91,7 +95,7 @@ fn first_lines(text: &mut Counted<impl BufRead>) -> Result<(Vec<Raw>, bool), Dam
         length += line.bytes.len();
         let begins = line.bytes.first().copied();
         let is_conversation = begins == Some(b'{')
-            && parse(&line).is_ok_and(|value| read::recognize(&value).is_some());
+            && outline::of(&line.bytes).is_ok_and(|line| read::recognize(&line.value).is_some());
         let is_too_long = line.is_too_long;
         taken.push(line);
         if is_conversation || is_too_long {
@@ -161,22 +165,66 @@ fn take(reader: &mut Reader, raw: Raw, place: Place, sink: &Sink) -> Result<(), 
         let limit = MAX_VALUE_BYTES / (1024 * 1024);
         return sink.failed(place, format!("longer than {limit} MiB, which is the limit"));
     }
-    match parse(&raw) {
+    // What is small is read at once; of what is not, it is found out first what it would become.
+    if without_mark(&raw.bytes).len() > SMALL_BYTES {
+        return take_large(reader, raw, place, sink);
+    }
+    match parse(&raw, sink) {
         Ok(value) => reader.take(value, place, sink),
         Err((at, what)) => sink.failed(place.at(place.path.clone(), Some(raw.at + at)), what),
     }
 }
 
+fn take_large(reader: &mut Reader, raw: Raw, place: Place, sink: &Sink) -> Result<(), Gone> {
+    // While it is read, nothing else takes as much.
+    sink.wait_for(raw.bytes.len().saturating_mul(4))?;
+    let outline = match outline::of(without_mark(&raw.bytes)) {
+        Ok(outline) => outline,
+        Err(error) => {
+            let (at, what) = not_json(without_mark(&raw.bytes), &error);
+            return sink.failed(place.at(place.path.clone(), Some(raw.at + at)), what);
+        }
+    };
+    if let Some(why) = sink.limits().too_many(outline.messages) {
+        return sink.failed(place, why);
+    }
+    if reader.is_plain(&outline) {
+        return reader.take_plain(raw.bytes, &outline, place, sink);
+    }
+    let parsed = parse(&raw, sink);
+    let at = raw.at;
+    drop(raw);
+    match parsed {
+        Ok(value) => reader.take(value, place, sink),
+        Err((error_at, what)) => {
+            sink.failed(place.at(place.path.clone(), Some(at + error_at)), what)
+        }
+    }
+}
+
+/// Whether this is a value of JSON, whatever it would take to read it.
+fn is_json(raw: &Raw) -> bool {
+    serde_json::from_slice::<IgnoredAny>(without_mark(&raw.bytes)).is_ok()
+}
+
 /// The value, or what is wrong with it and at which byte of it.
-fn parse(raw: &Raw) -> Result<Value, (u64, String)> {
-    let bytes = raw.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&raw.bytes);
-    serde_json::from_slice(bytes).map_err(|error| {
-        let before: usize = bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .take(error.line() - 1)
-            .map(<[u8]>::len)
-            .sum();
-        let at = (before + error.column().saturating_sub(1)).min(bytes.len());
-        (at as u64, read::not_json(&error, error.classify() == Category::Eof))
+fn parse(raw: &Raw, sink: &Sink) -> Result<Value, (u64, String)> {
+    let bytes = without_mark(&raw.bytes);
+    let budget = Budget::new(sink.limits().json_bytes);
+    bounded::from_slice(bytes, &budget).map_err(|error| match budget.is_spent() {
+        true => (0, sink.limits().too_heavy()),
+        false => not_json(bytes, &error),
     })
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// What is wrong with a text, and at which byte of it.
+fn not_json(bytes: &[u8], error: &serde_json::Error) -> (u64, String) {
+    let before: usize =
+        bytes.split_inclusive(|byte| *byte == b'\n').take(error.line() - 1).map(<[u8]>::len).sum();
+    let at = (before + error.column().saturating_sub(1)).min(bytes.len());
+    (at as u64, read::not_json(error, error.classify() == Category::Eof))
 }

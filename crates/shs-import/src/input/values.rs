@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
-/// Longest value that is read, in bytes: 64 MiB.
-pub const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
+use crate::limits::MAX_VALUE_BYTES;
 
 /// A value as it stands in the text.
 #[derive(Debug, PartialEq)]

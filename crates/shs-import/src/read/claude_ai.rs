@@ -8,15 +8,15 @@ use shs_store::{Part, Role};
 use shs_wire::{Draft, anthropic, str_at};
 
 use super::{Emit, Stop};
-use crate::Format;
 use crate::conversation::{Conversation, Said, time_at};
 use crate::origin::without;
 use crate::tree::Tree;
+use crate::{Format, Limits};
 
 const FORMAT: Format = Format::ClaudeAi;
 
 /// Reads a conversation: the thread of its current or its newest leaf, and the others as branches of it.
-pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
+pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let object = value.as_object().ok_or("this is not an object with chat_messages")?;
     let id = str_at(value, "/uuid").ok_or("the conversation has no \"uuid\"")?;
     let messages = value.get("chat_messages").and_then(Value::as_array);
@@ -37,7 +37,7 @@ pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
     });
     let said: HashMap<&str, Said> =
         ids.iter().zip(messages).map(|(id, message)| (id.as_ref(), said(id, message))).collect();
-    Tree::new(nodes).tell(trunk, str_at(value, "/current_leaf_message_uuid"), &said, emit)
+    Tree::new(nodes).tell(trunk, str_at(value, "/current_leaf_message_uuid"), said, limits, emit)
 }
 
 /// An id for each message: its own, or its place where it has none, or one that another has.

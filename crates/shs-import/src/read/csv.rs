@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 use shs_store::Timestamp;
 
 use crate::found::{Gone, Sink};
-use crate::{Format, MAX_VALUE_BYTES, Place};
+use crate::limits::{MAX_COLUMNS, MAX_UNNAMED, MAX_VALUE_BYTES};
+use crate::origin::number_of_text;
+use crate::read::transcripts::SessionText;
+use crate::{Format, Place};
 
 /// Reads rows, those of a session one behind the other.
 pub(crate) fn read(
@@ -37,6 +40,11 @@ pub(crate) fn read(
         };
         return sink.failed(place.clone(), what);
     }
+    if names.len() > MAX_COLUMNS {
+        let columns = names.len();
+        let what = format!("{columns} columns; {MAX_COLUMNS} are the limit");
+        return sink.failed(place.clone(), what);
+    }
     if let Some(twice) = first_repeated(&names) {
         return sink.failed(
             place.clone(),
@@ -44,7 +52,7 @@ pub(crate) fn read(
         );
     }
     let mut session: Option<Rows> = None;
-    let mut ended: HashSet<String> = HashSet::new();
+    let mut ended: HashSet<u128> = HashSet::new();
     let mut row = StringRecord::new();
     loop {
         let at = rows.position().byte();
@@ -73,18 +81,24 @@ pub(crate) fn read(
             names.iter().zip(&row).map(|(name, cell)| ((*name).to_owned(), cell.into())).collect();
         let id = cells["session_id"].as_str().unwrap_or_default();
         if session.as_ref().is_none_or(|session| session.id != id) {
-            if ended.contains(id) {
+            let name = number_of_text(id);
+            if ended.contains(&name) {
                 // By themselves they would be another state of the session, and could replace what came before.
                 sink.failed(place, "other rows of this session stand before; sort by session_id")?;
                 continue;
             }
+            if ended.len() == MAX_UNNAMED {
+                let what =
+                    format!("{MAX_UNNAMED} sessions stand before, which is the limit; split it");
+                return sink.failed(place, what);
+            }
+            ended.insert(name);
             if let Some(done) = session.replace(Rows::new(id, &cells, place)) {
-                ended.insert(done.id.clone());
                 done.finish(sink)?;
             }
         }
         if let Some(session) = &mut session {
-            session.messages.push(message(cells));
+            session.say(&message(cells));
         }
     }
     match session {
@@ -124,7 +138,9 @@ struct Rows {
     id: String,
     place: Place,
     session: Map<String, Value>,
-    messages: Vec<Value>,
+    messages: SessionText,
+    first_time: Option<Timestamp>,
+    last_time: Option<Timestamp>,
 }
 
 impl Rows {
@@ -142,19 +158,30 @@ impl Rows {
         let tags: Vec<&str> =
             tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect();
         session.insert("tags".to_owned(), json!(tags));
-        Self { id: id.to_owned(), place, session, messages: Vec::new() }
+        Self {
+            id: id.to_owned(),
+            place,
+            session,
+            messages: SessionText::default(),
+            first_time: None,
+            last_time: None,
+        }
+    }
+
+    fn say(&mut self, message: &Value) {
+        if let Some(time) = message["timestamp"].as_str().and_then(|time| time.parse().ok()) {
+            self.first_time = Some(self.first_time.map_or(time, |first| first.min(time)));
+            self.last_time = Some(self.last_time.map_or(time, |last| last.max(time)));
+        }
+        self.messages.say(message);
     }
 
     /// The conversation. Its times are those of its messages, as rows have no others.
     fn finish(mut self, sink: &Sink) -> Result<(), Gone> {
-        let time = |message: &Value| message["timestamp"].as_str()?.parse::<Timestamp>().ok();
-        let times: Vec<Timestamp> = self.messages.iter().filter_map(time).collect();
-        if let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) {
-            self.session.insert("created_at".to_owned(), first.to_string().into());
-            self.session.insert("updated_at".to_owned(), last.to_string().into());
+        for (key, time) in [("created_at", self.first_time), ("updated_at", self.last_time)] {
+            self.session.extend(time.map(|time| (key.to_owned(), time.to_string().into())));
         }
-        self.session.insert("messages".to_owned(), self.messages.into());
-        super::transcripts::read(Value::Object(self.session), Format::Csv, self.place, sink)
+        self.messages.read(&self.session, Format::Csv, self.place, sink)
     }
 }
 

@@ -10,13 +10,16 @@ mod sharegpt;
 pub(crate) mod transcripts;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde_json::Value;
 use shs_store::{Error, Transcript};
 
 use crate::conversation::Conversation;
 use crate::found::{Gone, Sink};
+use crate::limits::MAX_UNNAMED;
 use crate::origin::digest_of;
+use crate::outline::Outline;
 use crate::{Format, Place};
 
 /// Reads the values of one text, which are all of one form.
@@ -24,7 +27,7 @@ use crate::{Format, Place};
 pub(crate) struct Reader {
     format: Option<Format>,
     /// How often the same conversation came, where conversations have no ids.
-    occurrences: HashMap<String, u32>,
+    occurrences: HashMap<u128, u32>,
 }
 
 /// Takes the conversations of a value, those that others branch from first.
@@ -63,6 +66,24 @@ impl Reader {
         Self { format: told, occurrences: HashMap::new() }
     }
 
+    /// Whether a value whose text is known to be JSON can be read [piece by piece](Self::take_plain).
+    pub(crate) fn is_plain(&self, outline: &Outline) -> bool {
+        let format = self.format.or_else(|| recognize(&outline.value));
+        format == Some(Format::Transcripts) && transcripts::is_plain(outline)
+    }
+
+    /// Takes the text of a value that is plain.
+    pub(crate) fn take_plain(
+        &mut self,
+        text: Vec<u8>,
+        outline: &Outline,
+        place: Place,
+        sink: &Sink,
+    ) -> Result<(), Gone> {
+        self.format = Some(Format::Transcripts);
+        transcripts::read_text(text, outline.messages, Format::Transcripts, place, sink)
+    }
+
     pub(crate) fn take(&mut self, value: Value, place: Place, sink: &Sink) -> Result<(), Gone> {
         let Some(format) = self.format.or_else(|| recognize(&value)) else {
             return sink.failed(place, UNKNOWN);
@@ -71,12 +92,17 @@ impl Reader {
         let mut emit = |one: Conversation| Ok(hand_on(one.finish(), format, place.clone(), sink)?);
         let read = match format {
             Format::Transcripts => return transcripts::read(value, format, place, sink),
-            Format::OpenAi => openai::read(&value, &self.name(format, &value), &mut emit),
-            Format::ShareGpt => sharegpt::read(&value, &self.name(format, &value), &mut emit),
-            Format::Alpaca => alpaca::read(&value, &self.name(format, &value), &mut emit),
-            Format::ChatGpt => chatgpt::read(&value, &mut emit),
-            Format::ClaudeAi => claude_ai::read(&value, &mut emit),
-            Format::OpenWebUi => open_webui::read(&value, &mut emit),
+            Format::OpenAi | Format::ShareGpt | Format::Alpaca => match self.name(format, &value) {
+                None => Err(TOO_MANY_UNNAMED.into()),
+                Some(name) if format == Format::OpenAi => openai::read(&value, &name, &mut emit),
+                Some(name) if format == Format::ShareGpt => {
+                    sharegpt::read(&value, &name, &mut emit)
+                }
+                Some(name) => alpaca::read(&value, &name, &mut emit),
+            },
+            Format::ChatGpt => chatgpt::read(value, sink.limits(), &mut emit),
+            Format::ClaudeAi => claude_ai::read(&value, sink.limits(), &mut emit),
+            Format::OpenWebUi => open_webui::read(&value, sink.limits(), &mut emit),
             Format::Csv
             | Format::PythonDatabase
             | Format::Llm
@@ -90,15 +116,21 @@ impl Reader {
         }
     }
 
-    /// The id of a conversation that has none, by what it holds; another one each time that it comes again.
-    fn name(&mut self, format: Format, value: &Value) -> String {
+    /// The id of a conversation that has none, by what it holds; another one each time that it comes again. `None` if there
+    /// are too many to remember.
+    fn name(&mut self, format: Format, value: &Value) -> Option<String> {
         let name = digest_of(value);
-        let occurrence = self.occurrences.entry(name.clone()).or_insert(0);
-        *occurrence += 1;
-        match occurrence {
+        let known = self.occurrences.len();
+        let key = u128::from_str_radix(&name, 16).expect("a digest is a number of 128 bits");
+        let occurrence = match self.occurrences.entry(key) {
+            Entry::Vacant(_) if known == MAX_UNNAMED => return None,
+            entry => entry.or_insert(0),
+        };
+        *occurrence = occurrence.saturating_add(1);
+        Some(match occurrence {
             1 => format!("{format}-{name}"),
             again => format!("{format}-{name}-{again}"),
-        }
+        })
     }
 }
 
@@ -114,6 +146,9 @@ pub(crate) fn hand_on(
         Err(error) => sink.failed(place, error.to_string()),
     }
 }
+
+const TOO_MANY_UNNAMED: &str =
+    "before it are 2,000,000 conversations without an id, which is the limit of one text; split it";
 
 const UNKNOWN: &str = "this is no conversation in a known form; name the form with --from";
 

@@ -1,21 +1,19 @@
 //! Open WebUI's export.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 use shs_store::{Part, Role, Status};
 use shs_wire::{Draft, role, str_at};
 
 use super::{Emit, Stop};
-use crate::Format;
 use crate::conversation::{Conversation, Said, time_at};
 use crate::origin::without;
 use crate::tree::Tree;
+use crate::{Format, Limits};
 
 const FORMAT: Format = Format::OpenWebUi;
 
 /// Reads a chat: the thread that is shown, and the others as branches of it.
-pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
+pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let object = value.as_object().ok_or("this is not an object with a chat")?;
     let chat = value.get("chat").and_then(Value::as_object).ok_or("\"chat\" is no object")?;
     let id = str_at(value, "/id").or_else(|| str_at(value, "/chat/id"));
@@ -46,7 +44,7 @@ pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
     let tree = Tree::new(messages.iter().map(|(id, message)| (id.as_str(), parent(message))));
     let said = messages.iter().map(|(id, message)| (id.as_str(), said(Some(id), message)));
     let current = str_at(value, "/chat/history/currentId");
-    tree.tell(trunk, current, &said.collect::<HashMap<_, _>>(), emit)
+    tree.tell(trunk, current, said.collect(), limits, emit)
 }
 
 fn said(id: Option<&str>, message: &Value) -> Said {

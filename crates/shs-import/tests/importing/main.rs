@@ -3,6 +3,7 @@
 mod any;
 mod branches;
 mod inputs;
+mod limits;
 mod lines;
 mod repeated;
 

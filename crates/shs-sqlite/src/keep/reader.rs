@@ -9,10 +9,15 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::error::translate;
-use crate::open::{check_path, check_sqlite, schema_version};
+use crate::open::{check_path, check_sqlite, schema_version, to_read};
 
 /// How long a connection waits for others.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// As [`open`], without a file next to the database while nobody has it open. Whoever begins to write then is not seen.
+pub(super) async fn look_at(path: &Path) -> Result<SqliteConnection> {
+    connect(path, |connect| to_read(connect, path)).await
+}
 
 /// Opens a database of this library to read it.
 ///
@@ -20,6 +25,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// `NotFound` if there is none; `Corrupt` if the file is something else; `Unsupported` if a newer version wrote it, or none of this
 /// library's has opened it yet.
 pub(super) async fn open(path: &Path) -> Result<SqliteConnection> {
+    connect(path, |connect| connect.read_only(true)).await
+}
+
+async fn connect(
+    path: &Path,
+    to_read: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+) -> Result<SqliteConnection> {
     check_path(path)?;
     if !path.exists() {
         let detail = format!("there is no file {}", path.display());
@@ -27,12 +39,12 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection> {
     }
     let connect = SqliteConnectOptions::new()
         .filename(path)
-        .read_only(true)
         .busy_timeout(TIMEOUT)
         .foreign_keys(false)
         .pragma("trusted_schema", "OFF")
         .disable_statement_logging();
-    let mut connection = connect.connect().await.map_err(|error| translate(&Arc::new(error)))?;
+    let mut connection =
+        to_read(connect).connect().await.map_err(|error| translate(&Arc::new(error)))?;
     check_sqlite(&mut connection).await?;
     if schema_version(&mut connection).await?.is_none() {
         let detail = "the database is not of this version; open it once, which brings it there";

@@ -5,6 +5,7 @@ mod place;
 mod presence;
 mod python;
 mod readers;
+mod reading;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use self::migrate::{MIGRATIONS, schema_version};
 pub(crate) use self::place::Place;
 pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
+pub(crate) use self::reading::{is_open, readers_only, to_read};
 use crate::error::{Failure, is_busy, translate};
 use crate::options::SqliteOptions;
 use crate::write::VIEW;

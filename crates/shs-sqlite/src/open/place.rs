@@ -38,7 +38,18 @@ impl Place {
             }
             Ok(_) | Err(_) => {}
         }
+        Self::at(path)
+    }
+
+    /// The place of a database, as it is.
+    ///
+    /// # Errors
+    /// `Unavailable` if the current folder is not known.
+    pub(crate) fn at(path: &Path) -> Result<Self> {
         // Whatever becomes the current folder; the log stands beside the file itself.
+        let unavailable = |error: io::Error| {
+            Error::new(ErrorKind::Unavailable, "the current folder is not known").with_source(error)
+        };
         let database = std::path::absolute(behind_link(path)).map_err(unavailable)?;
         let log = with(&database, "-wal");
         Ok(Self { database, log, identity: OnceLock::new() })

@@ -29,7 +29,7 @@ mod writer;
 use async_trait::async_trait;
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::SqliteConnection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::append::{Append, VIEW};
 pub(crate) use self::copy::{Fork, Import};
@@ -210,6 +210,14 @@ impl queue::Job for Queued {
             Self::Append(job) => job.weight(),
             Self::Other(OtherJob(job)) => job.weight(),
         }
+    }
+}
+
+/// Answers every write to a store that was opened to read only, until it is closed.
+pub(crate) async fn refuse(mut queue: mpsc::Receiver<Queued>) {
+    while let Some(queued) = queue.recv().await {
+        let detail = "the database was opened to read only; open it to write";
+        queue::Job::fail(queued, Error::new(ErrorKind::Unsupported, detail));
     }
 }
 

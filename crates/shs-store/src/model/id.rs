@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,7 +35,7 @@ macro_rules! text_id {
             /// Makes a new unique id: a UUID version 7 (RFC 9562), so later ids sort after earlier ones.
             pub fn generate() -> Self {
                 let mut buffer = Uuid::encode_buffer();
-                let id: &str = new_uuid().hyphenated().encode_lower(&mut buffer);
+                let id: &str = crate::clock::new_uuid().hyphenated().encode_lower(&mut buffer);
                 Self(id.into())
             }
 
@@ -133,15 +132,6 @@ text_id! {
 text_id! {
     /// The id of a message, unique within its session.
     MessageId, "a message id"
-}
-
-/// A new unique UUID version 7 (RFC 9562), also where the clock says a time before 1970, which such a UUID cannot hold: then
-/// it is one of 1970.
-pub fn new_uuid() -> Uuid {
-    if SystemTime::now() < SystemTime::UNIX_EPOCH {
-        return Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0));
-    }
-    Uuid::now_v7()
 }
 
 /// The number of a message within its session: 1 for the first, and one more for each that follows.

@@ -12,7 +12,7 @@ mod timestamp;
 mod transcript;
 
 pub use head::MessageHead;
-pub use id::{MessageId, Seq, SessionId, new_uuid};
+pub use id::{MessageId, Seq, SessionId};
 pub use message::{ContentDigest, Message, NewMessage};
 pub use part::{Part, PartView};
 pub use patch::{MessagePatch, MetadataPatch, SessionPatch};

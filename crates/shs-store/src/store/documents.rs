@@ -13,8 +13,8 @@ use super::{
     AdminStore, AppendOptions, Appended, Deleted, ImportMode, PendingStream, Store, Tenant,
     TenantQuery,
 };
+use crate::clock::new_uuid;
 use crate::document::Revision;
-use crate::model::new_uuid;
 use crate::text::InvertedIndex;
 use crate::{
     Clock, Document, Error, ErrorKind, Hit, Message, MessageId, MessagePatch, MessageQuery,

@@ -72,7 +72,7 @@ impl Asked {
             message.timestamp = request.at;
         }
         let mut asked = Self {
-            exchange: Uuid::now_v7(),
+            exchange: shs_store::clock::new_uuid(),
             decoder: Arc::clone(&request.decoder),
             at: request.at,
             said: prompt.messages.iter().map(Said::of).collect(),

@@ -9,18 +9,21 @@ use shs_wire::str_at;
 
 use self::message::said;
 use super::{Emit, Stop};
-use crate::Format;
-use crate::conversation::{Conversation, time_at};
+use crate::conversation::{Conversation, Said, time_at};
 use crate::origin::without;
 use crate::tree::Tree;
+use crate::{Format, Limits};
 
 const FORMAT: Format = Format::ChatGpt;
 
 /// Reads a conversation: the thread that is shown, and the others as branches of it.
-pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
+pub(super) fn read(mut value: Value, limits: &Limits, emit: &mut Emit<'_>) -> Result<(), Stop> {
+    let mapping = value.get_mut("mapping").map(Value::take);
+    let value = &value;
     let object = value.as_object().ok_or("this is not an object with a mapping")?;
-    let mapping = value.get("mapping").and_then(Value::as_object);
-    let mapping = mapping.ok_or("\"mapping\" is missing or no object")?;
+    let Some(Value::Object(mapping)) = mapping else {
+        return Err("\"mapping\" is missing or no object".into());
+    };
     let id = str_at(value, "/conversation_id").or_else(|| str_at(value, "/id"));
     let id = id.ok_or("the conversation has no id")?;
     let mut trunk = Conversation::new(FORMAT, id);
@@ -39,10 +42,18 @@ pub(super) fn read(value: &Value, emit: &mut Emit<'_>) -> Result<(), Stop> {
         ],
     ));
 
-    let parent = |node| str_at(node, "/parent");
-    let tree = Tree::new(mapping.iter().map(|(id, node)| (id.as_str(), parent(node))));
-    let messages = mapping
-        .iter()
-        .filter_map(|(id, node)| Some((id.as_str(), said(id, node.get("message")?)?)));
-    tree.tell(trunk, str_at(value, "/current_node"), &messages.collect::<HashMap<_, _>>(), emit)
+    // A node's JSON is gone when its message is there: in memory is one of the two.
+    let mut messages: HashMap<String, Said> = HashMap::with_capacity(mapping.len());
+    let mut parents: Vec<(String, Option<String>)> = Vec::with_capacity(mapping.len());
+    for (id, node) in mapping {
+        let parent = str_at(&node, "/parent").map(str::to_owned);
+        if let Some(said) = node.get("message").and_then(|message| said(&id, message)) {
+            messages.insert(id.clone(), said);
+        }
+        parents.push((id, parent));
+    }
+    let tree = Tree::new(parents.iter().map(|(id, parent)| (id.as_str(), parent.as_deref())));
+    let messages =
+        parents.iter().filter_map(|(id, _)| Some((id.as_str(), messages.remove(id)?))).collect();
+    tree.tell(trunk, str_at(value, "/current_node"), messages, limits, emit)
 }

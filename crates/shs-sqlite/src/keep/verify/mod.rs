@@ -17,12 +17,13 @@ use self::structure::Structure;
 pub(super) use self::structure::{expected, is_of_search};
 use super::reader;
 use crate::error::Failure;
+use crate::open::is_open;
 use crate::write::execute;
 
 /// Checks a database, and returns what is not as it should be; nothing for a healthy one.
 ///
-/// All is looked at as it is at one moment, while others may read and write. Nothing is changed: the file is opened to read only,
-/// whereby SQLite may leave an empty log beside it. What is checked:
+/// All is looked at as it is at one moment, while others may read and write. Nothing is changed, and nothing is written next to the
+/// file: it is opened to read only. What is checked:
 ///
 /// - the file's pages and indexes (`PRAGMA integrity_check`), and that the tables and indexes are those of this version; no
 ///   foreign keys are declared, so `PRAGMA foreign_key_check` has nothing to say, and references are looked up here
@@ -44,11 +45,19 @@ use crate::write::execute;
 /// Outside a tokio runtime.
 pub async fn verify(database: impl AsRef<Path>) -> Result<Vec<Finding>> {
     let context = |error: Error| error.with_store(crate::SqliteStore::NAME).with_op("verify");
-    let mut connection = reader::open(database.as_ref()).await.map_err(context)?;
-    let found = check(&mut connection).await;
-    // It only read.
-    let _ = connection.close().await;
-    found.map_err(context)
+    let database = database.as_ref();
+    loop {
+        let was_open = is_open(database);
+        let mut connection = reader::look_at(database).await.map_err(context)?;
+        let found = check(&mut connection).await;
+        // It only read.
+        let _ = connection.close().await;
+        // Nobody is seen who began to write meanwhile: what looks like damage then may be what they wrote.
+        let is_clean = found.as_ref().is_ok_and(Vec::is_empty);
+        if is_clean || was_open || !is_open(database) {
+            return found.map_err(context);
+        }
+    }
 }
 
 /// All that is wrong in a database at this moment.
