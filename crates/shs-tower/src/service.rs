@@ -60,7 +60,12 @@ impl<S> Record<S> {
         }
     }
 
-    fn question(&self, parts: &request::Parts, decoder: Arc<dyn Decoder>) -> recorder::Request {
+    fn question(
+        &self,
+        parts: &request::Parts,
+        decoder: Arc<dyn Decoder>,
+        room: &Room,
+    ) -> recorder::Request {
         let settings = &self.settings;
         let look = |ladder: &crate::Ladder| {
             guarded("an extension's closure", || ladder.of_head(parts)).unwrap_or_default()
@@ -71,7 +76,7 @@ impl<S> Record<S> {
         let request_id = settings.request_id.iter().find_map(|name| header(&parts.headers, name));
         recorder::Request {
             at: Timestamp::now(),
-            body: Captured::default(),
+            body: Captured::new(room.charge()),
             encoding: Encoding::of(&parts.headers),
             session: look(&settings.session),
             user: look(&settings.user),
@@ -135,9 +140,9 @@ where
             }
             Admission::Refuse => return RecordFuture::ahead(ready(Ok(refusal()))),
         };
-        let question = self.question(&parts, decoder);
+        let question = self.question(&parts, decoder, &room);
         let span = question.span.clone();
-        let captured = Arc::new(Mutex::new(Captured::default()));
+        let captured = Arc::new(Mutex::new(Captured::new(room.charge())));
         let tee = Tee::new(&captured, self.settings.limits.request);
         let (recorder, settings) = (self.recorder.clone(), Arc::clone(&self.settings));
         if !self.settings.write_ahead {
@@ -153,7 +158,11 @@ where
         RecordFuture::ahead(async move {
             let mut question = question;
             let body = RequestBody::read_ahead(body, tee).await;
-            question.body = std::mem::take(&mut *locked(&captured));
+            question.body = locked(&captured).take();
+            if question.body.is_lost {
+                recorder.count_dropped();
+                return Ok(refusal());
+            }
             let Ok(stored) = recorder.ahead(question).await else { return Ok(refusal()) };
             let tap = stored.map(|question| {
                 Tap::new(recorder, room, settings, Pending::Stored(question), begun)

@@ -129,6 +129,10 @@ impl Events for TextEvents {
         !self.text.is_empty()
     }
 
+    fn held(&self) -> usize {
+        self.text.len()
+    }
+
     fn is_complete(&self, at_end: bool) -> bool {
         at_end
     }
@@ -157,6 +161,10 @@ impl ReplyDecoder for PlainText {
 
     fn has_content(&self) -> bool {
         !self.text.is_empty()
+    }
+
+    fn held(&self) -> usize {
+        self.text.len()
     }
 
     fn is_complete(&self, at_end: bool) -> bool {

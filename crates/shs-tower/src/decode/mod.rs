@@ -62,6 +62,9 @@ pub trait ReplyDecoder: Send {
     /// that says nothing at the end of an answer, and not for one that does.
     fn is_complete(&self, at_end: bool) -> bool;
 
+    /// About how many bytes it holds, which count in the recorder's memory. Asked after each piece, so it has to be cheap.
+    fn held(&self) -> usize;
+
     /// What has come. Called once, when no more will be pushed, also if the answer is not over.
     fn finish(&mut self) -> Reply;
 }

@@ -5,16 +5,31 @@ use shs_store::{Map, NewMessage, Status, Timestamp};
 
 use super::asked::Asked;
 use super::exchange::{Ending, Response};
+use super::memory::Charge;
 use super::name::name;
 use crate::decode::{Choice, Reply, ReplyError};
 use crate::keys;
 use crate::settings::Settings;
 
 /// The answers of a response, free of secrets: one message for each choice, and one without content if there was
-/// none.
-pub(super) fn answers(asked: &Asked, response: Response, settings: &Settings) -> Vec<NewMessage> {
-    let Response { ending, status, reply, is_complete, error, undecoded, bytes, latency, .. } =
-        response;
+/// none. With them comes the memory that they take.
+pub(super) fn answers(
+    asked: &Asked,
+    response: Response,
+    settings: &Settings,
+) -> (Vec<NewMessage>, Charge) {
+    let Response {
+        ending,
+        status,
+        reply,
+        is_complete,
+        error,
+        undecoded,
+        bytes,
+        latency,
+        memory,
+        ..
+    } = response;
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     let Reply { mut choices, model, id, usage, error: said_error, truncated } = reply;
     let failed = status.is_some_and(|status| !status.is_success());
@@ -81,7 +96,7 @@ pub(super) fn answers(asked: &Asked, response: Response, settings: &Settings) ->
         }
         message
     };
-    choices.into_iter().enumerate().map(message).collect()
+    (choices.into_iter().enumerate().map(message).collect(), memory)
 }
 
 fn status_of(ending: Ending, has_error: bool, is_whole: bool) -> Status {

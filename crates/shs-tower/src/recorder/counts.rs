@@ -70,6 +70,18 @@ count! {
 }
 
 impl Counters {
+    /// Counts an exchange that is dropped, and says so once in an interval.
+    pub(super) fn drop_one(&self, warn_every: Duration) {
+        self.dropped();
+        if self.warning_is_due(warn_every) {
+            let dropped = self.snapshot().dropped;
+            tracing::warn!(
+                dropped,
+                "exchanges pass unrecorded: the recorder's queue or memory is full"
+            );
+        }
+    }
+
     /// Whether a warning is due: once in an interval, however many ask.
     pub(super) fn warning_is_due(&self, interval: Duration) -> bool {
         let now = self.begun.elapsed().as_millis() as u64;

@@ -17,7 +17,6 @@ pub(super) struct Offer {
     digest: Option<[u8; 16]>,
     /// Why the tools are not kept.
     left_out: Option<Value>,
-    bytes: usize,
 }
 
 /// What is stored of the tools of a session, as far as it is compared.
@@ -49,7 +48,7 @@ impl Offer {
         match kept {
             Ok(tools) => {
                 let digest = Some(digest(texts));
-                Self { tools: Some(tools), parallel, digest, left_out: None, bytes }
+                Self { tools: Some(tools), parallel, digest, left_out: None }
             }
             Err(why) => Self { left_out: Some(why), ..Self::default() },
         }
@@ -82,11 +81,6 @@ impl Offer {
             }
         }
         (!change.is_empty()).then_some(change)
-    }
-
-    /// About how many bytes it takes.
-    pub(super) fn weight(&self) -> u64 {
-        self.bytes as u64
     }
 }
 
