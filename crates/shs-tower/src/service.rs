@@ -19,6 +19,7 @@ use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 use crate::body::{RequestBody, ResponseBody, Tee};
+use crate::credentials::Credentials;
 use crate::decode::Decoder;
 use crate::encoding::Encoding;
 use crate::identity::header;
@@ -84,6 +85,7 @@ impl<S> Record<S> {
             request_id: request_id.filter(|id| !id.is_empty()),
             headers: kept.collect::<Map>(),
             span: span(),
+            credentials: Credentials::of(parts),
             settings: Arc::clone(settings),
             decoder,
         }

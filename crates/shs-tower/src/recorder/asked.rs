@@ -12,13 +12,15 @@ use super::attachments::shorten;
 use super::exchange::{Captured, Request};
 use super::guard::guarded;
 use super::memory::Charge;
-use super::name::{name, user_name};
+use super::name::{name, secret_name, user_name};
 use super::offer::Offer;
 use super::place::{Said, Saying, turns};
+use crate::credentials::Own;
 use crate::decode::{Decoder, History, Prompt, parse};
 use crate::encoding::Undecoded;
 use crate::identity::Found;
 use crate::keys;
+use crate::redact::{Clean, Redact};
 
 /// Why a request is not recorded.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Asked {
     /// What the ids of messages are made of, if the client may send the request again.
     pub(super) repeats: Option<Uuid>,
     pub(super) span: Span,
+    /// Finds the request's own secrets in the response.
+    own: Arc<Own>,
     /// The memory that it takes, until it is stored.
     _memory: Charge,
 }
@@ -77,6 +81,8 @@ impl Asked {
             },
         };
         let memory = request.body.take_memory();
+        let own = Arc::new(request.credentials.own());
+        let clean = Clean { redact: &request.settings.redact, own: &own };
         let Request { settings, body, .. } = &request;
         // Those that need no more than the head are spared the parsing.
         let ladders = [&request.session, &request.user, &request.project];
@@ -84,9 +90,7 @@ impl Asked {
         // What is no JSON is for its decoder to refuse.
         let document = is_needed.then(|| parse(&body.bytes).ok()).flatten().unwrap_or_default();
         for message in &mut prompt.messages {
-            settings.redact.text(&mut message.content);
-            settings.redact.parts(&mut message.parts);
-            settings.redact.map(&mut message.metadata);
+            clean.message(message);
             shorten(&mut message.parts, settings.limits.attachment);
             message.timestamp = request.at;
         }
@@ -97,24 +101,37 @@ impl Asked {
             said: prompt.messages.iter().map(Said::of).collect(),
             messages: prompt.messages,
             history: prompt.history,
-            model: prompt.model.map(|model| name(&model)),
-            previous_response: prompt.previous_response,
-            offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings),
+            model: prompt.model.map(|model| name(&clean.cleaned(model))),
+            previous_response: prompt.previous_response.map(|id| clean.cleaned(id)),
+            offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings, clean),
             session: settings.session.of_body(request.session.clone(), &document),
             user: settings.user.of_body(request.user.clone(), &document),
             project: settings.project.of_body(request.project.clone(), &document),
             repeats: None,
             span: request.span.clone(),
+            own: Arc::clone(&own),
             _memory: memory,
         };
+        for found in [&mut asked.session, &mut asked.user, &mut asked.project] {
+            if let Some(found) = found
+                && clean.is_secret(&found.id, found.is_trusted)
+            {
+                found.id = secret_name(&found.id);
+            }
+        }
         if let Some(user) = &mut asked.user {
             user.id = user_name(&user.id);
         }
         if let Some(project) = &mut asked.project {
             project.id = user_name(&project.id);
         }
-        asked.mark(&request);
+        asked.mark(&request, clean);
         Ok(asked)
+    }
+
+    /// Frees what belongs to the exchange of secrets.
+    pub(super) fn clean<'a>(&'a self, redact: &'a Redact) -> Clean<'a> {
+        Clean { redact, own: &self.own }
     }
 
     /// The name of the API.
@@ -140,7 +157,7 @@ impl Asked {
     }
 
     /// Sets the ids of a request that may come again, and writes down what was sent beside the conversation.
-    fn mark(&mut self, request: &Request) {
+    fn mark(&mut self, request: &Request, clean: Clean<'_>) {
         if let Some(request_id) = &request.request_id {
             // The same id with another conversation is another request: some send the id of a trace.
             let mut seed = Saying::chain(self.said.iter().map(|said| said.saying)).to_vec();
@@ -158,11 +175,14 @@ impl Asked {
             (keys::EXCHANGE.to_owned(), self.exchange.to_string().into()),
         ]);
         if let Some(request_id) = &request.request_id {
-            metadata.insert(keys::REQUEST_ID.to_owned(), name(request_id).into());
+            metadata.insert(
+                keys::REQUEST_ID.to_owned(),
+                name(&clean.cleaned(request_id.clone())).into(),
+            );
         }
         if !request.headers.is_empty() {
             let mut headers = request.headers.clone();
-            request.settings.redact.map(&mut headers);
+            clean.map(&mut headers);
             metadata.insert(keys::HEADERS.to_owned(), headers.into());
         }
         if let Some(last) = self.messages.last_mut() {

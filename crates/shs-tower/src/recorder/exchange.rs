@@ -18,6 +18,7 @@ use tracing::Span;
 use super::asked::Asked;
 use super::guard::guarded;
 use super::memory::Charge;
+use crate::credentials::Credentials;
 use crate::decode::{Decoder, Reply, ReplyDecoder};
 use crate::encoding::{Encoding, Undecoded};
 use crate::identity::OfHead;
@@ -91,6 +92,7 @@ pub(crate) struct Request {
     pub(crate) project: OfHead,
     pub(crate) request_id: Option<String>,
     pub(crate) headers: Map,
+    pub(crate) credentials: Credentials,
     pub(crate) span: Span,
 }
 

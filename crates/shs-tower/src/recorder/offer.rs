@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use shs_store::{Map, NewSession, Timestamp};
 
 use crate::keys;
+use crate::redact::Clean;
 use crate::settings::Settings;
 
 /// What a request says about tools, free of secrets. One that offers none says nothing: what was offered before stays.
@@ -30,12 +31,17 @@ pub(super) struct Offered {
 }
 
 impl Offer {
-    pub(super) fn new(mut tools: Vec<Value>, parallel: Option<bool>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        mut tools: Vec<Value>,
+        parallel: Option<bool>,
+        settings: &Settings,
+        clean: Clean<'_>,
+    ) -> Self {
         tools.retain(Value::is_object);
         if tools.is_empty() {
             return Self::default();
         }
-        settings.redact.tools(&mut tools);
+        clean.tools(&mut tools);
         let texts: Vec<_> = tools.iter().map(Value::to_string).collect();
         // Brackets, and commas between.
         let bytes = texts.iter().map(|text| text.len() + 1).sum::<usize>() + 1;
