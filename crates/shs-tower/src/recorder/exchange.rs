@@ -241,7 +241,12 @@ impl Response {
     /// Takes what a decoder says of a body that has ended.
     pub(crate) fn finish(&mut self, decoder: &mut dyn ReplyDecoder) {
         let at_end = self.ending == Ending::Completed && self.undecoded.is_none();
-        let finished = guarded("a decoder", || (decoder.is_complete(at_end), decoder.finish()));
+        let finished = guarded("a decoder", || {
+            let is_complete = decoder.is_complete(at_end);
+            let reply = decoder.finish();
+            // The end of the body may have ended the last event.
+            (is_complete || decoder.is_complete(at_end), reply)
+        });
         match finished {
             Ok((is_complete, reply)) => (self.is_complete, self.reply) = (is_complete, reply),
             Err(panicked) => drop(self.error.get_or_insert(panicked)),
