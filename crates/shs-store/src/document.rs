@@ -1,12 +1,13 @@
 //! A whole conversation with the rules of the contract: what a backend does to one session, as pure code.
 
 use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::MAX_BATCH;
-use crate::model::ContentDigest;
+use crate::model::{ContentDigest, unique};
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Seq, Session, SessionId,
@@ -36,7 +37,7 @@ pub struct Revision(Uuid);
 
 impl Revision {
     fn new() -> Self {
-        Self(Uuid::now_v7())
+        Self(unique(SystemTime::now()))
     }
 }
 

@@ -143,6 +143,14 @@ where
             Admission::Refuse => return RecordFuture::ahead(ready(Ok(refusal()))),
         };
         let question = self.question(&parts, decoder, &room);
+        if question.is_unclear() {
+            self.recorder.count_unclear();
+            if self.settings.write_ahead {
+                return RecordFuture::ahead(ready(Ok(unclear())));
+            }
+            let request = Request::from_parts(parts, RequestBody::untouched(body));
+            return RecordFuture::calling(self.inner.call(request), None, Span::none());
+        }
         let span = question.span.clone();
         let captured = Arc::new(Mutex::new(Captured::new(room.charge())));
         let tee = Tee::new(&captured, self.settings.limits.request);
@@ -257,14 +265,27 @@ where
 
 /// What a client gets whose message could not be stored ahead.
 fn refusal<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
-    let body = json!({ "error": {
-        "message": "the conversation cannot be recorded now; try again",
-        "type": "recording_unavailable",
-    }});
+    let message = "the conversation cannot be recorded now; try again";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "recording_unavailable", message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// What a client gets that does not say clearly who it is, where a conversation must be on record.
+fn unclear<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
+    let message = "a header that names the session, user or project is not UTF-8, or comes twice";
+    error(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+}
+
+fn error<B: Body<Data = Bytes>>(
+    status: StatusCode,
+    kind: &str,
+    message: &str,
+) -> Response<ResponseBody<B>> {
+    let body = json!({ "error": { "message": message, "type": kind } });
     let mut response = Response::new(ResponseBody::refusal(body.to_string().into()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -78,6 +80,11 @@ pub(crate) async fn forward(State(upstream): State<Upstream>, mut request: Reque
     let Some(uri) = uri.ok().filter(|_| path.starts_with('/')) else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "this is not a path");
     };
+    if uri.scheme() == Some(&Scheme::HTTPS) && SystemTime::now() < SystemTime::UNIX_EPOCH {
+        // Certificates cannot be checked, and rustls panics when it tries.
+        let message = "the clock of the proxy stands before 1970";
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "clock_error", message);
+    }
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     strip(headers);

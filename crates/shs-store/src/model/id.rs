@@ -4,12 +4,21 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::limits::check_name;
 use crate::{Error, Result};
+
+/// A new UUID version 7. Of a clock that stands before 1970, with which `Uuid::now_v7` panics, it has the time 0.
+pub(crate) fn unique(now: SystemTime) -> Uuid {
+    if now >= SystemTime::UNIX_EPOCH {
+        return Uuid::now_v7();
+    }
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0))
+}
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -35,7 +44,7 @@ macro_rules! text_id {
             /// Makes a new unique id: a UUID version 7 (RFC 9562), so later ids sort after earlier ones.
             pub fn generate() -> Self {
                 let mut buffer = Uuid::encode_buffer();
-                let id: &str = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+                let id: &str = unique(SystemTime::now()).hyphenated().encode_lower(&mut buffer);
                 Self(id.into())
             }
 
@@ -213,6 +222,14 @@ impl FromStr for Seq {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_made_with_a_clock_before_1970_too() {
+        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
+        let (one, other) = (unique(before), unique(before));
+        assert_ne!(one, other);
+        assert!(one < unique(SystemTime::now()));
+    }
 
     #[test]
     fn ids_are_checked_where_they_enter() {

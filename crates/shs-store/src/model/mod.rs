@@ -11,6 +11,7 @@ mod timestamp;
 mod transcript;
 
 pub use head::MessageHead;
+pub(crate) use id::unique;
 pub use id::{MessageId, Seq, SessionId};
 pub use message::{ContentDigest, Message, NewMessage};
 pub use part::{Part, PartView};

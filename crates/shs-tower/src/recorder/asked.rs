@@ -95,7 +95,7 @@ impl Asked {
             message.timestamp = request.at;
         }
         let mut asked = Self {
-            exchange: Uuid::now_v7(),
+            exchange: exchange(request.at),
             decoder: Arc::clone(&request.decoder),
             at: request.at,
             said: prompt.messages.iter().map(Said::of).collect(),
@@ -270,10 +270,29 @@ fn derived(repeats: Uuid, part: &[u8]) -> MessageId {
     MessageId::new(Uuid::new_v5(&repeats, part).to_string()).expect("a UUID is an id")
 }
 
+/// A new id for an exchange that began at this time, or in 1970 if the clock stands before that.
+fn exchange(at: Timestamp) -> Uuid {
+    let micros = u64::try_from(at.as_micros()).unwrap_or(0);
+    let nanos = (micros % 1_000_000) as u32 * 1_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos))
+}
+
 /// Stands for a request that is beyond a limit.
 fn too_long(body: &Captured, why: Value) -> Prompt {
     let mut truncated = why;
     truncated["bytes"] = body.seen.into();
     let metadata = Map::from_iter([(keys::TRUNCATED.to_owned(), truncated)]);
     Prompt::continues(vec![NewMessage::user("").with_metadata(metadata)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_have_ids_whatever_the_clock_says() {
+        let (before, after) = (exchange(Timestamp::MIN), exchange(Timestamp::now()));
+        assert!(before < after && after < exchange(Timestamp::MAX));
+        assert_ne!(exchange(Timestamp::MIN), before);
+    }
 }

@@ -100,6 +100,11 @@ pub(crate) struct Request {
 const LIGHT: usize = 64 * 1024;
 
 impl Request {
+    /// Whether it does not say clearly whose it is.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.session.is_unclear || self.user.is_unclear || self.project.is_unclear
+    }
+
     /// Whether reading it takes processor time that is worth a thread of its own.
     pub(super) fn is_heavy(&self) -> bool {
         !self.encoding.is_identity() || self.body.bytes.len() > LIGHT

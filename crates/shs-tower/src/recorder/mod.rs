@@ -85,7 +85,7 @@ pub struct RecorderOptions {
     pub memory: usize,
     /// How long an exchange is tried again while the store is unavailable; a minute unless said otherwise.
     pub patience: Duration,
-    /// How often it is said that exchanges are dropped; every 10 s unless said otherwise.
+    /// How often it is said that exchanges are dropped, or requests do not say clearly whose they are; every 10 s unless said otherwise.
     pub warn_every: Duration,
 }
 
@@ -219,6 +219,11 @@ impl Recorder {
 
     pub(crate) fn count_dropped(&self) {
         self.shared.counters.drop_one(self.shared.options.warn_every);
+    }
+
+    /// Counts a request that does not say clearly whose it is.
+    pub(crate) fn count_unclear(&self) {
+        self.shared.counters.unclear_one(self.shared.options.warn_every);
     }
 
     /// Hands an exchange over. Never waits: whoever has a place in the queue finds room in it.
