@@ -169,8 +169,8 @@ impl Own {
         }
     }
 
-    /// Whether an id that the application gave has one. What an application makes of cookies is its own to know: the id
-    /// of a user may stand in one.
+    /// Whether an id that the application gave has one. What an application makes of cookies is its
+    /// own to know: the id of a user may stand in one.
     pub(crate) fn is_in_trusted(&self, id: &str) -> bool {
         self.given.0.as_ref().is_some_and(|given| given.is_match(id))
     }

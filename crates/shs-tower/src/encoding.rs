@@ -78,9 +78,9 @@ impl Encoding {
 
     /// Decodes the pieces of a body, and hands on what comes of each; `false` ends it.
     ///
-    /// No encoding may become longer than the limit, those beneath others neither. At any time there is no more in memory than
-    /// 32 KiB of what comes, and the windows of the decoders: 16 MiB for Brotli, whose large windows are refused, and
-    /// 32 KiB for the others.
+    /// No encoding may become longer than the limit, those beneath others neither. At any time
+    /// there is no more in memory than 32 KiB of what comes, and the windows of the decoders: 16
+    /// MiB for Brotli, whose large windows are refused, and 32 KiB for the others.
     pub(crate) fn decode<'p>(
         &self,
         pieces: impl IntoIterator<Item = &'p [u8]>,
@@ -146,7 +146,8 @@ impl Coding {
             }
             Self::Brotli => {
                 let mut brotli = DecompressorWriter::new(next, BUFFER);
-                // A large window takes up to 1 GiB, and is no part of the content-encoding (RFC 7932).
+                // A large window takes up to 1 GiB, and is no part of the content-encoding (RFC
+                // 7932).
                 let large_window = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
                 let is_set = brotli.set_parameter(large_window, 0);
                 assert!(is_set, "nothing was decoded yet");
@@ -318,7 +319,8 @@ mod tests {
         deflate.finish().unwrap()
     }
 
-    /// A text as `brotli` writes it without compressing: uncompressed blocks of 64 KiB at most, then the end.
+    /// A text as `brotli` writes it without compressing: uncompressed blocks of 64 KiB at most,
+    /// then the end.
     fn stored_brotli(text: &[u8]) -> Vec<u8> {
         let mut bits = Bits::default();
         // The window: 64 KiB.

@@ -22,9 +22,11 @@ pub struct ProjectKey(pub String);
 
 /// Where an id is looked for: in one place after the other, until one has it.
 ///
-/// A value counts if it is not empty. A header is read as UTF-8. One that is not, or that comes more than once with different
-/// values, does not say who it is, and is not taken for nobody: such a request passes unrecorded, is counted as
-/// [unreadable](crate::Counts::unreadable), and a warning says so, once in an interval. A layer that
+/// A value counts if it is not empty. A header is read as UTF-8. One that is not, or that comes
+/// more than once with different values, does not say who it is, and is not taken for nobody: such
+/// a request passes unrecorded, is counted as
+/// [unreadable](crate::Counts::unreadable), and a warning says so, once in an interval. A layer
+/// that
 /// [writes ahead](crate::RecordLayer::write_ahead) answers it with the status 400.
 ///
 /// ```

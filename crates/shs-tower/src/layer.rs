@@ -130,8 +130,9 @@ impl RecordLayer {
         self.with(|settings| settings.redact = redact)
     }
 
-    /// The headers of a request that are kept with its last message; `user-agent` unless said otherwise. Those that
-    /// carry secrets are never kept: authorization, cookies, API keys, and whatever is a secret by its name.
+    /// The headers of a request that are kept with its last message; `user-agent` unless said
+    /// otherwise. Those that carry secrets are never kept: authorization, cookies, API keys, and
+    /// whatever is a secret by its name.
     ///
     /// # Panics
     /// If a name is not that of a header, in lower case.

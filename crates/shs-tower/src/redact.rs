@@ -11,23 +11,26 @@ use crate::credentials::Own;
 /// What takes the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is taken out of conversations before anything is written: out of texts, parts, names and ids of tool calls, arguments
-/// and their keys, definitions of tools, model names, errors and headers. In the place of an id of a session, user or project
-/// that has a secret in it, its SHA-256 is kept.
+/// What is taken out of conversations before anything is written: out of texts, parts, names and
+/// ids of tool calls, arguments and their keys, definitions of tools, model names, errors and
+/// headers. In the place of an id of a session, user or project that has a secret in it, its
+/// SHA-256 is kept.
 ///
 /// Three things are taken out:
-/// - **The request's own credentials**, always: the values of headers, cookies and query parameters that are secrets by their
-///   name, such as `authorization`, `x-api-key` or `?key=`, wherever they come back: as they are, in JSON strings, percent-encoded
-///   and in base64. A value of less than 8 bytes is not looked for, a cookie only from 16 bytes on and with a digit and
-///   a letter in it. An id that the application itself gives is not compared with cookies.
-/// - **What looks like a key**, unless [`nothing`](Self::nothing) is said: keys of OpenAI, Anthropic, Groq, Hugging Face, AWS, Azure,
-///   Google, GitHub, GitLab, npm, PyPI, Slack, Stripe and some thirty others, JSON Web Tokens, `Bearer` and `Basic`
-///   credentials, private keys in PEM, passwords in URLs, and what follows on `password:`, `api_key=` and the like, if it has a
+/// - **The request's own credentials**, always: the values of headers, cookies and query parameters
+///   that are secrets by their name, such as `authorization`, `x-api-key` or `?key=`, wherever they
+///   come back: as they are, in JSON strings, percent-encoded and in base64. A value of less than 8
+///   bytes is not looked for, a cookie only from 16 bytes on and with a digit and a letter in it.
+///   An id that the application itself gives is not compared with cookies.
+/// - **What looks like a key**, unless [`nothing`](Self::nothing) is said: keys of OpenAI,
+///   Anthropic, Groq, Hugging Face, AWS, Azure, Google, GitHub, GitLab, npm, PyPI, Slack, Stripe
+///   and some thirty others, JSON Web Tokens, `Bearer` and `Basic` credentials, private keys in
+///   PEM, passwords in URLs, and what follows on `password:`, `api_key=` and the like, if it has a
 ///   digit and a letter in it; strings under such keys of JSON too.
 /// - **What you name**, by [`regex`](Self::regex) or [`json_pointer`](Self::json_pointer).
 ///
-/// Nobody can tell a password in a sentence from another word, and nothing here promises to. Part of a secret is not found, nor
-/// one that is written in a form of its own.
+/// Nobody can tell a password in a sentence from another word, and nothing here promises to. Part
+/// of a secret is not found, nor one that is written in a form of its own.
 #[derive(Clone, Debug)]
 pub struct Redact {
     has_rules: bool,
@@ -47,8 +50,8 @@ impl Redact {
         Self { has_rules: false, patterns: Vec::new(), pointers: Vec::new() }
     }
 
-    /// Takes out what matches this regular expression, wherever text is, but for keys and kinds that are words of
-    /// lower-case letters.
+    /// Takes out what matches this regular expression, wherever text is, but for keys and kinds
+    /// that are words of lower-case letters.
     ///
     /// # Errors
     /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if it is none.
@@ -208,8 +211,8 @@ impl Clean<'_> {
         }
     }
 
-    /// A key, or a kind of part or tool. One of letters stays, whatever pattern it matches: without it, nobody knows
-    /// what the rest is.
+    /// A key, or a kind of part or tool. One of letters stays, whatever pattern it matches: without
+    /// it, nobody knows what the rest is.
     fn kind(&self, kind: &str) -> String {
         let mut clean = kind.to_owned();
         self.own.take_out(&mut clean);

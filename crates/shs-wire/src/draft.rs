@@ -127,11 +127,12 @@ fn data_url(url: &str) -> Option<(&str, &str)> {
     Some((mime_type.strip_suffix(";base64")?, data))
 }
 
-/// Most memory that the arguments of one call take as a tree, by [`json_weight`](crate::json_weight): 16 MiB.
+/// Most memory that the arguments of one call take as a tree, by
+/// [`json_weight`](crate::json_weight): 16 MiB.
 const MAX_ARGUMENTS_WEIGHT: u64 = 16 * 1024 * 1024;
 
-/// The arguments of a call given as the text of JSON. What is no JSON, as of a call that was cut off, is kept as a string; so is
-/// JSON that would take more than 16 MiB of memory as a tree.
+/// The arguments of a call given as the text of JSON. What is no JSON, as of a call that was cut
+/// off, is kept as a string; so is JSON that would take more than 16 MiB of memory as a tree.
 pub fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => Value::Null,

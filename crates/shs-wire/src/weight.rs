@@ -2,16 +2,18 @@
 
 /// What a value takes in a list, with the spare room of a list that grows.
 const VALUE: u64 = 64;
-/// What an object with anything in it takes, whatever is in it: a node of a tree has room for eleven keys.
+/// What an object with anything in it takes, whatever is in it: a node of a tree has room for
+/// eleven keys.
 const OBJECT: u64 = 640;
 /// The most that one byte of JSON can become: each object of `{},{},` and the like.
 const MOST_PER_BYTE: u64 = OBJECT + VALUE;
 
 /// Estimates how many bytes JSON takes as a tree of values, without reading it into one.
 ///
-/// The estimate is the text's own length, 64 bytes for each value, and 640 more for each object. A string that begins like JSON
-/// counts like the JSON in it, because arguments of tool calls are sent that way and read by [`arguments`](crate::arguments).
-/// Text that is not JSON is not an error; its estimate means nothing.
+/// The estimate is the text's own length, 64 bytes for each value, and 640 more for each object. A
+/// string that begins like JSON counts like the JSON in it, because arguments of tool calls are
+/// sent that way and read by [`arguments`](crate::arguments). Text that is not JSON is not an
+/// error; its estimate means nothing.
 ///
 /// ```
 /// assert_eq!(shs_wire::json_weight(br#"{"a":"some text"}"#), 17 + 2 * 64 + 640);

@@ -20,8 +20,8 @@ pub(crate) type Hosts = Arc<[String]>;
 
 /// Refuses requests for other names.
 ///
-/// A page of another site can give its own name this server's address (DNS rebinding), and is of the same origin to
-/// the browser then. It cannot change the name that the browser sends.
+/// A page of another site can give its own name this server's address (DNS rebinding), and is of
+/// the same origin to the browser then. It cannot change the name that the browser sends.
 pub(crate) async fn own_host(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let of_uri = request.uri().authority();
     match host(request.headers()) {

@@ -31,8 +31,9 @@
 //! | what keeps slow clients from holding it up | [`server`] |
 //!
 //! # What a server on the internet would do differently
-//! Here each browser is a user, known by a signed cookie: whoever has the cookie has the conversations, and they are
-//! out of reach when it is gone. A real server authenticates people, and limits how much each may ask.
+//! Here each browser is a user, known by a signed cookie: whoever has the cookie has the
+//! conversations, and they are out of reach when it is gone. A real server authenticates people,
+//! and limits how much each may ask.
 //!
 //! # Ending it
 //! SIGTERM and Ctrl-C let the answers under way end, for 30 seconds at most; what is not done by then is kept as

@@ -1,9 +1,10 @@
 //! Whose conversations are whose.
 //!
-//! Each browser is a user of its own, known by a cookie that this server has signed. What is stored as the user is derived from the
-//! cookie by the same key: whoever reads the store, or a list of its users, cannot make a cookie of it. That
-//! is enough to keep visitors of a demonstration apart; a real server authenticates its users, puts who they are
-//! where [`identify`] puts the [`Visitor`], and sends its cookies over TLS alone.
+//! Each browser is a user of its own, known by a cookie that this server has signed. What is stored
+//! as the user is derived from the cookie by the same key: whoever reads the store, or a list of
+//! its users, cannot make a cookie of it. That is enough to keep visitors of a demonstration apart;
+//! a real server authenticates its users, puts who they are where [`identify`] puts the
+//! [`Visitor`], and sends its cookies over TLS alone.
 
 use std::fs;
 use std::io::{ErrorKind, Write};

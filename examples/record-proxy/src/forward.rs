@@ -24,7 +24,8 @@ pub(crate) const USER: &str = "x-user-id";
 /// See [`SESSION`].
 const IDENTITY: [&str; 3] = [SESSION, CONVERSATION, USER];
 
-/// The headers that concern one connection alone ([RFC 9110, 7.6.1]), and those between a client and a proxy.
+/// The headers that concern one connection alone ([RFC 9110, 7.6.1]), and those between a client
+/// and a proxy.
 ///
 /// [RFC 9110, 7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 const OF_THE_CONNECTION: [&str; 8] = [

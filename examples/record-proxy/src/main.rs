@@ -12,12 +12,13 @@
 //! | `SHS_STORE` and the other `SHS_*` | `sqlite:./session_history.db` | where conversations are kept |
 //! | `MAX_CONNECTIONS` | `400` | clients at once; each takes two open files |
 //!
-//! Sessions follow the headers `x-session-id` and `x-conversation-id`, users `x-user-id`. They are not sent on, and
-//! are refused if they are given twice or are not UTF-8. Nobody is authenticated here, so let only those reach it
-//! whom you trust to say who they are.
+//! Sessions follow the headers `x-session-id` and `x-conversation-id`, users `x-user-id`. They are
+//! not sent on, and are refused if they are given twice or are not UTF-8. Nobody is authenticated
+//! here, so let only those reach it whom you trust to say who they are.
 //!
-//! Clients that send or read too slowly are cut off: see [`server`]. SIGTERM and Ctrl-C let what is under way end,
-//! for 30 seconds at most, store it, and exit with 0; the second signal within that time ends the waiting.
+//! Clients that send or read too slowly are cut off: see [`server`]. SIGTERM and Ctrl-C let what is
+//! under way end, for 30 seconds at most, store it, and exit with 0; the second signal within that
+//! time ends the waiting.
 
 mod forward;
 mod server;

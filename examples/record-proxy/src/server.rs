@@ -1,8 +1,9 @@
 //! Serves a router in such a way that no client can hold it up, and ends when it is told to.
 //!
-//! `axum::serve` waits for ever: for the rest of a head, for the next request, for a client that does not read. A
-//! few hundred connections that send half a request then keep everybody else out. This module is
-//! made to be copied; it needs `axum`, `hyper`, `hyper-util`, `tokio` and `tokio-io-timeout`.
+//! `axum::serve` waits for ever: for the rest of a head, for the next request, for a client that
+//! does not read. A few hundred connections that send half a request then keep everybody else out.
+//! This module is made to be copied; it needs `axum`, `hyper`, `hyper-util`, `tokio` and
+//! `tokio-io-timeout`.
 //!
 //! | bound | ends |
 //! |---|---|
@@ -12,8 +13,9 @@
 //! | [`Bounds::pause`] | a request whose body, or a connection whose client's reading, stands still as long |
 //! | [`Bounds::patience`] | what is under way when the server is told to end |
 //!
-//! A head has 16 KiB and 100 headers at most. How long an answer takes is not bounded, because answers of models
-//! take long. How long a body may be is for the router to say: see `DefaultBodyLimit` of axum.
+//! A head has 16 KiB and 100 headers at most. How long an answer takes is not bounded, because
+//! answers of models take long. How long a body may be is for the router to say: see
+//! `DefaultBodyLimit` of axum.
 
 use std::io;
 use std::pin::Pin;
@@ -67,7 +69,8 @@ impl Default for Bounds {
 /// Longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// Serves until `stop` is over, and then until what is under way has ended, `patience` is over, or `hurry` is.
+/// Serves until `stop` is over, and then until what is under way has ended, `patience` is over, or
+/// `hurry` is.
 ///
 /// Returns how many connections were still open then; they are cut off.
 pub(crate) async fn serve(
@@ -149,7 +152,8 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(MAX_HEAD_BYTES)
-        // The date of a clock that stands before 1970 cannot be written, and hyper panics when it tries.
+        // The date of a clock that stands before 1970 cannot be written, and hyper panics when it
+        // tries.
         .auto_date_header(SystemTime::now() >= SystemTime::UNIX_EPOCH)
         .serve_connection(io, service)
 }

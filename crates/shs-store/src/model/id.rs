@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::limits::check_name;
 use crate::{Error, Result};
 
-/// A new UUID version 7. Of a clock that stands before 1970, with which `Uuid::now_v7` panics, it has the time 0.
+/// A new UUID version 7. Of a clock that stands before 1970, with which `Uuid::now_v7` panics, it
+/// has the time 0.
 pub(crate) fn unique(now: SystemTime) -> Uuid {
     if now >= SystemTime::UNIX_EPOCH {
         return Uuid::now_v7();

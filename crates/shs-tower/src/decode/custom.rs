@@ -17,15 +17,18 @@ type IsEnd = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 
 /// The decoder of an API of one's own, made of closures.
 ///
-/// A response that is not a success is read as `{"error": …}`. Server-sent events, and the lines of NDJSON
-/// (`application/x-ndjson`, `application/jsonl` and the like), go to [`events`](Self::events), a body of JSON to
-/// [`reply`](Self::reply), and any other is the text of the answer as it is, also while it is streamed. Tools that a request
-/// offers are kept if its [`Prompt`] has them: see [`Prompt::with_tools`].
+/// A response that is not a success is read as `{"error": …}`. Server-sent events, and the lines of
+/// NDJSON (`application/x-ndjson`, `application/jsonl` and the like), go to
+/// [`events`](Self::events), a body of JSON to
+/// [`reply`](Self::reply), and any other is the text of the answer as it is, also while it is
+/// streamed. Tools that a request offers are kept if its [`Prompt`] has them: see
+/// [`Prompt::with_tools`].
 ///
 /// # Paths
-/// A path is written as axum writes it: `/api/chats/{id}/ask`, where `{id}` is any one segment, and `/api/{*rest}`, where it is one
-/// or more. It is compared with the path of the URL as it came, percent-encoded, and inside of a nested router
-/// with what is left of it there. Braces that are meant as such are doubled.
+/// A path is written as axum writes it: `/api/chats/{id}/ask`, where `{id}` is any one segment, and
+/// `/api/{*rest}`, where it is one or more. It is compared with the path of the URL as it came,
+/// percent-encoded, and inside of a nested router with what is left of it there. Braces that are
+/// meant as such are doubled.
 ///
 /// ```
 /// use shs_store::NewMessage;
@@ -61,7 +64,8 @@ impl Custom {
     /// An API at this path, whose requests are read by this closure; `None` if a request has no turn to record.
     ///
     /// # Panics
-    /// If no path can match, as one without a slash at its beginning; [`on`](Self::on) tells instead.
+    /// If no path can match, as one without a slash at its beginning; [`on`](Self::on) tells
+    /// instead.
     pub fn post(
         path: impl AsRef<str>,
         request: impl Fn(&Value) -> Option<Prompt> + Send + Sync + 'static,
@@ -69,7 +73,8 @@ impl Custom {
         Self::on(Method::POST, path, request).unwrap_or_else(|error| panic!("{}", error.detail()))
     }
 
-    /// An API with another method than POST: see [`post`](Self::post). A request without a body is read as `null`.
+    /// An API with another method than POST: see [`post`](Self::post). A request without a body is
+    /// read as `null`.
     ///
     /// # Errors
     /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if no path can match.
@@ -99,8 +104,8 @@ impl Custom {
         self
     }
 
-    /// Reads a server-sent event, given its type and data, and adds its text to the answer so far. A line of NDJSON has
-    /// the type `"line"`.
+    /// Reads a server-sent event, given its type and data, and adds its text to the answer so far.
+    /// A line of NDJSON has the type `"line"`.
     #[must_use]
     pub fn events(
         mut self,
@@ -110,8 +115,9 @@ impl Custom {
         self
     }
 
-    /// Says by which event or line an answer ends. A stream that stops without it was cut somewhere, also if nobody
-    /// noticed, and its answer is interrupted. Unless this is said, the end of the body is the end of the answer.
+    /// Says by which event or line an answer ends. A stream that stops without it was cut
+    /// somewhere, also if nobody noticed, and its answer is interrupted. Unless this is said, the
+    /// end of the body is the end of the answer.
     #[must_use]
     pub fn ends(mut self, end: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Self {
         self.end = Some(Arc::new(end));

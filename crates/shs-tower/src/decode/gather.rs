@@ -54,8 +54,8 @@ pub(super) const REFUSAL: u64 = 2;
 pub(super) const FIRST_CALL: u64 = 3;
 
 impl Gather {
-    /// Keeps so many bytes of text, of all choices together; beside them, up to 4,096 choices and blocks, whose names and ids
-    /// have up to 1,024 bytes each.
+    /// Keeps so many bytes of text, of all choices together; beside them, up to 4,096 choices and
+    /// blocks, whose names and ids have up to 1,024 bytes each.
     pub fn new(limit: usize) -> Self {
         Self {
             choices: Vec::new(),
@@ -143,7 +143,8 @@ impl Gather {
         self.gathered(choice);
     }
 
-    /// Says why a choice ended. An empty reason is none, as some servers send one with each fragment.
+    /// Says why a choice ended. An empty reason is none, as some servers send one with each
+    /// fragment.
     pub fn finish_reason(&mut self, choice: u32, reason: &str) {
         if reason.is_empty() {
             return;

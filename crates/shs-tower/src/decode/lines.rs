@@ -5,7 +5,8 @@ use shs_wire::is_heavy;
 use super::{Events, Reply, ReplyDecoder};
 use crate::Limits;
 
-/// Hands each line of a body to [`Events`], with the type `"line"`. Empty lines are nothing; the last needs no end.
+/// Hands each line of a body to [`Events`], with the type `"line"`. Empty lines are nothing; the
+/// last needs no end.
 pub(super) struct Lines<E> {
     /// The line that is not over.
     line: Vec<u8>,

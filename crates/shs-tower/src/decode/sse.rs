@@ -44,7 +44,8 @@ pub struct Sse<E> {
 }
 
 impl<E: Events> Sse<E> {
-    /// Decodes with these events; one that is beyond the limits for events or for JSON is passed over.
+    /// Decodes with these events; one that is beyond the limits for events or for JSON is passed
+    /// over.
     pub fn new(events: E, limits: &Limits) -> Self {
         Self {
             parser: SseParser::new().max_buffer(limits.event),

@@ -238,7 +238,8 @@ fn decode(request: &mut Request) -> Result<Body, Unread> {
     }
 }
 
-/// Takes the memory that a body's JSON needs once it is read; returns how much that would be if it is too much.
+/// Takes the memory that a body's JSON needs once it is read; returns how much that would be if it
+/// is too much.
 fn weight(body: &mut Captured, limit: u64) -> Result<Option<u64>, Unread> {
     let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if !matches!(first, Some(b'{' | b'[')) {

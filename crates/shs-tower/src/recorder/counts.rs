@@ -17,8 +17,8 @@ pub struct Counts {
     pub repeated: u64,
     /// Not recorded, because the queue was full or the recorder shut down.
     pub dropped: u64,
-    /// Not recorded, because the request had no turn that a decoder could read, or a header that names the session, user
-    /// or project was not UTF-8 or came twice.
+    /// Not recorded, because the request had no turn that a decoder could read, or a header that
+    /// names the session, user or project was not UTF-8 or came twice.
     pub unreadable: u64,
     /// Not stored, or without the tools that were offered, because the store failed.
     pub failed: u64,

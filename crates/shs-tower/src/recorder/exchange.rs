@@ -262,8 +262,8 @@ impl Response {
         }
     }
 
-    /// Decodes the body; `false` if there is no memory for what it becomes. It takes processor time, and is for a thread that
-    /// nobody waits on.
+    /// Decodes the body; `false` if there is no memory for what it becomes. It takes processor
+    /// time, and is for a thread that nobody waits on.
     pub(super) fn decode(&mut self, limit: usize) -> bool {
         let Some(encoded) = self.encoded.take() else { return true };
         let Encoded { encoding, bytes, pieces, mut is_cut, mut decoder } = *encoded;

@@ -76,16 +76,19 @@ impl fmt::Debug for Recorder {
 pub struct RecorderOptions {
     /// Exchanges that are under way or waiting to be stored at once; 8,192 unless said otherwise, at least 1.
     pub queue: usize,
-    /// Bytes that exchanges take at once, from the first byte of their request until they are stored; 256 MiB unless said
-    /// otherwise. Bodies count as they come, then also as what they are decoded to, and with what their JSON takes in
-    /// memory. An exchange that finds no room passes unrecorded.
+    /// Bytes that exchanges take at once, from the first byte of their request until they are
+    /// stored; 256 MiB unless said otherwise. Bodies count as they come, then also as what they are
+    /// decoded to, and with what their JSON takes in memory. An exchange that finds no room passes
+    /// unrecorded.
     ///
-    /// Beside it, up to 4 exchanges are read at once: each takes a few times [`Limits::parsed`](crate::Limits::parsed) at
-    /// most, and up to 24 MiB for each content-encoding.
+    /// Beside it, up to 4 exchanges are read at once: each takes a few times
+    /// [`Limits::parsed`](crate::Limits::parsed) at most, and up to 24 MiB for each
+    /// content-encoding.
     pub memory: usize,
     /// How long an exchange is tried again while the store is unavailable; a minute unless said otherwise.
     pub patience: Duration,
-    /// How often it is said that exchanges are dropped, or requests do not say clearly whose they are; every 10 s unless said otherwise.
+    /// How often it is said that exchanges are dropped, or requests do not say clearly whose they
+    /// are; every 10 s unless said otherwise.
     pub warn_every: Duration,
 }
 

@@ -59,7 +59,8 @@ pub(super) struct Worker {
     running: FuturesUnordered<BoxFuture<'static, (Lane, u64)>>,
     /// Exchanges of whose requests the rest is awaited, with their numbers.
     awaiting: FuturesUnordered<BoxFuture<'static, (u64, Box<Exchange>)>>,
-    /// What is being read, in the order in which it came: what goes on after an exchange must find it.
+    /// What is being read, in the order in which it came: what goes on after an exchange must find
+    /// it.
     reading: FuturesOrdered<BoxFuture<'static, (u64, Read)>>,
     readers: Arc<Semaphore>,
     /// The numbers of the jobs that are not done, and the tips of their conversations.

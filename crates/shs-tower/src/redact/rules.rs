@@ -1,6 +1,7 @@
 //! Secrets that are known by their form.
 //!
-//! The forms are those that the providers document, and that scanners of source code such as gitleaks look for.
+//! The forms are those that the providers document, and that scanners of source code such as
+//! gitleaks look for.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -29,8 +30,8 @@ const fn mixed(keywords: &'static [&'static str], pattern: &'static str) -> Rule
 }
 
 const RULES: &[Rule] = &[
-    // Providers of models: OpenAI, Anthropic, OpenRouter, DeepSeek and others; Groq, xAI, Perplexity, Replicate,
-    // Nvidia, Cerebras, Hugging Face, LangSmith, Databricks.
+    // Providers of models: OpenAI, Anthropic, OpenRouter, DeepSeek and others; Groq, xAI,
+    // Perplexity, Replicate, Nvidia, Cerebras, Hugging Face, LangSmith, Databricks.
     rule(&["sk-"], r"\bsk-[A-Za-z0-9_-]{16,}"),
     rule(&["gsk_"], r"\bgsk_[A-Za-z0-9]{32,}"),
     rule(&["xai-"], r"\bxai-[A-Za-z0-9_-]{32,}"),
@@ -72,7 +73,8 @@ const RULES: &[Rule] = &[
     rule(&["pypi-"], r"\bpypi-[A-Za-z0-9_-]{50,}"),
     rule(&["cio"], r"\bcio[A-Za-z0-9]{32}\b"),
     rule(&["rubygems_"], r"\brubygems_[a-f0-9]{48}"),
-    // Services: Slack, Stripe, SendGrid, Twilio, Mailgun, Shopify, Telegram, Linear, Notion, Atlassian.
+    // Services: Slack, Stripe, SendGrid, Twilio, Mailgun, Shopify, Telegram, Linear, Notion,
+    // Atlassian.
     rule(&["xox"], r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
     rule(&["xapp-"], r"\bxapp-\d-[A-Za-z0-9-]{20,}"),
     rule(
@@ -89,7 +91,8 @@ const RULES: &[Rule] = &[
     rule(&["lin_api_"], r"\blin_api_[A-Za-z0-9]{40}"),
     rule(&["ntn_"], r"\bntn_[A-Za-z0-9]{40,}"),
     rule(&["atatt3"], r"\bATATT3[A-Za-z0-9_=-]{100,}"),
-    // Infrastructure: DigitalOcean, HashiCorp Vault, Grafana, Sentry, New Relic, Pulumi, Supabase, age.
+    // Infrastructure: DigitalOcean, HashiCorp Vault, Grafana, Sentry, New Relic, Pulumi, Supabase,
+    // age.
     rule(&["doo_v1_", "dop_v1_", "dor_v1_"], r"\bdo[opr]_v1_[a-f0-9]{64}"),
     rule(&["hvs.", "hvb."], r"\bhv[sb]\.[A-Za-z0-9_-]{24,}"),
     rule(

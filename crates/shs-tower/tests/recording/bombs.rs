@@ -23,7 +23,8 @@ const MEMORY_KIB: u32 = 256 * 1024;
 const CHILD: &str = "SHS_TOWER_BOMB";
 const MIB: usize = 1024 * 1024;
 
-/// Bodies that would become 1 GiB, JSON of which the values would, and JSON that is just small enough to be read.
+/// Bodies that would become 1 GiB, JSON of which the values would, and JSON that is just small
+/// enough to be read.
 const BOMBS: [&str; 14] = [
     "request gzip",
     "request deflate",
@@ -72,7 +73,8 @@ fn brotli_bomb() -> Vec<u8> {
         bits.push(2, 2);
         bits.push(0xff_ffff, 24);
         bits.push(0, 1);
-        // One type of each kind of block, no direct distances, a context mode, one tree of each kind.
+        // One type of each kind of block, no direct distances, a context mode, one tree of each
+        // kind.
         bits.push(0, 3);
         bits.push(0, 6);
         bits.push(0, 2);
@@ -328,7 +330,8 @@ async fn bodies_under_way_count_in_the_recorders_memory() {
 #[tokio::test]
 async fn what_bodies_are_decoded_to_counts_in_the_recorders_memory() {
     let setup = with_memory(200 * 1024);
-    // One that takes nearly all alone is let in, and beside it one that is small until it is decoded is not.
+    // One that takes nearly all alone is let in, and beside it one that is small until it is
+    // decoded is not.
     let open = setup.call(chat("open", turns([&*"x".repeat(150_000)])), Answer::words(["a"])).await;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     let question: Value = json!({"messages": turns([&*"x".repeat(150_000)])});

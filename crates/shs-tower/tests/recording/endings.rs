@@ -30,7 +30,8 @@ async fn a_stream_that_was_passed_on_is_delivered() {
     assert_eq!(setup.recorder.counts().recorded, 1);
 }
 
-/// Streams of each API: where a request goes, the events, and how many of them make the answer whole.
+/// Streams of each API: where a request goes, the events, and how many of them make the answer
+/// whole.
 fn streams() -> Vec<(&'static str, Vec<String>, usize)> {
     let data = |event: serde_json::Value| format!("data: {event}\n\n");
     let chunk = |delta: serde_json::Value, reason: serde_json::Value| {
