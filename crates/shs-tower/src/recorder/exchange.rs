@@ -96,8 +96,10 @@ pub(crate) struct Request {
     pub(crate) span: Span,
 }
 
-/// Bodies of up to this many bytes are read at once.
+/// Requests of up to this many bytes are read at once.
 const LIGHT: usize = 64 * 1024;
+/// The same for responses, whose events are much longer than their text.
+const LIGHT_RESPONSE: u64 = 512 * 1024;
 
 impl Request {
     /// Whether it does not say clearly whose it is.
@@ -396,6 +398,7 @@ impl Exchange {
     /// Whether reading it takes processor time that is worth a thread of its own.
     pub(super) fn is_heavy(&self) -> bool {
         self.response.encoded.is_some()
+            || self.response.bytes > LIGHT_RESPONSE
             || matches!(&self.question, Question::Raw(request) if request.is_heavy())
     }
 }
