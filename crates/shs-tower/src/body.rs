@@ -138,7 +138,8 @@ impl Tee {
     }
 
     fn has_enough(&self) -> bool {
-        locked(&self.captured).seen > self.limit as u64
+        let captured = locked(&self.captured);
+        captured.seen > self.limit as u64 || captured.is_lost
     }
 }
 

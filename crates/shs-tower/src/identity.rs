@@ -22,7 +22,12 @@ pub struct ProjectKey(pub String);
 
 /// Where an id is looked for: in one place after the other, until one has it.
 ///
-/// A value counts if it is not empty. A header that is not ASCII is read as UTF-8 if it is that, and passed over if not.
+/// A value counts if it is not empty. A header is read as UTF-8. One that is not, or that comes
+/// more than once with different values, does not say who it is, and is not taken for nobody: such
+/// a request passes unrecorded, is counted as
+/// [unreadable](crate::Counts::unreadable), and a warning says so, once in an interval. A layer
+/// that
+/// [writes ahead](crate::RecordLayer::write_ahead) answers it with the status 400.
 ///
 /// ```
 /// use shs_tower::Ladder;
@@ -68,6 +73,8 @@ pub(crate) struct Found {
 pub(crate) struct OfHead {
     before: usize,
     found: Option<Found>,
+    /// Whether a header was reached that does not say clearly who it is.
+    pub(crate) is_unclear: bool,
 }
 
 impl OfHead {
@@ -176,20 +183,26 @@ impl Ladder {
 
     /// Tries the rungs that need the head of the request alone.
     pub(crate) fn of_head(&self, parts: &request::Parts) -> OfHead {
-        let found = self.rungs.iter().enumerate().find_map(|(at, (rung, name))| {
+        for (at, (rung, name)) in self.rungs.iter().enumerate() {
             let id = match rung {
                 Rung::Extension(of_parts) => of_parts(parts),
+                Rung::Header(name) if is_unclear(&parts.headers, name) => {
+                    return OfHead { is_unclear: true, ..OfHead::default() };
+                }
                 Rung::Header(name) => header(&parts.headers, name),
                 Rung::VendorHeader => vendor_header(&parts.headers),
                 Rung::Fixed(id) => Some(id.clone()),
                 Rung::Body(_) | Rung::AnthropicSession => None,
             };
-            Some((at, rung.found(id, name)?))
-        });
-        match found {
-            Some((at, found)) => OfHead { before: self.body_rungs(at), found: Some(found) },
-            None => OfHead { before: self.body_rungs(self.rungs.len()), found: None },
+            if let Some(found) = rung.found(id, name) {
+                return OfHead {
+                    before: self.body_rungs(at),
+                    found: Some(found),
+                    is_unclear: false,
+                };
+            }
         }
+        OfHead { before: self.body_rungs(self.rungs.len()), found: None, is_unclear: false }
     }
 
     /// How many of the first rungs there are up to the last that needs the body.
@@ -228,6 +241,14 @@ impl Rung {
 pub(crate) fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?;
     Some(value.trim().to_owned())
+}
+
+/// Whether a header is no text, or is several.
+fn is_unclear(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    values.any(|value| Some(value) != first)
+        || first.is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_err())
 }
 
 fn vendor_header(headers: &HeaderMap) -> Option<String> {
@@ -306,12 +327,26 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_not_utf_8_has_no_id() {
-        let request =
-            |value: &[u8]| Request::builder().header("x-session-id", value).body(()).unwrap();
+    fn a_header_that_is_not_utf_8_or_not_one_is_unclear() {
+        let request = |values: &[&[u8]]| {
+            let mut request = Request::builder();
+            for value in values {
+                request = request.header("x-session-id", *value);
+            }
+            request.body(()).unwrap()
+        };
         let sessions = Ladder::sessions();
-        assert_eq!(look(&sessions, request(b"\xff\xfe"), &Value::Null), None);
-        let found = look(&sessions, request("é".as_bytes()), &Value::Null).unwrap();
+        let is_unclear =
+            |values: &[&[u8]]| sessions.of_head(&request(values).into_parts().0).is_unclear;
+        assert!(is_unclear(&[b"\xff\xfe"]));
+        assert!(is_unclear(&[b"a", b"b"]));
+        assert!(is_unclear(&[b"a", b"\xff"]));
+        assert!(!is_unclear(&[b"a", b"a"]) && !is_unclear(&[b""]) && !is_unclear(&[]));
+        let found = look(&sessions, request(&["é".as_bytes()]), &Value::Null).unwrap();
         assert_eq!(found.0, "é");
+        // The application's word comes first.
+        let mut own = request(&[b"\xff"]);
+        own.extensions_mut().insert(SessionKey("mine".into()));
+        assert_eq!(look(&sessions, own, &Value::Null).unwrap().0, "mine");
     }
 }

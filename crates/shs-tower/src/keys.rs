@@ -19,7 +19,7 @@
 //! | [`ENDING`] | how it ended: see [`Ending`](crate::Ending) |
 //! | [`FIRST_BYTE`], [`FIRST_TOKEN`] | milliseconds from the request to the first byte, and to the first text |
 //! | [`EXCHANGE`] | the id of the exchange, the same on all its choices |
-//! | [`TRUNCATED`] | `{"bytes": …, "limit": …}` if the body was longer than the limit and not kept whole |
+//! | [`TRUNCATED`] | `{"bytes": …, "limit": …}` if the body was longer than a limit and not kept whole; with `"parsed"` if it was its JSON |
 //! | [`UNDECODED`] | why the body could not be decoded, or not all of it, if it came with a content-encoding |
 //! | [`REFUSED`] | why parts or metadata were left out: they broke a limit of the store |
 //!

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGENT};
+use http::header::USER_AGENT;
 use http::request;
 use tower_layer::Layer;
 
+use crate::credentials::is_secret;
 use crate::decode::{AnthropicMessages, Decoder, OpenAiChat, OpenAiResponses};
 use crate::settings::Settings;
 use crate::{Ladder, Limits, Record, Recorder, Redact};
@@ -129,8 +130,9 @@ impl RecordLayer {
         self.with(|settings| settings.redact = redact)
     }
 
-    /// The headers of a request that are kept with its last message; `user-agent` unless said otherwise. Those that
-    /// carry secrets are never kept: authorization, cookies, and API keys.
+    /// The headers of a request that are kept with its last message; `user-agent` unless said
+    /// otherwise. Those that carry secrets are never kept: authorization, cookies, API keys, and
+    /// whatever is a secret by its name.
     ///
     /// # Panics
     /// If a name is not that of a header, in lower case.
@@ -172,13 +174,6 @@ impl RecordLayer {
         change(Arc::make_mut(&mut self.settings));
         self
     }
-}
-
-fn is_secret(name: &HeaderName) -> bool {
-    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name)
-        || name.as_str().contains("api-key")
-        || name.as_str().contains("token")
-        || name.as_str().contains("secret")
 }
 
 impl<S> Layer<S> for RecordLayer {

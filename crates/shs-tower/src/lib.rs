@@ -20,6 +20,7 @@
 //! | what stands where in what is stored | [`keys`] |
 
 mod body;
+mod credentials;
 pub mod decode;
 mod encoding;
 mod identity;

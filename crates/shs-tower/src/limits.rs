@@ -5,12 +5,23 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request's body; 4 MiB unless said otherwise. A longer one is recorded as a message without
-    /// content, as a part of JSON cannot be read.
+    /// Bytes of a request's body, before and after each content-encoding is decoded; 4 MiB unless
+    /// said otherwise. A longer one is recorded as a message without content, as a part of JSON
+    /// cannot be read.
     pub request: usize,
-    /// Bytes of text and tool calls of a streamed response, or of the body of one that comes whole; 2 MiB
-    /// unless said otherwise, some half a million tokens. The beginning of a longer stream is kept.
+    /// Bytes of text and tool calls of a streamed response, or of the body of one that comes whole;
+    /// 2 MiB unless said otherwise, some half a million tokens. The beginning of a longer stream is
+    /// kept. Of a response with a content-encoding, as many bytes are kept before they are decoded.
     pub response: usize,
+    /// Bytes that a response with a content-encoding decodes to, each encoding by itself; 32 MiB
+    /// unless said otherwise. The events of a stream are much longer than their text. Decoding ends
+    /// there, and what came until then is kept.
+    pub decoded: usize,
+    /// Bytes of memory that the JSON of a body, an event or a line takes once it is read, as
+    /// [`json_weight`](shs_wire::json_weight) estimates; 32 MiB unless said otherwise. `{},{},`
+    /// takes some 200 times its length. What would take more is not read: a request is recorded as
+    /// a message without content, an event is passed over.
+    pub parsed: usize,
     /// Bytes of one server-sent event; 1 MiB unless said otherwise. A longer one is passed over.
     pub event: usize,
     /// Bytes of an attachment's data, as it stands in the message; 256 KiB unless said otherwise. In the
@@ -29,6 +40,8 @@ impl Default for Limits {
         Self {
             request: 4 * KIB * KIB,
             response: 2 * KIB * KIB,
+            decoded: 32 * KIB * KIB,
+            parsed: 32 * KIB * KIB,
             event: KIB * KIB,
             attachment: 256 * KIB,
             tools: 16 * KIB,
@@ -48,6 +61,20 @@ impl Limits {
     #[must_use]
     pub fn with_response(mut self, bytes: usize) -> Self {
         self.response = bytes;
+        self
+    }
+
+    /// Decodes responses with a content-encoding up to so many bytes.
+    #[must_use]
+    pub fn with_decoded(mut self, bytes: usize) -> Self {
+        self.decoded = bytes;
+        self
+    }
+
+    /// Reads JSON that takes so many bytes of memory.
+    #[must_use]
+    pub fn with_parsed(mut self, bytes: usize) -> Self {
+        self.parsed = bytes;
         self
     }
 

@@ -1,51 +1,57 @@
 //! Secrets that are not kept.
 
-use std::borrow::Cow;
+mod rules;
 
 use regex::Regex;
 use serde_json::Value;
-use shs_store::{Error, Map, Part, Result};
+use shs_store::{Error, Map, NewMessage, Part, Result};
+
+use crate::credentials::Own;
 
 /// What takes the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is taken out of conversations before anything is written: out of texts, parts, tool arguments, definitions of
-/// tools, errors and headers.
+/// What is taken out of conversations before anything is written: out of texts, parts, names and
+/// ids of tool calls, arguments and their keys, definitions of tools, model names, errors and
+/// headers. In the place of an id of a session, user or project that has a secret in it, its
+/// SHA-256 is kept.
 ///
-/// The [default](Self::default) takes out what looks like a key: of OpenAI, Anthropic and others that begin
-/// with `sk-`, of AWS, GitHub, Google and Slack, bearer tokens, and private keys in PEM. A pattern knows only what looks like what
-/// it was written for; name the places of your own secrets.
+/// Three things are taken out:
+/// - **The request's own credentials**, always: the values of headers, cookies and query parameters
+///   that are secrets by their name, such as `authorization`, `x-api-key` or `?key=`, wherever they
+///   come back: as they are, in JSON strings, percent-encoded and in base64. A value of less than 8
+///   bytes is not looked for, a cookie only from 16 bytes on and with a digit and a letter in it.
+///   An id that the application itself gives is not compared with cookies.
+/// - **What looks like a key**, unless [`nothing`](Self::nothing) is said: keys of OpenAI,
+///   Anthropic, Groq, Hugging Face, AWS, Azure, Google, GitHub, GitLab, npm, PyPI, Slack, Stripe
+///   and some thirty others, JSON Web Tokens, `Bearer` and `Basic` credentials, private keys in
+///   PEM, passwords in URLs, and what follows on `password:`, `api_key=` and the like, if it has a
+///   digit and a letter in it; strings under such keys of JSON too.
+/// - **What you name**, by [`regex`](Self::regex) or [`json_pointer`](Self::json_pointer).
+///
+/// Nobody can tell a password in a sentence from another word, and nothing here promises to. Part
+/// of a secret is not found, nor one that is written in a form of its own.
 #[derive(Clone, Debug)]
 pub struct Redact {
+    has_rules: bool,
     patterns: Vec<Regex>,
     pointers: Vec<Vec<String>>,
 }
 
-const KEYS: [&str; 8] = [
-    r"\bsk-[A-Za-z0-9_-]{16,}",
-    r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
-    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    r"\bgh[pousr]_[A-Za-z0-9]{36,}\b",
-    r"\bgithub_pat_[A-Za-z0-9_]{22,}\b",
-    r"\bAIza[A-Za-z0-9_-]{35}",
-    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-];
-
 impl Default for Redact {
     fn default() -> Self {
-        let patterns = KEYS.iter().map(|key| Regex::new(key).expect("the patterns are constant"));
-        Self { patterns: patterns.collect(), pointers: Vec::new() }
+        Self { has_rules: true, ..Self::nothing() }
     }
 }
 
 impl Redact {
-    /// Takes nothing out.
+    /// Takes nothing out but the request's own credentials.
     pub fn nothing() -> Self {
-        Self { patterns: Vec::new(), pointers: Vec::new() }
+        Self { has_rules: false, patterns: Vec::new(), pointers: Vec::new() }
     }
 
-    /// Takes out what matches this regular expression, wherever text is.
+    /// Takes out what matches this regular expression, wherever text is, but for keys and kinds
+    /// that are words of lower-case letters.
     ///
     /// # Errors
     /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if it is none.
@@ -87,11 +93,44 @@ impl Redact {
         }
     }
 
-    pub(crate) fn text(&self, text: &mut String) {
+    fn text(&self, text: &mut String) {
+        if self.has_rules {
+            rules::take_out(text);
+        }
         for pattern in &self.patterns {
-            if let Cow::Owned(clean) = pattern.replace_all(text, REDACTED) {
-                *text = clean;
-            }
+            rules::replace_all(pattern, text);
+        }
+    }
+}
+
+/// Frees one exchange of secrets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clean<'a> {
+    pub(crate) redact: &'a Redact,
+    pub(crate) own: &'a Own,
+}
+
+impl Clean<'_> {
+    pub(crate) fn text(&self, text: &mut String) {
+        self.own.take_out(text);
+        self.redact.text(text);
+    }
+
+    /// A text without secrets.
+    pub(crate) fn cleaned(&self, mut text: String) -> String {
+        self.text(&mut text);
+        text
+    }
+
+    /// Whether an id has a secret in it; the application is trusted with what it makes of cookies.
+    pub(crate) fn is_secret(&self, id: &str, is_trusted: bool) -> bool {
+        let mut clean = id.to_owned();
+        if is_trusted {
+            self.redact.text(&mut clean);
+            clean != id || self.own.is_in_trusted(id)
+        } else {
+            self.text(&mut clean);
+            clean != id
         }
     }
 
@@ -100,40 +139,113 @@ impl Redact {
             Value::String(text) => self.text(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
             Value::Object(map) => self.map(map),
-            _ => {}
+            // A long number may be a secret too.
+            Value::Number(number) => {
+                let text = number.to_string();
+                if text.len() >= MIN_DIGITS && self.is_secret(&text, false) {
+                    *value = REDACTED.into();
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
     pub(crate) fn map(&self, map: &mut Map) {
-        map.values_mut().for_each(|value| self.value(value));
+        let mut renamed = Vec::new();
+        for (key, value) in map.iter_mut() {
+            match value {
+                Value::String(text) if self.redact.has_rules && names_secret(key) => {
+                    if !text.is_empty() {
+                        REDACTED.clone_into(text);
+                    }
+                }
+                value => self.value(value),
+            }
+            let clean = self.kind(key);
+            if clean != *key {
+                renamed.push((key.clone(), clean));
+            }
+        }
+        for (key, clean) in renamed {
+            let value = map.remove(&key).expect("it was just there");
+            // Two keys may become one, and their values stay.
+            let numbers = 2..;
+            let free =
+                std::iter::once(clean.clone()).chain(numbers.map(|n| format!("{clean} {n}")));
+            let free = free.into_iter().find(|key| !map.contains_key(key));
+            map.insert(free.expect("there are numbers enough"), value);
+        }
+    }
+
+    pub(crate) fn message(&self, message: &mut NewMessage) {
+        self.text(&mut message.content);
+        self.parts(&mut message.parts);
+        self.map(&mut message.metadata);
+        self.map(&mut message.extra);
+        if let Some(model) = &mut message.model {
+            self.text(model);
+        }
     }
 
     pub(crate) fn parts(&self, parts: &mut [Part]) {
-        if self.patterns.is_empty() && self.pointers.is_empty() {
-            return;
-        }
         for part in parts {
             let mut object = part.as_object().clone();
             if let Some(arguments) = object.get_mut("arguments") {
-                self.document(arguments);
+                self.redact.document(arguments);
             }
             self.map(&mut object);
-            // A kind that looked like a secret stays: without it, it would be no part.
-            object.insert("type".to_owned(), part.kind().into());
+            let kind = self.kind(part.kind());
+            // Without a kind it would be no part.
+            object.insert("type".to_owned(), kind.into());
             *part = Part::from_object(object).expect("a part has a type");
         }
     }
 
     pub(crate) fn tools(&self, tools: &mut [Value]) {
         for tool in tools {
-            let kind = tool.get("type").cloned();
+            let kind = tool.get("type").and_then(Value::as_str).map(|kind| self.kind(kind));
             self.value(tool);
-            // A kind that looked like a secret stays: without it, nobody knows what the tool is.
             if let (Some(kind), Some(tool)) = (kind, tool.as_object_mut()) {
-                tool.insert("type".to_owned(), kind);
+                tool.insert("type".to_owned(), kind.into());
             }
         }
     }
+
+    /// A key, or a kind of part or tool. One of letters stays, whatever pattern it matches: without
+    /// it, nobody knows what the rest is.
+    fn kind(&self, kind: &str) -> String {
+        let mut clean = kind.to_owned();
+        self.own.take_out(&mut clean);
+        if !kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            self.redact.text(&mut clean);
+        }
+        clean
+    }
+}
+
+/// Shorter numbers are not looked at.
+const MIN_DIGITS: usize = 8;
+
+/// Whether a string under this key of JSON is a secret.
+fn names_secret(key: &str) -> bool {
+    let plain = |c: &char| c.is_ascii_alphanumeric();
+    let key: String = key.chars().filter(plain).map(|c| c.to_ascii_lowercase()).collect();
+    matches!(
+        &*key,
+        "password"
+            | "passwd"
+            | "passphrase"
+            | "secret"
+            | "clientsecret"
+            | "secretkey"
+            | "secretaccesskey"
+            | "apikey"
+            | "accesstoken"
+            | "refreshtoken"
+            | "authtoken"
+            | "privatekey"
+            | "authorization"
+    )
 }
 
 fn take_out(value: &mut Value, steps: &[String]) {
@@ -164,24 +276,54 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::credentials::Credentials;
+
+    fn own() -> Own {
+        Credentials::default().own()
+    }
 
     #[test]
-    fn what_looks_like_a_key_is_taken_out() {
-        let redact = Redact::default();
-        for secret in [
-            "sk-proj-abcdefghijklmnop1234",
-            "sk-ant-api03-abcdefghijklmnop",
-            "Bearer eyJhbGciOiJIUzI1NiJ9.e30.abc",
-            "AKIAIOSFODNN7EXAMPLE",
-            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
-        ] {
-            let mut text = format!("before {secret} after");
-            redact.text(&mut text);
-            assert_eq!(text, "before [redacted] after");
-        }
-        let mut text = "the risk-averse bearer of news asks about sk-8".to_owned();
-        redact.text(&mut text);
-        assert_eq!(text, "the risk-averse bearer of news asks about sk-8");
+    fn secrets_are_taken_out_wherever_they_stand() {
+        let (redact, own) = (Redact::default(), own());
+        let clean = Clean { redact: &redact, own: &own };
+        let key = "sk-proj-abcdefghijklmnop1234";
+        let mut value = json!({
+            key: [key, {"x": format!("a {key}")}],
+            "[redacted]": 1,
+            "password": "short",
+            "token": "short",
+            "secret": {"type": "string"},
+            "Api-Key": "",
+        });
+        clean.value(&mut value);
+        let expected = json!({
+            "[redacted]": 1,
+            "[redacted] 2": ["[redacted]", {"x": "a [redacted]"}],
+            "password": "[redacted]",
+            "token": "short",
+            "secret": {"type": "string"},
+            "Api-Key": "",
+        });
+        assert_eq!(value, expected);
+        let part = json!({"type": key, "id": key, "name": key});
+        let mut parts = [Part::from_object(part.as_object().unwrap().clone()).unwrap()];
+        clean.parts(&mut parts);
+        let expected = json!({"type": "[redacted]", "id": "[redacted]", "name": "[redacted]"});
+        assert_eq!(json!(parts[0].as_object()), expected);
+    }
+
+    #[test]
+    fn nothing_but_the_own_credentials_is_taken_out_if_nothing_else_is_to_be() {
+        let head = http::Request::post("/?key=000111222333").body(()).unwrap().into_parts().0;
+        let (redact, own) = (Redact::nothing(), Credentials::of(&head).own());
+        let clean = Clean { redact: &redact, own: &own };
+        let mut value = json!({"password": "sk-proj-abcdefghijklmnop1234", "n": 111222333000111222333_u128 as f64});
+        let before = value.clone();
+        clean.value(&mut value);
+        assert_eq!(value, before);
+        let mut value = json!(["x000111222333x", 111222333, "111222333"]);
+        clean.value(&mut value);
+        assert_eq!(value, json!(["x[redacted]x", 111222333, "111222333"]));
     }
 
     #[test]
@@ -193,7 +335,8 @@ mod tests {
             json!({"users": [{"pin": "[redacted]", "name": "a"}, {"pin": "[redacted]"}], "pin": 3});
         assert_eq!(body, expected);
         let mut parts = [Part::tool_call("1", "f", json!({"users": {"a": {"pin": 4}}}))];
-        redact.parts(&mut parts);
+        let own = own();
+        Clean { redact: &redact, own: &own }.parts(&mut parts);
         let arguments = json!({"users": {"a": {"pin": "[redacted]"}}});
         assert_eq!(parts[0], Part::tool_call("1", "f", arguments));
     }

@@ -19,6 +19,7 @@ use tracing::field::Empty;
 use tracing::{Span, info_span};
 
 use crate::body::{RequestBody, ResponseBody, Tee};
+use crate::credentials::Credentials;
 use crate::decode::Decoder;
 use crate::encoding::Encoding;
 use crate::identity::header;
@@ -60,7 +61,12 @@ impl<S> Record<S> {
         }
     }
 
-    fn question(&self, parts: &request::Parts, decoder: Arc<dyn Decoder>) -> recorder::Request {
+    fn question(
+        &self,
+        parts: &request::Parts,
+        decoder: Arc<dyn Decoder>,
+        room: &Room,
+    ) -> recorder::Request {
         let settings = &self.settings;
         let look = |ladder: &crate::Ladder| {
             guarded("an extension's closure", || ladder.of_head(parts)).unwrap_or_default()
@@ -71,7 +77,7 @@ impl<S> Record<S> {
         let request_id = settings.request_id.iter().find_map(|name| header(&parts.headers, name));
         recorder::Request {
             at: Timestamp::now(),
-            body: Captured::default(),
+            body: Captured::new(room.charge()),
             encoding: Encoding::of(&parts.headers),
             session: look(&settings.session),
             user: look(&settings.user),
@@ -79,6 +85,7 @@ impl<S> Record<S> {
             request_id: request_id.filter(|id| !id.is_empty()),
             headers: kept.collect::<Map>(),
             span: span(),
+            credentials: Credentials::of(parts),
             settings: Arc::clone(settings),
             decoder,
         }
@@ -135,9 +142,17 @@ where
             }
             Admission::Refuse => return RecordFuture::ahead(ready(Ok(refusal()))),
         };
-        let question = self.question(&parts, decoder);
+        let question = self.question(&parts, decoder, &room);
+        if question.is_unclear() {
+            self.recorder.count_unclear();
+            if self.settings.write_ahead {
+                return RecordFuture::ahead(ready(Ok(unclear())));
+            }
+            let request = Request::from_parts(parts, RequestBody::untouched(body));
+            return RecordFuture::calling(self.inner.call(request), None, Span::none());
+        }
         let span = question.span.clone();
-        let captured = Arc::new(Mutex::new(Captured::default()));
+        let captured = Arc::new(Mutex::new(Captured::new(room.charge())));
         let tee = Tee::new(&captured, self.settings.limits.request);
         let (recorder, settings) = (self.recorder.clone(), Arc::clone(&self.settings));
         if !self.settings.write_ahead {
@@ -153,7 +168,11 @@ where
         RecordFuture::ahead(async move {
             let mut question = question;
             let body = RequestBody::read_ahead(body, tee).await;
-            question.body = std::mem::take(&mut *locked(&captured));
+            question.body = locked(&captured).take();
+            if question.body.is_lost {
+                recorder.count_dropped();
+                return Ok(refusal());
+            }
             let Ok(stored) = recorder.ahead(question).await else { return Ok(refusal()) };
             let tap = stored.map(|question| {
                 Tap::new(recorder, room, settings, Pending::Stored(question), begun)
@@ -246,14 +265,27 @@ where
 
 /// What a client gets whose message could not be stored ahead.
 fn refusal<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
-    let body = json!({ "error": {
-        "message": "the conversation cannot be recorded now; try again",
-        "type": "recording_unavailable",
-    }});
+    let message = "the conversation cannot be recorded now; try again";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "recording_unavailable", message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// What a client gets that does not say clearly who it is, where a conversation must be on record.
+fn unclear<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
+    let message = "a header that names the session, user or project is not UTF-8, or comes twice";
+    error(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+}
+
+fn error<B: Body<Data = Bytes>>(
+    status: StatusCode,
+    kind: &str,
+    message: &str,
+) -> Response<ResponseBody<B>> {
+    let body = json!({ "error": { "message": message, "type": kind } });
     let mut response = Response::new(ResponseBody::refusal(body.to_string().into()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }

@@ -9,7 +9,8 @@ use http::{StatusCode, response};
 use crate::decode::{Reply, ReplyDecoder};
 use crate::encoding::Encoding;
 use crate::recorder::{
-    Captured, Ending, Exchange, Question, Recorder, Request, Response, Room, guarded, locked,
+    Captured, Charge, Encoded, Ending, Exchange, Question, Recorder, Request, Response, Room,
+    guarded, locked,
 };
 use crate::settings::Settings;
 
@@ -26,8 +27,10 @@ struct Open {
     question: Pending,
     begun: Instant,
     status: Option<StatusCode>,
-    decoder: Option<Box<dyn ReplyDecoder>>,
-    encoding: Encoding,
+    body: Heard,
+    memory: Charge,
+    /// Whether the recorder had no memory for it.
+    is_lost: bool,
     has_content: bool,
     bytes: u64,
     first_byte: Option<Duration>,
@@ -35,6 +38,16 @@ struct Open {
     first: Option<Bytes>,
     first_token: Option<Duration>,
     error: Option<String>,
+}
+
+/// What becomes of the body.
+enum Heard {
+    /// Nothing is known of it: there is no head, or its decoder has panicked.
+    Nothing,
+    /// It is decoded as it comes.
+    Plain(Box<dyn ReplyDecoder>),
+    /// It is kept as it comes, and decoded later by a thread that nobody waits on.
+    Encoded(Box<Encoded>),
 }
 
 /// The side of the request, while it may still be arriving.
@@ -53,14 +66,16 @@ impl Tap {
         question: Pending,
         begun: Instant,
     ) -> Self {
+        let memory = room.charge();
         let open = Open {
             room,
             settings,
             question,
             begun,
             status: None,
-            decoder: None,
-            encoding: Encoding::Identity,
+            body: Heard::Nothing,
+            memory,
+            is_lost: false,
             has_content: false,
             bytes: 0,
             first_byte: None,
@@ -75,14 +90,15 @@ impl Tap {
     pub(crate) fn head(&mut self, head: &response::Parts) {
         let Some(open) = &mut self.open else { return };
         open.status = Some(head.status);
-        open.encoding = Encoding::of(&head.headers);
+        let encoding = Encoding::of(&head.headers);
         let decoder = match &open.question {
             Pending::Arriving(request, _) => &request.decoder,
             Pending::Stored(question) => question.decoder(),
         };
         let limits = &open.settings.limits;
         match guarded("a decoder", || decoder.response(head, limits)) {
-            Ok(decoder) => open.decoder = Some(decoder),
+            Ok(decoder) if encoding.is_identity() => open.body = Heard::Plain(decoder),
+            Ok(decoder) => open.body = Heard::Encoded(Box::new(Encoded::new(encoding, decoder))),
             Err(error) => open.error = Some(error),
         }
     }
@@ -105,47 +121,38 @@ impl Tap {
     pub(crate) fn end(&mut self, ending: Ending, error: Option<String>) {
         let Some(mut open) = self.open.take() else { return };
         open.decode_first();
-        let at_end = ending == Ending::Completed;
-        let finished = open.decoder.as_mut().map(|decoder| {
-            guarded("a decoder", || {
-                let is_complete = decoder.is_complete(at_end);
-                (decoder.finish(), is_complete)
-            })
-        });
-        let mut failure = error.or(open.error);
-        let (reply, is_complete) = match finished {
-            Some(Ok(finished)) => finished,
-            Some(Err(panicked)) => {
-                failure.get_or_insert(panicked);
-                (Reply::default(), false)
-            }
-            None => (Reply::default(), false),
-        };
-        let response = Response {
-            // Who leaves after the last byte that belongs to the answer has not gone early.
-            ending: if ending == Ending::Aborted && is_complete {
-                Ending::Completed
-            } else {
-                ending
-            },
+        let mut response = Response {
+            ending,
             status: open.status,
-            reply,
-            is_complete,
-            error: failure,
-            undecoded: open.encoding.failure().map(str::to_owned),
+            reply: Reply::default(),
+            is_complete: false,
+            error: error.or(open.error),
+            undecoded: None,
             bytes: open.bytes,
             latency: open.begun.elapsed(),
             first_byte: open.first_byte,
             first_token: open.first_token,
+            encoded: None,
+            memory: open.memory,
         };
+        match open.body {
+            Heard::Nothing => {}
+            Heard::Plain(mut decoder) => response.finish(&mut *decoder),
+            Heard::Encoded(encoded) => response.encoded = Some(encoded),
+        }
+        let mut is_lost = open.is_lost;
         let question = match open.question {
             Pending::Arriving(mut request, captured) => {
-                request.body = std::mem::take(&mut *locked(&captured));
+                request.body = locked(&captured).take();
+                is_lost |= request.body.is_lost;
                 Question::Raw(request)
             }
             Pending::Stored(question) => question,
         };
         let Open { room, settings, .. } = open;
+        if is_lost {
+            return self.recorder.count_dropped();
+        }
         self.recorder.submit(Exchange { question, response, settings, room });
     }
 }
@@ -159,23 +166,39 @@ impl Open {
 
     /// Decodes a piece that came at this time, or now.
     fn decode(&mut self, data: &Bytes, at: Option<Duration>) {
-        let Some(decoder) = &mut self.decoder else { return };
-        let encoding = &mut self.encoding;
-        let pushed = guarded("a decoder", || {
-            encoding.push(data, |bytes| decoder.push(bytes));
-            decoder.has_content()
-        });
-        match pushed {
-            Ok(true) if !self.has_content => {
-                self.has_content = true;
-                self.first_token = at.or_else(|| Some(self.begun.elapsed()));
+        let held = match &mut self.body {
+            Heard::Nothing => return,
+            Heard::Encoded(encoded) => {
+                let at = at.unwrap_or_else(|| self.begun.elapsed());
+                encoded.push(data, at, self.settings.limits.response);
+                encoded.bytes.len()
             }
-            Ok(_) => {}
-            Err(error) => {
-                self.error = Some(error);
-                // What a decoder that panicked knows is not to be trusted.
-                self.decoder = None;
+            Heard::Plain(decoder) => {
+                let pushed = guarded("a decoder", || {
+                    decoder.push(data);
+                    (decoder.has_content(), decoder.held())
+                });
+                match pushed {
+                    Ok((has_content, held)) => {
+                        if has_content && !self.has_content {
+                            self.has_content = true;
+                            self.first_token = at.or_else(|| Some(self.begun.elapsed()));
+                        }
+                        held
+                    }
+                    Err(error) => {
+                        self.error = Some(error);
+                        // What a decoder that panicked knows is not to be trusted.
+                        self.body = Heard::Nothing;
+                        return;
+                    }
+                }
             }
+        };
+        if !self.memory.grow_to(held as u64) {
+            self.is_lost = true;
+            self.body = Heard::Nothing;
+            self.memory.release();
         }
     }
 }

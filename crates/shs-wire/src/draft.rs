@@ -3,6 +3,8 @@
 use serde_json::Value;
 use shs_store::{NewMessage, Part, Role};
 
+use crate::weight::is_heavy;
+
 /// A message while its blocks are read.
 ///
 /// Its content is the texts, a line each; it has parts if there is more than text.
@@ -125,10 +127,16 @@ fn data_url(url: &str) -> Option<(&str, &str)> {
     Some((mime_type.strip_suffix(";base64")?, data))
 }
 
-/// The arguments of a call given as the text of JSON. What is no JSON, as of a call that was cut off, is kept as a string.
+/// Most memory that the arguments of one call take as a tree, by
+/// [`json_weight`](crate::json_weight): 16 MiB.
+const MAX_ARGUMENTS_WEIGHT: u64 = 16 * 1024 * 1024;
+
+/// The arguments of a call given as the text of JSON. What is no JSON, as of a call that was cut
+/// off, is kept as a string; so is JSON that would take more than 16 MiB of memory as a tree.
 pub fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => Value::Null,
+        json if is_heavy(json.as_bytes(), MAX_ARGUMENTS_WEIGHT) => Value::from(text),
         json => serde_json::from_str(json).unwrap_or_else(|_| Value::from(text)),
     }
 }

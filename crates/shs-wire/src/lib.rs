@@ -6,6 +6,8 @@
 //! | [`responses`] | items of OpenAI's Responses |
 //! | [`anthropic`] | Anthropic's messages |
 //!
+//! [`json_weight`] tells how much memory JSON takes as a tree, before it is read.
+//!
 //! Nothing fails here: a block that has no form of its own becomes a [`Part`](shs_store::Part) as it is, so that it is kept.
 //! Tools take the form of chat completions; one that has none there stays as it is.
 //!
@@ -26,5 +28,7 @@ pub mod chat;
 mod draft;
 pub mod responses;
 mod tool;
+mod weight;
 
 pub use draft::{Draft, arguments, modality, role, str_at, text_of, tool_call};
+pub use weight::{is_heavy, json_weight};

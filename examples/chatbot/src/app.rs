@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use session_history_saver::tower::{RecordLayer, Recorder};
 use session_history_saver::{Error, Session, SessionId, SessionTracker};
 
+use crate::guard::Hosts;
 use crate::refusal::Refusal;
 use crate::responder::Responder;
-use crate::visitor::{self, Visitor};
+use crate::visitor::{self, Visitor, Visitors};
 use crate::{api, completions, guard, page};
 
 /// What all requests share; clones are cheap.
@@ -35,13 +36,15 @@ impl App {
     }
 
     /// The whole server. The conversations of `/v1` go through the recorder; those of the page are stored by [`api`].
-    pub(crate) fn router(self, recorder: Recorder) -> Router {
-        let page = page::routes().merge(api::routes()).layer(from_fn(visitor::identify));
+    pub(crate) fn router(self, recorder: Recorder, visitors: Visitors, hosts: Hosts) -> Router {
+        let identify = from_fn_with_state(visitors.clone(), visitor::identify);
+        let page = page::routes().merge(api::routes()).layer(identify);
         let openai = completions::routes()
             .layer(RecordLayer::new(recorder))
-            .layer(from_fn(visitor::recognize));
+            .layer(from_fn_with_state(visitors, visitor::recognize));
         page.merge(openai)
             .layer(from_fn(guard::same_origin))
+            .layer(from_fn_with_state(hosts, guard::own_host))
             .layer(map_response(guard::harden))
             .with_state(self)
     }

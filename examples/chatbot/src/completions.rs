@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -23,8 +23,12 @@ use session_history_saver::Role;
 use crate::app::App;
 use crate::responder::{Piece, Pieces, Said};
 
+/// Longest request: some 250,000 tokens.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/v1/chat/completions", post(complete))
+    let limit = DefaultBodyLimit::max(MAX_BODY_BYTES);
+    Router::new().route("/v1/chat/completions", post(complete)).layer(limit)
 }
 
 #[derive(Deserialize)]

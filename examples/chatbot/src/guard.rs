@@ -1,6 +1,10 @@
 //! What keeps other sites out.
 
-use axum::extract::Request;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +14,42 @@ use crate::refusal::Refusal;
 /// The page loads nothing from elsewhere, runs no script but its own, and is shown in no other site's frame.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The names under which the server is reached, beside addresses and `localhost`.
+pub(crate) type Hosts = Arc<[String]>;
+
+/// Refuses requests for other names.
+///
+/// A page of another site can give its own name this server's address (DNS rebinding), and is of
+/// the same origin to the browser then. It cannot change the name that the browser sends.
+pub(crate) async fn own_host(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let of_uri = request.uri().authority();
+    match host(request.headers()) {
+        None => Refusal::invalid("a request needs one header Host").into_response(),
+        Some(host) if is_own(&host, &hosts) && of_uri.is_none_or(|uri| is_own(uri, &hosts)) => {
+            next.run(request).await
+        }
+        Some(_) => {
+            let message = "this server has another name; whoever runs it sets CHATBOT_HOSTS";
+            Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_response()
+        }
+    }
+}
+
+/// The host that a request names, if it names one.
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none())?;
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+fn is_own(authority: &Authority, hosts: &[String]) -> bool {
+    let name = authority.host().trim_end_matches('.');
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
+}
 
 /// Refuses to change anything for a page of another site.
 ///
@@ -48,6 +88,25 @@ pub(crate) async fn harden(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_addresses_localhost_and_names_that_were_set_are_own() {
+        let own = |host: &str| {
+            let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
+            super::host(&headers).map(|host| is_own(&host, &["chat.example".to_owned()]))
+        };
+        for host in ["127.0.0.1:3000", "[::1]:3000", "localhost", "LOCALHOST:1", "Chat.example."] {
+            assert_eq!(own(host), Some(true), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example:3000", "chat.example.evil", "a@b"] {
+            assert_eq!(own(host), Some(false), "{host}");
+        }
+        assert_eq!(own(""), None);
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(super::host(&headers).is_none());
+    }
 
     #[test]
     fn only_the_own_origin_counts_as_such() {

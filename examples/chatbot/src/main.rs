@@ -7,6 +7,9 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `LISTEN` | `127.0.0.1:3000` | where it listens |
+//! | `CHATBOT_HOSTS` | | names under which it is reached, with commas between; addresses and `localhost` always are |
+//! | `CHATBOT_KEY_FILE` | `./chatbot.key` | the key of the visitors' cookies; it is made if it is not there |
+//! | `MAX_CONNECTIONS` | `400` | clients at once; each takes an open file |
 //! | `SHS_STORE` and the other `SHS_*` | `sqlite:./chatbot.db` | where conversations are kept |
 //! | `CHATBOT_DELAY_MS` | `40` | the pause before each word of the built-in Eliza |
 //! | `OPENAI_BASE_URL` | | answers come from this server instead, such as `http://127.0.0.1:11434/v1` |
@@ -24,10 +27,13 @@
 //! | where answers come from | [`responder`], [`openai`] |
 //! | an OpenAI-compatible API whose conversations are recorded | [`completions`] |
 //! | whose conversations are whose | [`visitor`] |
+//! | what keeps other sites out | [`guard`] |
+//! | what keeps slow clients from holding it up | [`server`] |
 //!
 //! # What a server on the internet would do differently
-//! Here each browser is a user, known by a random cookie: whoever has the cookie has the conversations, and they are
-//! out of reach when it is gone. A real server authenticates people, and limits how much each may ask.
+//! Here each browser is a user, known by a signed cookie: whoever has the cookie has the
+//! conversations, and they are out of reach when it is gone. A real server authenticates people,
+//! and limits how much each may ask.
 //!
 //! # Ending it
 //! SIGTERM and Ctrl-C let the answers under way end, for 30 seconds at most; what is not done by then is kept as
@@ -43,6 +49,8 @@ mod openai;
 mod page;
 mod refusal;
 mod responder;
+#[path = "../../record-proxy/src/server.rs"]
+mod server;
 mod settings;
 mod visitor;
 
@@ -55,15 +63,12 @@ use std::time::Duration;
 use session_history_saver::SessionTracker;
 use session_history_saver::tower::Recorder;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
 
 use crate::app::App;
+use crate::server::{Signals, serve};
 use crate::settings::Settings;
-
-/// How long answers under way may take when the server is told to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::visitor::Visitors;
 
 /// How long the recorder may take to store what has ended by then.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
@@ -86,17 +91,24 @@ async fn run() -> Outcome {
     // First the address: a second server must not open the store of the one that has it.
     let listener = listen(&settings.listen).await?;
     let history = SessionTracker::open(settings.history).await?;
+    let visitors = Visitors::open(&settings.key)?;
     let recorder = Recorder::new(Arc::clone(history.store()));
     let app = App::new(history.clone(), settings.responder);
-    let served = serve(listener, app, &recorder).await;
+    let signals = Mutex::new(Signals::new()?);
+    println!("listening on http://{}", listener.local_addr()?);
+    println!("answers come from {}", app.responder());
 
+    let router = app.router(recorder.clone(), visitors, settings.hosts);
+    let next = async || signals.lock().await.next().await;
+    let cut_off = serve(listener, router, settings.bounds, next(), next()).await;
+    if cut_off > 0 {
+        eprintln!("chatbot: {cut_off} clients were cut off; their answers are kept as interrupted");
+    }
     let lost = recorder.shutdown(RECORDER_PATIENCE).await;
     if lost > 0 {
         eprintln!("chatbot: {lost} exchanges were not over, and are not recorded");
     }
-    let closed = history.close().await;
-    served?;
-    Ok(closed?)
+    Ok(history.close().await?)
 }
 
 async fn listen(address: &str) -> Outcome<TcpListener> {
@@ -107,39 +119,6 @@ async fn listen(address: &str) -> Outcome<TcpListener> {
         };
         format!("LISTEN is {address:?}, where the server cannot listen: {error}{advice}").into()
     })
-}
-
-/// Serves until a signal comes, and until the answers under way have ended then.
-async fn serve(listener: TcpListener, app: App, recorder: &Recorder) -> Outcome {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    println!("listening on http://{}", listener.local_addr()?);
-    println!("answers come from {}", app.responder());
-
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, app.router(recorder.clone()));
-    let serving = serving.with_graceful_shutdown(async {
-        // It also ends when nobody is left to say so.
-        let _ = stopped.await;
-    });
-    let serving = tokio::spawn(serving.into_future());
-    any(&mut terminate, &mut interrupt).await;
-    drop(stop);
-    tokio::select! {
-        served = timeout(PATIENCE, serving) => match served {
-            Ok(served) => served??,
-            Err(_) => eprintln!("chatbot: answers that are not done are kept as interrupted"),
-        },
-        () = any(&mut terminate, &mut interrupt) => {}
-    }
-    Ok(())
-}
-
-async fn any(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 /// What an error says, and what the errors behind it say.

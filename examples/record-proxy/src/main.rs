@@ -5,35 +5,47 @@
 //! OPENAI_BASE_URL=http://127.0.0.1:8081/v1 your-program
 //! ```
 //!
-//! Sessions follow the header `x-session-id`, users `x-user-id`: nobody is authenticated here, so let only those reach it whom you
-//! trust to say who they are. SIGTERM lets what is under way end, stores it, and exits with 0.
+//! | variable | default | |
+//! |---|---|---|
+//! | `UPSTREAM` | | the URL of the server that requests are sent on to |
+//! | `LISTEN` | `127.0.0.1:8081` | where it listens |
+//! | `SHS_STORE` and the other `SHS_*` | `sqlite:./session_history.db` | where conversations are kept |
+//! | `MAX_CONNECTIONS` | `400` | clients at once; each takes two open files |
+//!
+//! Sessions follow the headers `x-session-id` and `x-conversation-id`, users `x-user-id`. They are
+//! not sent on, and are refused if they are given twice or are not UTF-8. Nobody is authenticated
+//! here, so let only those reach it whom you trust to say who they are.
+//!
+//! Clients that send or read too slowly are cut off: see [`server`]. SIGTERM and Ctrl-C let what is
+//! under way end, for 30 seconds at most, store it, and exit with 0; the second signal within that
+//! time ends the waiting.
+
+mod forward;
+mod server;
 
 use std::env;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use axum::Router;
+use axum::http::Uri;
+use axum::middleware::from_fn;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use serde_json::json;
 use session_history_saver::tower::{Ladder, RecordLayer, Recorder};
 use session_history_saver::{Config, open_store};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 
-/// How long what is under way may take after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::forward::{Upstream, forward, vet};
+use crate::server::{Bounds, Signals, serve};
 
-#[derive(Clone)]
-struct Upstream {
-    base: String,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
-}
+/// How long it may take to reach the server behind the proxy.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// How long the recorder may take to store what has ended.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -43,51 +55,37 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .scheme()
         .ok_or("UPSTREAM has no scheme; begin it with http:// or https://")?;
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8081".to_owned());
+    let bounds = bounds()?;
 
     let store = open_store(Config::from_env()?.location()).await?;
     let recorder = Recorder::new(Arc::clone(&store));
-    let layer = RecordLayer::new(recorder.clone()).user(Ladder::header("x-user-id"));
+    let layer = RecordLayer::new(recorder.clone()).user(Ladder::header(forward::USER));
 
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECTING));
     let https = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
-    let client = Client::builder(TokioExecutor::new()).build(https.build());
-    let proxy = Router::new().fallback(forward).layer(layer).with_state(Upstream { base, client });
+    let client = Client::builder(TokioExecutor::new()).build(https.wrap_connector(connector));
+    let upstream = Upstream { base, client };
+    let proxy = Router::new().fallback(forward).layer(layer).layer(from_fn(vet));
 
+    let signals = Mutex::new(Signals::new()?);
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, proxy).with_graceful_shutdown(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        let _ = stop.send(());
-    });
-    tokio::select! {
-        served = serving => served?,
-        () = async { let _ = stopped.await; tokio::time::sleep(PATIENCE).await } => {}
-    }
-    let lost = recorder.shutdown(PATIENCE).await;
+    let next = async || signals.lock().await.next().await;
+    serve(listener, proxy.with_state(upstream), bounds, next(), next()).await;
+    let lost = recorder.shutdown(RECORDER_PATIENCE).await;
     eprintln!("recorded: {:?}; not waited for: {lost}", recorder.counts());
     Ok(store.close().await?)
 }
 
-/// Sends a request on as it is, but for what concerns the connection alone.
-async fn forward(State(upstream): State<Upstream>, mut request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let Ok(uri) = format!("{}{path}", upstream.base).parse() else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    *request.uri_mut() = uri;
-    for name in [header::HOST, header::CONNECTION, header::TE, header::UPGRADE] {
-        request.headers_mut().remove(name);
+fn bounds() -> Result<Bounds, String> {
+    let mut bounds = Bounds::default();
+    if let Ok(connections) = env::var("MAX_CONNECTIONS") {
+        let number = connections.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+        bounds.connections = number.ok_or_else(|| {
+            format!("MAX_CONNECTIONS is {connections:?}; give a whole number from 1 to 1000000")
+        })?;
     }
-    match upstream.client.request(request).await {
-        Ok(response) => response.map(Body::new).into_response(),
-        Err(error) => {
-            let message = format!("the server behind the proxy does not answer: {error}");
-            let body = json!({ "error": { "message": message, "type": "upstream_error" } });
-            (StatusCode::BAD_GATEWAY, Json(body)).into_response()
-        }
-    }
+    Ok(bounds)
 }

@@ -224,6 +224,10 @@ impl Events for Stream {
         self.gather.has_content()
     }
 
+    fn held(&self) -> usize {
+        self.gather.held()
+    }
+
     fn is_complete(&self, _at_end: bool) -> bool {
         self.stopped
     }

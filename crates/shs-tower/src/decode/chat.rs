@@ -229,6 +229,10 @@ impl Events for Chunks {
         self.gather.has_content()
     }
 
+    fn held(&self) -> usize {
+        self.gather.held()
+    }
+
     fn is_complete(&self, _at_end: bool) -> bool {
         self.done || self.gather.all_finished()
     }

@@ -1,6 +1,7 @@
 //! Text that arrives in fragments, kept up to a limit.
 
 use shs_store::Part;
+use shs_wire::json_weight;
 
 use super::Choice;
 
@@ -13,9 +14,12 @@ use super::Choice;
 pub struct Gather {
     /// By their indices; there is nearly always one.
     choices: Vec<(u32, Gathered)>,
+    limit: usize,
     left: usize,
     /// Choices and blocks that may still come.
     room: usize,
+    /// Bytes of the names and ids of tool calls.
+    names: usize,
     truncated: bool,
     has_content: bool,
 }
@@ -38,6 +42,10 @@ enum Block {
 
 /// Most choices and blocks of one response, together.
 const MOST_BLOCKS: usize = 4_096;
+/// Most memory that the arguments of all tool calls take, read as JSON.
+const MOST_ARGUMENTS_WEIGHT: u64 = 32 * 1024 * 1024;
+/// Longest name or id of a tool call, and reason to end.
+const MOST_NAME_BYTES: usize = 1_024;
 
 /// The blocks that are not numbered by the API itself. Tool calls are numbered from [`FIRST_CALL`] on.
 pub(super) const REASONING: u64 = 0;
@@ -46,12 +54,15 @@ pub(super) const REFUSAL: u64 = 2;
 pub(super) const FIRST_CALL: u64 = 3;
 
 impl Gather {
-    /// Keeps so many bytes of text, of all choices together.
+    /// Keeps so many bytes of text, of all choices together; beside them, up to 4,096 choices and
+    /// blocks, whose names and ids have up to 1,024 bytes each.
     pub fn new(limit: usize) -> Self {
         Self {
             choices: Vec::new(),
+            limit,
             left: limit,
             room: MOST_BLOCKS,
+            names: 0,
             truncated: false,
             has_content: false,
         }
@@ -98,16 +109,22 @@ impl Gather {
         fragment: &str,
     ) {
         let fragment = self.take(fragment);
+        let given_id = self.name(given_id.unwrap_or_default());
+        let given_name = self.name(given_name.unwrap_or_default());
+        let mut new_bytes = 0;
         let new = || Block::ToolCall { id: None, name: String::new(), arguments: String::new() };
         if let Some(Block::ToolCall { id, name, arguments }) = self.block(choice, block, new) {
-            if let Some(given) = given_id.filter(|given| !given.is_empty()) {
-                *id = Some(given.to_owned());
+            if !given_id.is_empty() {
+                new_bytes += given_id.len().saturating_sub(id.as_ref().map_or(0, String::len));
+                *id = Some(given_id.to_owned());
             }
-            if let Some(given) = given_name.filter(|given| !given.is_empty()) {
-                given.clone_into(name);
+            if !given_name.is_empty() {
+                new_bytes += given_name.len().saturating_sub(name.len());
+                given_name.clone_into(name);
             }
             arguments.push_str(fragment);
         }
+        self.names += new_bytes;
     }
 
     /// Adds a part as it is. It counts with the length of its JSON.
@@ -126,8 +143,13 @@ impl Gather {
         self.gathered(choice);
     }
 
-    /// Says why a choice ended.
+    /// Says why a choice ended. An empty reason is none, as some servers send one with each
+    /// fragment.
     pub fn finish_reason(&mut self, choice: u32, reason: &str) {
+        if reason.is_empty() {
+            return;
+        }
+        let reason = self.name(reason);
         if let Some(choice) = self.gathered(choice) {
             choice.finish_reason = Some(reason.to_owned());
         }
@@ -136,6 +158,12 @@ impl Gather {
     /// Whether any text, reasoning or tool call has come.
     pub fn has_content(&self) -> bool {
         self.has_content
+    }
+
+    /// About how many bytes it holds.
+    pub fn held(&self) -> usize {
+        const BLOCK: usize = size_of::<(u64, Block)>();
+        (self.limit - self.left) + (MOST_BLOCKS - self.room) * BLOCK + self.names
     }
 
     /// Whether text was left out because it was beyond the limit.
@@ -153,7 +181,9 @@ impl Gather {
     pub fn take_choices(&mut self) -> Vec<Choice> {
         let mut choices = std::mem::take(&mut self.choices);
         choices.sort_by_key(|(index, _)| *index);
-        choices.into_iter().map(|(index, choice)| choice.into_choice(index)).collect()
+        let mut weight = MOST_ARGUMENTS_WEIGHT;
+        let choices = choices.into_iter();
+        choices.map(|(index, choice)| choice.into_choice(index, &mut weight)).collect()
     }
 
     fn gathered(&mut self, choice: u32) -> Option<&mut Gathered> {
@@ -197,6 +227,12 @@ impl Gather {
         left.is_some()
     }
 
+    /// As much of a name as is kept.
+    fn name<'a>(&mut self, name: &'a str) -> &'a str {
+        self.truncated |= name.len() > MOST_NAME_BYTES;
+        &name[..name.floor_char_boundary(MOST_NAME_BYTES)]
+    }
+
     /// As much of the text as the limit leaves, cut between characters.
     fn take<'a>(&mut self, text: &'a str) -> &'a str {
         if text.len() <= self.left {
@@ -212,7 +248,8 @@ impl Gather {
 }
 
 impl Gathered {
-    fn into_choice(self, index: u32) -> Choice {
+    /// Takes the memory that arguments take from the weight; what is beyond it stays text.
+    fn into_choice(self, index: u32, weight: &mut u64) -> Choice {
         let is_text = |block: &Block| matches!(block, Block::Text(_) | Block::Refusal(_));
         let is_plain = self.blocks.iter().all(|(_, block)| is_text(block));
         let mut choice = Choice {
@@ -239,7 +276,13 @@ impl Gathered {
                 }
                 Block::Reasoning(text) => Part::reasoning(text),
                 Block::ToolCall { id, name, arguments } => {
-                    shs_wire::tool_call(id, name, shs_wire::arguments(&arguments))
+                    let left = weight.checked_sub(json_weight(arguments.as_bytes()));
+                    let arguments = match left {
+                        Some(_) => shs_wire::arguments(&arguments),
+                        None => arguments.into(),
+                    };
+                    *weight = left.unwrap_or(*weight);
+                    shs_wire::tool_call(id, name, arguments)
                 }
                 Block::Other(part) => part,
             };
@@ -281,6 +324,50 @@ mod tests {
         }
         assert!(gather.is_truncated());
         assert!(gather.take_choices().len() <= MOST_BLOCKS);
+    }
+
+    #[test]
+    fn names_and_ids_are_bounded_and_counted() {
+        let mut gather = Gather::new(1_000);
+        let long = "é".repeat(100_000);
+        gather.tool_call(0, FIRST_CALL, Some(&long), Some(&long), "{}");
+        gather.finish_reason(0, &long);
+        assert!(gather.is_truncated());
+        assert!((2_000..10_000).contains(&gather.held()), "{}", gather.held());
+        let choices = gather.take_choices();
+        assert_eq!(choices[0].finish_reason.as_deref(), Some(&*"é".repeat(512)));
+        assert_eq!(choices[0].parts[0].as_object()["id"], "é".repeat(512));
+    }
+
+    #[test]
+    fn arguments_that_would_take_much_memory_stay_text() {
+        let mut gather = Gather::new(10_000_000);
+        let wide = format!("[{}0]", "{},".repeat(30_000));
+        for call in 0..3 {
+            gather.tool_call(0, FIRST_CALL + call, None, Some("f"), &wide);
+        }
+        let choices = gather.take_choices();
+        let kinds = choices[0].parts.iter().map(|part| part.as_object()["arguments"].is_string());
+        assert_eq!(kinds.collect::<Vec<_>>(), [true, true, true]);
+        let mut gather = Gather::new(10_000_000);
+        let narrow = format!("[{}0]", "{},".repeat(14_000));
+        for call in 0..4 {
+            gather.tool_call(0, FIRST_CALL + call, None, Some("f"), &narrow);
+        }
+        let choices = gather.take_choices();
+        let kinds = choices[0].parts.iter().map(|part| part.as_object()["arguments"].is_string());
+        assert_eq!(kinds.collect::<Vec<_>>(), [false, false, false, true]);
+    }
+
+    #[test]
+    fn an_empty_reason_to_end_is_none() {
+        let mut gather = Gather::new(1_000);
+        gather.text(0, TEXT, "a");
+        gather.finish_reason(0, "");
+        assert!(!gather.all_finished());
+        gather.finish_reason(0, "stop");
+        gather.finish_reason(0, "");
+        assert!(gather.all_finished());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Bodies of JSON.
 
 use serde_json::Value;
+use shs_wire::is_heavy;
 
 use super::{Reply, ReplyDecoder, ReplyError};
 use crate::Limits;
@@ -9,13 +10,20 @@ use crate::Limits;
 pub(super) struct Json<F> {
     body: Vec<u8>,
     limit: usize,
+    max_weight: u64,
     truncated: bool,
     read: F,
 }
 
 impl<F: Fn(&Value) -> Reply + Send> Json<F> {
     pub(super) fn new(limits: &Limits, read: F) -> Self {
-        Self { body: Vec::new(), limit: limits.response, truncated: false, read }
+        Self {
+            body: Vec::new(),
+            limit: limits.response,
+            max_weight: limits.parsed as u64,
+            truncated: false,
+            read,
+        }
     }
 }
 
@@ -36,6 +44,10 @@ impl<F: Fn(&Value) -> Reply + Send> ReplyDecoder for Json<F> {
         false
     }
 
+    fn held(&self) -> usize {
+        self.body.len()
+    }
+
     fn is_complete(&self, at_end: bool) -> bool {
         // A document that was too long to be kept cannot be looked at.
         if self.truncated {
@@ -45,7 +57,7 @@ impl<F: Fn(&Value) -> Reply + Send> ReplyDecoder for Json<F> {
     }
 
     fn finish(&mut self) -> Reply {
-        if self.truncated {
+        if self.truncated || is_heavy(&self.body, self.max_weight) {
             return Reply { truncated: true, ..Reply::default() };
         }
         let body = std::mem::take(&mut self.body);

@@ -12,6 +12,7 @@ mod chat;
 mod custom;
 mod gather;
 mod json;
+mod lines;
 mod responses;
 mod sse;
 
@@ -30,6 +31,7 @@ pub use responses::OpenAiResponses;
 pub use sse::{Events, Sse};
 
 use self::json::{Json, failure};
+use self::lines::Lines;
 use crate::Limits;
 
 /// Understands one API.
@@ -58,9 +60,15 @@ pub trait ReplyDecoder: Send {
     /// Whether a first piece of the answer's content has come.
     fn has_content(&self) -> bool;
 
-    /// Whether the answer is whole. `at_end` tells that the body has come to its end: that is enough for an API
-    /// that says nothing at the end of an answer, and not for one that does.
+    /// Whether the answer is whole. `at_end` tells that the body has come to its end: that is
+    /// enough for an API that says nothing at the end of an answer, and not for one that does.
+    /// Asked before [`finish`](Self::finish), and once more after it, as the end of a body may be
+    /// the end of its last event.
     fn is_complete(&self, at_end: bool) -> bool;
+
+    /// About how many bytes it holds, which count in the recorder's memory. Asked after each piece,
+    /// so it has to be cheap.
+    fn held(&self) -> usize;
 
     /// What has come. Called once, when no more will be pushed, also if the answer is not over.
     fn finish(&mut self) -> Reply;

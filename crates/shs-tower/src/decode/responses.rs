@@ -119,12 +119,14 @@ struct Stream {
     gather: Gather,
     head: Reply,
     last: Option<Reply>,
+    /// The length of the event that had it.
+    last_bytes: usize,
 }
 
 impl Stream {
     fn new(limits: &Limits) -> Self {
         let gather = Gather::new(limits.response);
-        Self { gather, head: Reply::default(), last: None }
+        Self { gather, head: Reply::default(), last: None, last_bytes: 0 }
     }
 }
 
@@ -155,6 +157,7 @@ impl Events for Stream {
             }
             "response.completed" | "response.incomplete" | "response.failed" => {
                 self.last = Some(whole(&event["response"]));
+                self.last_bytes = data.len();
             }
             "error" => {
                 let error = if event.get("error").is_some() {
@@ -170,6 +173,10 @@ impl Events for Stream {
 
     fn has_content(&self) -> bool {
         self.gather.has_content()
+    }
+
+    fn held(&self) -> usize {
+        self.gather.held() + self.last_bytes
     }
 
     fn is_complete(&self, _at_end: bool) -> bool {

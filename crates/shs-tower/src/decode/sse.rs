@@ -1,5 +1,6 @@
 //! Server-sent events.
 
+use shs_wire::is_heavy;
 use sse_parse::SseParser;
 
 use super::{Reply, ReplyDecoder};
@@ -17,6 +18,9 @@ pub trait Events: Send {
     /// that says nothing at the end of an answer, and not for one that does.
     fn is_complete(&self, at_end: bool) -> bool;
 
+    /// About how many bytes it holds: see [`ReplyDecoder::held`].
+    fn held(&self) -> usize;
+
     /// What has come.
     fn reply(&mut self) -> Reply;
 }
@@ -32,25 +36,48 @@ pub trait Events: Send {
 pub struct Sse<E> {
     parser: SseParser,
     events: E,
+    /// Bytes since the last event.
+    pending: usize,
+    max_event: usize,
+    max_weight: u64,
+    passed_over: bool,
 }
 
 impl<E: Events> Sse<E> {
-    /// Decodes with these events; one that is longer than the limit for events is passed over.
+    /// Decodes with these events; one that is beyond the limits for events or for JSON is passed
+    /// over.
     pub fn new(events: E, limits: &Limits) -> Self {
-        Self { parser: SseParser::new().max_buffer(limits.event), events }
+        Self {
+            parser: SseParser::new().max_buffer(limits.event),
+            events,
+            pending: 0,
+            max_event: limits.event,
+            max_weight: limits.parsed as u64,
+            passed_over: false,
+        }
     }
 
     fn drain(&mut self) {
         while let Some(event) = self.parser.next_event() {
-            self.events.event(&event.event, &event.data);
+            self.pending = 0;
+            if is_heavy(event.data.as_bytes(), self.max_weight) {
+                self.passed_over = true;
+            } else {
+                self.events.event(&event.event, &event.data);
+            }
         }
     }
 }
 
 impl<E: Events> ReplyDecoder for Sse<E> {
     fn push(&mut self, bytes: &[u8]) {
+        self.pending = self.max_event.min(self.pending + bytes.len());
         self.parser.feed(bytes);
         self.drain();
+    }
+
+    fn held(&self) -> usize {
+        self.pending + self.events.held()
     }
 
     fn has_content(&self) -> bool {
@@ -62,11 +89,11 @@ impl<E: Events> ReplyDecoder for Sse<E> {
     }
 
     fn finish(&mut self) -> Reply {
-        let dropped = self.parser.overflows() > 0;
+        let dropped = self.passed_over || self.parser.overflows() > 0;
         self.parser.feed(b"\n\n");
         self.drain();
         let mut reply = self.events.reply();
-        reply.truncated |= dropped || self.parser.overflows() > 0;
+        reply.truncated |= dropped || self.passed_over || self.parser.overflows() > 0;
         reply
     }
 }
@@ -89,6 +116,10 @@ mod tests {
 
         fn is_complete(&self, _at_end: bool) -> bool {
             false
+        }
+
+        fn held(&self) -> usize {
+            0
         }
 
         fn reply(&mut self) -> Reply {
@@ -129,6 +160,15 @@ mod tests {
         let mut sse = Sse::new(Seen::default(), &limits);
         sse.push(format!("data: {}\n\n", "x".repeat(1_000)).as_bytes());
         sse.push(b"data: y\n\n");
+        assert!(sse.finish().truncated);
+        assert_eq!(sse.events.0, [("message".to_owned(), "y".to_owned())]);
+    }
+
+    #[test]
+    fn an_event_whose_json_would_take_much_memory_is_passed_over_and_said() {
+        let limits = Limits { parsed: 100_000, ..Limits::default() };
+        let mut sse = Sse::new(Seen::default(), &limits);
+        sse.push(format!("data: [{}0]\n\ndata: y\n\n", "{},".repeat(1_000)).as_bytes());
         assert!(sse.finish().truncated);
         assert_eq!(sse.events.0, [("message".to_owned(), "y".to_owned())]);
     }

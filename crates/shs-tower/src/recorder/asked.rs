@@ -2,21 +2,40 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shs_store::{Map, MessageId, NewMessage, Timestamp};
+use shs_wire::json_weight;
 use tracing::Span;
 use uuid::Uuid;
 
 use super::attachments::shorten;
 use super::exchange::{Captured, Request};
 use super::guard::guarded;
-use super::name::{name, user_name};
+use super::memory::Charge;
+use super::name::{name, secret_name, user_name};
 use super::offer::Offer;
 use super::place::{Said, Saying, turns};
+use crate::credentials::Own;
 use crate::decode::{Decoder, History, Prompt, parse};
-use crate::encoding::Encoding;
+use crate::encoding::Undecoded;
 use crate::identity::Found;
 use crate::keys;
+use crate::redact::{Clean, Redact};
+
+/// Why a request is not recorded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It has no turn to record.
+    NoTurn(String),
+    /// There is no memory for what it would become.
+    NoMemory,
+}
+
+impl From<String> for Unread {
+    fn from(reason: String) -> Self {
+        Self::NoTurn(reason)
+    }
+}
 
 /// What a request says, free of secrets.
 #[derive(Debug)]
@@ -36,6 +55,10 @@ pub(crate) struct Asked {
     /// What the ids of messages are made of, if the client may send the request again.
     pub(super) repeats: Option<Uuid>,
     pub(super) span: Span,
+    /// Finds the request's own secrets in the response.
+    own: Arc<Own>,
+    /// The memory that it takes, until it is stored.
+    _memory: Charge,
 }
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x5e55_1095_4157_4f72_8d16_e57c_0de0_0002);
@@ -44,63 +67,71 @@ impl Asked {
     /// Reads a request.
     ///
     /// # Errors
-    /// Why it has no turn to record.
-    pub(super) fn read(mut request: Request) -> Result<Self, String> {
-        decode(&mut request)?;
+    /// Why it is not recorded.
+    pub(super) fn read(mut request: Request) -> Result<Self, Unread> {
+        let limits = &request.settings.limits;
+        let (max_bytes, max_weight) = (limits.request, limits.parsed as u64);
+        let mut prompt = match decode(&mut request)? {
+            Body::TooLong => too_long(&request.body, json!({ "limit": max_bytes })),
+            Body::Whole => match weight(&mut request.body, max_weight)? {
+                Some(weight) => {
+                    too_long(&request.body, json!({ "parsed": weight, "limit": max_weight }))
+                }
+                None => prompt(&request)?,
+            },
+        };
+        let memory = request.body.take_memory();
+        let own = Arc::new(request.credentials.own());
+        let clean = Clean { redact: &request.settings.redact, own: &own };
         let Request { settings, body, .. } = &request;
         // Those that need no more than the head are spared the parsing.
         let ladders = [&request.session, &request.user, &request.project];
-        let is_needed = settings.redact.has_pointers() || ladders.iter().any(|l| l.needs_body());
+        let is_needed = ladders.iter().any(|ladder| ladder.needs_body());
         // What is no JSON is for its decoder to refuse.
         let document = is_needed.then(|| parse(&body.bytes).ok()).flatten().unwrap_or_default();
-        let mut prompt = if body.seen > settings.limits.request as u64 {
-            too_long(body.seen, settings.limits.request)
-        } else if !body.is_whole {
-            return Err("the request's body was not read to its end".to_owned());
-        } else if settings.redact.has_pointers() && !document.is_null() {
-            let mut clean = document.clone();
-            settings.redact.document(&mut clean);
-            guarded("a decoder", || request.decoder.request(clean.to_string().as_bytes()))??
-        } else {
-            guarded("a decoder", || request.decoder.request(&body.bytes))??
-        };
         for message in &mut prompt.messages {
-            settings.redact.text(&mut message.content);
-            settings.redact.parts(&mut message.parts);
-            settings.redact.map(&mut message.metadata);
+            clean.message(message);
             shorten(&mut message.parts, settings.limits.attachment);
             message.timestamp = request.at;
         }
         let mut asked = Self {
-            exchange: shs_store::clock::new_uuid(),
+            exchange: exchange(request.at),
             decoder: Arc::clone(&request.decoder),
             at: request.at,
             said: prompt.messages.iter().map(Said::of).collect(),
             messages: prompt.messages,
             history: prompt.history,
-            model: prompt.model.map(|model| name(&model)),
-            previous_response: prompt.previous_response,
-            offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings),
+            model: prompt.model.map(|model| name(&clean.cleaned(model))),
+            previous_response: prompt.previous_response.map(|id| clean.cleaned(id)),
+            offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings, clean),
             session: settings.session.of_body(request.session.clone(), &document),
             user: settings.user.of_body(request.user.clone(), &document),
             project: settings.project.of_body(request.project.clone(), &document),
             repeats: None,
             span: request.span.clone(),
+            own: Arc::clone(&own),
+            _memory: memory,
         };
+        for found in [&mut asked.session, &mut asked.user, &mut asked.project] {
+            if let Some(found) = found
+                && clean.is_secret(&found.id, found.is_trusted)
+            {
+                found.id = secret_name(&found.id);
+            }
+        }
         if let Some(user) = &mut asked.user {
             user.id = user_name(&user.id);
         }
         if let Some(project) = &mut asked.project {
             project.id = user_name(&project.id);
         }
-        asked.mark(&request);
+        asked.mark(&request, clean);
         Ok(asked)
     }
 
-    /// About how many bytes it takes.
-    pub(super) fn weight(&self) -> u64 {
-        let messages = self.messages.iter().map(|message| message.content.len() as u64);
-        messages.sum::<u64>() + self.offer.weight()
+    /// Frees what belongs to the exchange of secrets.
+    pub(super) fn clean<'a>(&'a self, redact: &'a Redact) -> Clean<'a> {
+        Clean { redact, own: &self.own }
     }
 
     /// The name of the API.
@@ -126,7 +157,7 @@ impl Asked {
     }
 
     /// Sets the ids of a request that may come again, and writes down what was sent beside the conversation.
-    fn mark(&mut self, request: &Request) {
+    fn mark(&mut self, request: &Request, clean: Clean<'_>) {
         if let Some(request_id) = &request.request_id {
             // The same id with another conversation is another request: some send the id of a trace.
             let mut seed = Saying::chain(self.said.iter().map(|said| said.saying)).to_vec();
@@ -144,11 +175,14 @@ impl Asked {
             (keys::EXCHANGE.to_owned(), self.exchange.to_string().into()),
         ]);
         if let Some(request_id) = &request.request_id {
-            metadata.insert(keys::REQUEST_ID.to_owned(), name(request_id).into());
+            metadata.insert(
+                keys::REQUEST_ID.to_owned(),
+                name(&clean.cleaned(request_id.clone())).into(),
+            );
         }
         if !request.headers.is_empty() {
             let mut headers = request.headers.clone();
-            request.settings.redact.map(&mut headers);
+            clean.map(&mut headers);
             metadata.insert(keys::HEADERS.to_owned(), headers.into());
         }
         if let Some(last) = self.messages.last_mut() {
@@ -157,26 +191,109 @@ impl Asked {
     }
 }
 
-/// Decodes a body that came with a content-encoding.
-fn decode(request: &mut Request) -> Result<(), String> {
-    if matches!(request.encoding, Encoding::Identity) {
-        return Ok(());
-    }
+/// What is there to be read.
+enum Body {
+    Whole,
+    TooLong,
+}
+
+/// Decodes a body that came with a content-encoding, and checks that all of it is there.
+fn decode(request: &mut Request) -> Result<Body, Unread> {
     let limit = request.settings.limits.request;
-    let mut decoded = Captured { is_whole: request.body.is_whole, ..Captured::default() };
-    request.encoding.push(&request.body.bytes, |bytes| decoded.push(bytes, limit));
-    if request.body.seen <= limit as u64 {
-        request.body = decoded;
+    if request.body.is_lost {
+        return Err(Unread::NoMemory);
     }
-    request.encoding.failure().map_or(Ok(()), |failure| Err(failure.to_owned()))
+    if request.body.seen > limit as u64 {
+        request.body.give_up();
+        return Ok(Body::TooLong);
+    }
+    if !request.body.is_whole {
+        return Err(Unread::NoTurn("the request's body was not read to its end".to_owned()));
+    }
+    if request.encoding.is_identity() {
+        return Ok(Body::Whole);
+    }
+    let mut decoded = Vec::new();
+    let memory = &mut request.body.memory;
+    let result = request.encoding.decode([&*request.body.bytes], limit as u64, |bytes| {
+        let has_room = memory.grow(bytes.len() as u64);
+        if has_room {
+            decoded.extend_from_slice(bytes);
+        }
+        has_room
+    });
+    match result {
+        Ok(()) => {
+            request.body.bytes = decoded;
+            Ok(Body::Whole)
+        }
+        Err(Undecoded::TooLong) => {
+            request.body.give_up();
+            Ok(Body::TooLong)
+        }
+        Err(Undecoded::Unwanted) => Err(Unread::NoMemory),
+        Err(Undecoded::Early(reason) | Undecoded::Unreadable(reason)) => {
+            Err(Unread::NoTurn(reason))
+        }
+    }
+}
+
+/// Takes the memory that a body's JSON needs once it is read; returns how much that would be if it
+/// is too much.
+fn weight(body: &mut Captured, limit: u64) -> Result<Option<u64>, Unread> {
+    let first = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if !matches!(first, Some(b'{' | b'[')) {
+        return Ok(None);
+    }
+    let weight = json_weight(&body.bytes);
+    if weight > limit {
+        body.give_up();
+        return Ok(Some(weight));
+    }
+    if !body.memory.grow_to(weight) {
+        return Err(Unread::NoMemory);
+    }
+    Ok(None)
+}
+
+fn prompt(request: &Request) -> Result<Prompt, String> {
+    let redact = &request.settings.redact;
+    let bytes = &request.body.bytes;
+    let clean = redact.has_pointers().then(|| parse(bytes).ok()).flatten().map(|mut document| {
+        redact.document(&mut document);
+        document.to_string()
+    });
+    let bytes = clean.as_ref().map_or(&**bytes, |clean| clean.as_bytes());
+    guarded("a decoder", || request.decoder.request(bytes))?
 }
 
 fn derived(repeats: Uuid, part: &[u8]) -> MessageId {
     MessageId::new(Uuid::new_v5(&repeats, part).to_string()).expect("a UUID is an id")
 }
 
-fn too_long(bytes: u64, limit: usize) -> Prompt {
-    let truncated = json!({ "bytes": bytes, "limit": limit });
+/// A new id for an exchange that began at this time, or in 1970 if the clock stands before that.
+fn exchange(at: Timestamp) -> Uuid {
+    let micros = u64::try_from(at.as_micros()).unwrap_or(0);
+    let nanos = (micros % 1_000_000) as u32 * 1_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos))
+}
+
+/// Stands for a request that is beyond a limit.
+fn too_long(body: &Captured, why: Value) -> Prompt {
+    let mut truncated = why;
+    truncated["bytes"] = body.seen.into();
     let metadata = Map::from_iter([(keys::TRUNCATED.to_owned(), truncated)]);
     Prompt::continues(vec![NewMessage::user("").with_metadata(metadata)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_have_ids_whatever_the_clock_says() {
+        let (before, after) = (exchange(Timestamp::MIN), exchange(Timestamp::now()));
+        assert!(before < after && after < exchange(Timestamp::MAX));
+        assert_ne!(exchange(Timestamp::MIN), before);
+    }
 }

@@ -17,7 +17,8 @@ pub struct Counts {
     pub repeated: u64,
     /// Not recorded, because the queue was full or the recorder shut down.
     pub dropped: u64,
-    /// Not recorded, because the request had no turn that a decoder could read.
+    /// Not recorded, because the request had no turn that a decoder could read, or a header that
+    /// names the session, user or project was not UTF-8 or came twice.
     pub unreadable: u64,
     /// Not stored, or without the tools that were offered, because the store failed.
     pub failed: u64,
@@ -32,8 +33,9 @@ pub(super) struct Counters {
     unreadable: AtomicU64,
     failed: AtomicU64,
     begun: Instant,
-    /// Milliseconds since `begun` before which no warning is due.
+    /// Milliseconds since `begun` before which no warning of each kind is due.
     next_warning: AtomicU64,
+    next_unclear: AtomicU64,
 }
 
 macro_rules! count {
@@ -44,6 +46,7 @@ macro_rules! count {
                     $($name: AtomicU64::new(0),)+
                     begun: Instant::now(),
                     next_warning: AtomicU64::new(0),
+                    next_unclear: AtomicU64::new(0),
                 }
             }
 
@@ -70,16 +73,36 @@ count! {
 }
 
 impl Counters {
+    /// Counts an exchange that is dropped, and says so once in an interval.
+    pub(super) fn drop_one(&self, warn_every: Duration) {
+        self.dropped();
+        if self.is_due(&self.next_warning, warn_every) {
+            let dropped = self.snapshot().dropped;
+            tracing::warn!(
+                dropped,
+                "exchanges pass unrecorded: the recorder's queue or memory is full"
+            );
+        }
+    }
+
+    /// Counts a request that does not say clearly whose it is, and says so once in an interval.
+    pub(super) fn unclear_one(&self, warn_every: Duration) {
+        self.unreadable();
+        if self.is_due(&self.next_unclear, warn_every) {
+            tracing::warn!(
+                "requests pass unrecorded: a header that names the session, user or project is \
+                 not UTF-8, or comes twice"
+            );
+        }
+    }
+
     /// Whether a warning is due: once in an interval, however many ask.
-    pub(super) fn warning_is_due(&self, interval: Duration) -> bool {
+    fn is_due(&self, next: &AtomicU64, interval: Duration) -> bool {
         let now = self.begun.elapsed().as_millis() as u64;
-        let due = self.next_warning.load(Ordering::Relaxed);
-        let next = now.saturating_add(interval.as_millis() as u64).max(due + 1);
+        let due = next.load(Ordering::Relaxed);
+        let later = now.saturating_add(interval.as_millis() as u64).max(due + 1);
         now >= due
-            && self
-                .next_warning
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            && next.compare_exchange(due, later, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -91,9 +114,11 @@ mod tests {
     fn one_warning_is_due_in_an_interval() {
         let counters = Counters::new();
         let hour = Duration::from_secs(3600);
-        assert!(counters.warning_is_due(hour));
-        assert!(!counters.warning_is_due(hour));
+        let (dropped, unclear) = (&counters.next_warning, &counters.next_unclear);
+        assert!(counters.is_due(dropped, hour));
+        assert!(!counters.is_due(dropped, hour));
+        assert!(counters.is_due(unclear, hour), "of each kind");
         let counters = Counters::new();
-        assert!(counters.warning_is_due(Duration::ZERO));
+        assert!(counters.is_due(&counters.next_warning, Duration::ZERO));
     }
 }

@@ -16,8 +16,11 @@ use tokio::time::timeout;
 use tracing::Span;
 
 use super::asked::Asked;
-use crate::decode::{Decoder, Reply};
-use crate::encoding::Encoding;
+use super::guard::guarded;
+use super::memory::Charge;
+use crate::credentials::Credentials;
+use crate::decode::{Decoder, Reply, ReplyDecoder};
+use crate::encoding::{Encoding, Undecoded};
 use crate::identity::OfHead;
 use crate::settings::Settings;
 
@@ -57,17 +60,22 @@ impl fmt::Display for Ending {
 #[derive(Debug)]
 pub(crate) struct Room {
     _place: OwnedSemaphorePermit,
-    _memory: Option<OwnedSemaphorePermit>,
+    memory: Charge,
 }
 
 impl Room {
-    pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
-        Self { _place: place, _memory: None }
+    pub(super) fn new(place: OwnedSemaphorePermit, memory: Charge) -> Self {
+        Self { _place: place, memory }
     }
 
-    /// Holds the memory of what waits, too.
-    pub(super) fn hold(&mut self, memory: OwnedSemaphorePermit) {
-        self._memory = Some(memory);
+    /// A charge on the recorder's memory for the exchange.
+    pub(crate) fn charge(&self) -> Charge {
+        self.memory.sibling()
+    }
+
+    /// Holds the memory of the response, too.
+    pub(super) fn hold(&mut self, memory: Charge) {
+        self.memory = memory;
     }
 }
 
@@ -84,19 +92,40 @@ pub(crate) struct Request {
     pub(crate) project: OfHead,
     pub(crate) request_id: Option<String>,
     pub(crate) headers: Map,
+    pub(crate) credentials: Credentials,
     pub(crate) span: Span,
 }
 
+/// Requests of up to this many bytes are read at once.
+const LIGHT: usize = 64 * 1024;
+/// The same for responses, whose events are much longer than their text.
+const LIGHT_RESPONSE: u64 = 512 * 1024;
+
+impl Request {
+    /// Whether it does not say clearly whose it is.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.session.is_unclear || self.user.is_unclear || self.project.is_unclear
+    }
+
+    /// Whether reading it takes processor time that is worth a thread of its own.
+    pub(super) fn is_heavy(&self) -> bool {
+        !self.encoding.is_identity() || self.body.bytes.len() > LIGHT
+    }
+}
+
 /// As much of a request's body as the limit allows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Captured {
     pub(crate) bytes: Vec<u8>,
     /// How long the body was, so far.
     pub(crate) seen: u64,
     /// Whether all of it has come.
     pub(crate) is_whole: bool,
+    /// Whether the recorder had no memory for it.
+    pub(crate) is_lost: bool,
     /// What the service left unread, as one does that fails before it reads.
     pub(crate) rest: Option<Rest>,
+    pub(crate) memory: Charge,
 }
 
 /// The rest of a body.
@@ -142,14 +171,39 @@ impl fmt::Debug for Rest {
 const REST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Captured {
+    pub(crate) fn new(memory: Charge) -> Self {
+        Self { bytes: Vec::new(), seen: 0, is_whole: false, is_lost: false, rest: None, memory }
+    }
+
+    /// Takes what has come, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        let left = Self::new(self.memory.sibling());
+        std::mem::replace(self, left)
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8], limit: usize) {
         self.seen += bytes.len() as u64;
-        if self.seen <= limit as u64 {
+        let is_within = self.seen <= limit as u64 && !self.is_lost;
+        if is_within && self.memory.grow(bytes.len() as u64) {
             self.bytes.extend_from_slice(bytes);
-        } else {
-            // A part of a document cannot be read.
-            self.bytes = Vec::new();
+            return;
         }
+        self.is_lost |= is_within;
+        // A part of a document cannot be read.
+        self.bytes = Vec::new();
+        self.memory.release();
+    }
+
+    /// Takes the memory that it has.
+    pub(super) fn take_memory(&mut self) -> Charge {
+        let nothing = self.memory.sibling();
+        std::mem::replace(&mut self.memory, nothing)
+    }
+
+    /// Drops what will not be read.
+    pub(super) fn give_up(&mut self) {
+        self.bytes = Vec::new();
+        self.memory.release();
     }
 
     /// Reads what the service left unread, if it comes soon: clients have sent it by then, or never will.
@@ -185,6 +239,121 @@ pub(crate) struct Response {
     pub(crate) latency: Duration,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) first_token: Option<Duration>,
+    /// A body with a content-encoding, which is still to be decoded.
+    pub(crate) encoded: Option<Box<Encoded>>,
+    pub(crate) memory: Charge,
+}
+
+impl Response {
+    /// Takes what a decoder says of a body that has ended.
+    pub(crate) fn finish(&mut self, decoder: &mut dyn ReplyDecoder) {
+        let at_end = self.ending == Ending::Completed && self.undecoded.is_none();
+        let finished = guarded("a decoder", || {
+            let is_complete = decoder.is_complete(at_end);
+            let reply = decoder.finish();
+            // The end of the body may have ended the last event.
+            (is_complete || decoder.is_complete(at_end), reply)
+        });
+        match finished {
+            Ok((is_complete, reply)) => (self.is_complete, self.reply) = (is_complete, reply),
+            Err(panicked) => drop(self.error.get_or_insert(panicked)),
+        }
+        // Who leaves after the last byte that belongs to the answer has not gone early.
+        if self.ending == Ending::Aborted && self.is_complete {
+            self.ending = Ending::Completed;
+        }
+    }
+
+    /// Decodes the body; `false` if there is no memory for what it becomes. It takes processor
+    /// time, and is for a thread that nobody waits on.
+    pub(super) fn decode(&mut self, limit: usize) -> bool {
+        let Some(encoded) = self.encoded.take() else { return true };
+        let Encoded { encoding, bytes, pieces, mut is_cut, mut decoder } = *encoded;
+        let mut begin = 0;
+        let at = std::cell::Cell::new(self.first_byte.unwrap_or_default());
+        let pieces = pieces.iter().map(|(end, time)| {
+            at.set(*time);
+            let piece = &bytes[begin..*end];
+            begin = *end;
+            piece
+        });
+        let mut first_token = None;
+        let memory = &mut self.memory;
+        let decoded = guarded("a decoder", || {
+            encoding.decode(pieces, limit as u64, |text| {
+                decoder.push(text);
+                if first_token.is_none() && decoder.has_content() {
+                    first_token = Some(at.get());
+                }
+                memory.grow_to((bytes.len() + decoder.held()) as u64)
+            })
+        });
+        self.first_token = first_token;
+        match decoded {
+            // What a decoder that panicked knows is not to be trusted.
+            Err(panicked) => {
+                self.error.get_or_insert(panicked);
+                return true;
+            }
+            Ok(Err(Undecoded::Unwanted)) => return false,
+            Ok(Err(Undecoded::TooLong)) => is_cut = true,
+            Ok(Err(Undecoded::Unreadable(reason))) => self.undecoded = Some(reason),
+            // Whoever has not got all of it cannot decode all of it.
+            Ok(Err(Undecoded::Early(reason))) if self.ending == Ending::Completed && !is_cut => {
+                self.undecoded = Some(reason);
+            }
+            Ok(_) => {}
+        }
+        if is_cut {
+            self.undecoded = Some("the content is longer than the limits".to_owned());
+        }
+        self.finish(&mut *decoder);
+        self.reply.truncated |= is_cut;
+        true
+    }
+}
+
+/// A body with a content-encoding.
+pub(crate) struct Encoded {
+    pub(crate) encoding: Encoding,
+    pub(crate) bytes: Vec<u8>,
+    /// Where its pieces end, and when they came.
+    pub(crate) pieces: Vec<(usize, Duration)>,
+    /// Whether it was longer than the limit.
+    pub(crate) is_cut: bool,
+    pub(crate) decoder: Box<dyn ReplyDecoder>,
+}
+
+/// Most pieces whose times are kept apart: the first text comes early.
+const MOST_PIECES: usize = 256;
+
+impl Encoded {
+    pub(crate) fn new(encoding: Encoding, decoder: Box<dyn ReplyDecoder>) -> Self {
+        Self { encoding, bytes: Vec::new(), pieces: Vec::new(), is_cut: false, decoder }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8], at: Duration, limit: usize) {
+        self.is_cut |= self.bytes.len() + bytes.len() > limit;
+        if self.is_cut {
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        let end = self.bytes.len();
+        let is_full = self.pieces.len() == MOST_PIECES;
+        match self.pieces.last_mut() {
+            Some(last) if is_full => last.0 = end,
+            _ => self.pieces.push((end, at)),
+        }
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded")
+            .field("encoding", &self.encoding)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A request that was read, and maybe stored already.
@@ -226,12 +395,10 @@ impl Exchange {
         }
     }
 
-    /// About how many bytes it takes while it waits.
-    pub(super) fn weight(&self) -> u64 {
-        let question = match &self.question {
-            Question::Raw(request) => request.body.bytes.len() as u64,
-            Question::Stored(asked, _) => asked.weight(),
-        };
-        question + self.response.bytes.min(self.settings.limits.response as u64)
+    /// Whether reading it takes processor time that is worth a thread of its own.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.response.encoded.is_some()
+            || self.response.bytes > LIGHT_RESPONSE
+            || matches!(&self.question, Question::Raw(request) if request.is_heavy())
     }
 }

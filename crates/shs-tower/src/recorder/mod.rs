@@ -7,6 +7,7 @@ mod conversations;
 mod counts;
 mod exchange;
 mod guard;
+mod memory;
 mod name;
 mod offer;
 mod outlines;
@@ -26,8 +27,9 @@ use tokio::time::timeout;
 
 pub use counts::Counts;
 pub use exchange::Ending;
-pub(crate) use exchange::{Captured, Exchange, Question, Request, Response, Rest, Room};
+pub(crate) use exchange::{Captured, Encoded, Exchange, Question, Request, Response, Rest, Room};
 pub(crate) use guard::{guarded, locked};
+pub(crate) use memory::{Charge, Memory};
 
 use self::conversations::Conversations;
 use self::counts::Counters;
@@ -51,8 +53,7 @@ pub struct Recorder {
 struct Shared {
     counters: Arc<Counters>,
     rooms: Arc<Semaphore>,
-    /// What waits to be stored, in KiB.
-    memory: Arc<Semaphore>,
+    memory: Memory,
     options: RecorderOptions,
     work: mpsc::Sender<Work>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
@@ -75,12 +76,19 @@ impl fmt::Debug for Recorder {
 pub struct RecorderOptions {
     /// Exchanges that are under way or waiting to be stored at once; 8,192 unless said otherwise, at least 1.
     pub queue: usize,
-    /// Bytes of bodies that wait to be stored at once; 256 MiB unless said otherwise. Exchanges that end when so much waits
-    /// are dropped.
+    /// Bytes that exchanges take at once, from the first byte of their request until they are
+    /// stored; 256 MiB unless said otherwise. Bodies count as they come, then also as what they are
+    /// decoded to, and with what their JSON takes in memory. An exchange that finds no room passes
+    /// unrecorded.
+    ///
+    /// Beside it, up to 4 exchanges are read at once: each takes a few times
+    /// [`Limits::parsed`](crate::Limits::parsed) at most, and up to 24 MiB for each
+    /// content-encoding.
     pub memory: usize,
     /// How long an exchange is tried again while the store is unavailable; a minute unless said otherwise.
     pub patience: Duration,
-    /// How often it is said that exchanges are dropped; every 10 s unless said otherwise.
+    /// How often it is said that exchanges are dropped, or requests do not say clearly whose they
+    /// are; every 10 s unless said otherwise.
     pub warn_every: Duration,
 }
 
@@ -144,12 +152,12 @@ impl Recorder {
         let (flushes, to_flush) = mpsc::channel(1);
         let counters = Arc::new(Counters::new());
         let conversations = Conversations::new(store, options.patience);
-        let worker = Worker::new(conversations, Arc::clone(&counters));
+        let worker = Worker::new(conversations, Arc::clone(&counters), options.warn_every);
         let worker = tokio::spawn(worker.run(given, to_flush));
         let shared = Shared {
             counters,
             rooms: Arc::new(Semaphore::new(options.queue)),
-            memory: Arc::new(Semaphore::new(kibibytes(options.memory as u64) as usize)),
+            memory: Memory::new(options.memory),
             options,
             work,
             flushes,
@@ -206,31 +214,23 @@ impl Recorder {
         if shared.is_open.load(Ordering::Acquire)
             && let Ok(place) = Arc::clone(&shared.rooms).try_acquire_owned()
         {
-            return Some(Room::new(place));
+            return Some(Room::new(place, shared.memory.charge()));
         }
         self.count_dropped();
         None
     }
 
-    fn count_dropped(&self) {
-        let Shared { counters, options, .. } = &*self.shared;
-        counters.dropped();
-        if counters.warning_is_due(options.warn_every) {
-            let dropped = self.counts().dropped;
-            tracing::warn!(
-                dropped,
-                "exchanges pass unrecorded: the recorder's queue or memory is full"
-            );
-        }
+    pub(crate) fn count_dropped(&self) {
+        self.shared.counters.drop_one(self.shared.options.warn_every);
+    }
+
+    /// Counts a request that does not say clearly whose it is.
+    pub(crate) fn count_unclear(&self) {
+        self.shared.counters.unclear_one(self.shared.options.warn_every);
     }
 
     /// Hands an exchange over. Never waits: whoever has a place in the queue finds room in it.
-    pub(crate) fn submit(&self, mut exchange: Exchange) {
-        let weight = kibibytes(exchange.weight()).min(kibibytes(self.shared.options.memory as u64));
-        match Arc::clone(&self.shared.memory).try_acquire_many_owned(weight) {
-            Ok(memory) => exchange.room.hold(memory),
-            Err(_) => return self.count_dropped(),
-        }
+    pub(crate) fn submit(&self, exchange: Exchange) {
         if self.shared.work.try_send(Work::Keep(Box::new(exchange))).is_err() {
             self.shared.counters.failed();
             tracing::error!("an exchange is lost: it ended after the recorder was shut down");
@@ -244,9 +244,4 @@ impl Recorder {
         self.shared.work.send(work).await.map_err(|_| closed())?;
         stored.await.map_err(|_| closed())?
     }
-}
-
-/// In units of 1 KiB, one at least.
-fn kibibytes(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }

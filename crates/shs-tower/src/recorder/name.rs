@@ -17,6 +17,12 @@ pub(super) fn user_name(id: &str) -> String {
     if fits(id) { id.to_owned() } else { digest(&[id]) }
 }
 
+/// What stands in the place of an id that has a secret in it: nobody can use it, and it stays the
+/// same.
+pub(super) fn secret_name(id: &str) -> String {
+    digest(&["secret", id])
+}
+
 /// The id of a session by the name that it was given.
 pub(super) fn session(id: &str) -> SessionId {
     SessionId::new(user_name(id)).expect("it fits")

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use shs_store::{Map, NewSession, Timestamp};
 
 use crate::keys;
+use crate::redact::Clean;
 use crate::settings::Settings;
 
 /// What a request says about tools, free of secrets. One that offers none says nothing: what was offered before stays.
@@ -17,7 +18,6 @@ pub(super) struct Offer {
     digest: Option<[u8; 16]>,
     /// Why the tools are not kept.
     left_out: Option<Value>,
-    bytes: usize,
 }
 
 /// What is stored of the tools of a session, as far as it is compared.
@@ -31,12 +31,17 @@ pub(super) struct Offered {
 }
 
 impl Offer {
-    pub(super) fn new(mut tools: Vec<Value>, parallel: Option<bool>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        mut tools: Vec<Value>,
+        parallel: Option<bool>,
+        settings: &Settings,
+        clean: Clean<'_>,
+    ) -> Self {
         tools.retain(Value::is_object);
         if tools.is_empty() {
             return Self::default();
         }
-        settings.redact.tools(&mut tools);
+        clean.tools(&mut tools);
         let texts: Vec<_> = tools.iter().map(Value::to_string).collect();
         // Brackets, and commas between.
         let bytes = texts.iter().map(|text| text.len() + 1).sum::<usize>() + 1;
@@ -49,7 +54,7 @@ impl Offer {
         match kept {
             Ok(tools) => {
                 let digest = Some(digest(texts));
-                Self { tools: Some(tools), parallel, digest, left_out: None, bytes }
+                Self { tools: Some(tools), parallel, digest, left_out: None }
             }
             Err(why) => Self { left_out: Some(why), ..Self::default() },
         }
@@ -82,11 +87,6 @@ impl Offer {
             }
         }
         (!change.is_empty()).then_some(change)
-    }
-
-    /// About how many bytes it takes.
-    pub(super) fn weight(&self) -> u64 {
-        self.bytes as u64
     }
 }
 

@@ -1,18 +1,23 @@
 //! The task that stores exchanges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::ready;
+use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
 use shs_store::{Error, ErrorKind, NewMessage, Result, Role, SessionId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::answered::answers;
-use super::asked::Asked;
+use super::asked::{Asked, Unread};
 use super::conversations::{Conversations, Kept, Tip, continued, tips};
 use super::counts::Counters;
 use super::exchange::{Ending, Exchange, Question, Request, Room};
@@ -28,6 +33,18 @@ pub(super) enum Work {
     Ahead(Box<Request>, oneshot::Sender<Result<Option<Question>>>),
 }
 
+impl Work {
+    fn is_heavy(&self) -> bool {
+        match self {
+            Self::Keep(exchange) => exchange.is_heavy(),
+            Self::Ahead(request, _) => request.is_heavy(),
+        }
+    }
+}
+
+/// Exchanges that are read at once, each on a thread of its own.
+const MOST_READERS: usize = 4;
+
 /// Sessions that are written to at once. What belongs to one session is written one after the other.
 const MOST_AT_ONCE: usize = 256;
 
@@ -40,13 +57,18 @@ pub(super) struct Worker {
     lanes: HashMap<Lane, VecDeque<Job>>,
     waiting: VecDeque<Lane>,
     running: FuturesUnordered<BoxFuture<'static, (Lane, u64)>>,
-    /// Exchanges of whose requests the rest is being read, with their numbers.
-    reading: FuturesUnordered<BoxFuture<'static, (u64, Box<Exchange>)>>,
+    /// Exchanges of whose requests the rest is awaited, with their numbers.
+    awaiting: FuturesUnordered<BoxFuture<'static, (u64, Box<Exchange>)>>,
+    /// What is being read, in the order in which it came: what goes on after an exchange must find
+    /// it.
+    reading: FuturesOrdered<BoxFuture<'static, (u64, Read)>>,
+    readers: Arc<Semaphore>,
     /// The numbers of the jobs that are not done, and the tips of their conversations.
     open: BTreeMap<u64, Vec<Tip>>,
     /// The lanes and numbers of these jobs, by their tips: what goes on after them has to wait for them.
     tips: HashMap<Tip, (Lane, u64)>,
     next: u64,
+    warn_every: Duration,
     flushes: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
@@ -54,6 +76,63 @@ struct Job {
     number: u64,
     asked: Box<Asked>,
     task: Task,
+}
+
+/// What reading made of what was given.
+enum Read {
+    Job(Box<Asked>, Task),
+    /// It has no turn to record.
+    Unreadable(String),
+    /// There is no memory for what it would become.
+    NoMemory,
+    Failed,
+}
+
+impl Read {
+    fn of(given: Work) -> Self {
+        match given {
+            Work::Keep(exchange) => {
+                Self::exchange(*exchange).unwrap_or_else(|unread| unread.into())
+            }
+            Work::Ahead(request, reply) => match Asked::read(*request) {
+                Ok(asked) => Self::Job(Box::new(asked), Task::Ahead(reply)),
+                Err(Unread::NoTurn(reason)) => {
+                    // The request goes on; it has nothing to record.
+                    let _ = reply.send(Ok(None));
+                    Self::Unreadable(reason)
+                }
+                Err(Unread::NoMemory) => {
+                    let full = Error::new(ErrorKind::Unavailable, "the recorder's memory is full");
+                    let _ = reply.send(Err(full));
+                    Self::NoMemory
+                }
+            },
+        }
+    }
+
+    fn exchange(exchange: Exchange) -> std::result::Result<Self, Unread> {
+        let Exchange { question, mut response, settings, mut room } = exchange;
+        let (asked, stored_in) = match question {
+            Question::Raw(request) => (Box::new(Asked::read(*request)?), None),
+            Question::Stored(asked, session) => (asked, Some(session)),
+        };
+        if !response.decode(settings.limits.decoded) {
+            return Err(Unread::NoMemory);
+        }
+        let (ending, usage) = (response.ending, response.reply.usage);
+        let (answers, memory) = answers(&asked, response, &settings);
+        room.hold(memory);
+        Ok(Self::Job(asked, Task::Keep { answers, ending, usage, stored_in, room }))
+    }
+}
+
+impl From<Unread> for Read {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::NoTurn(reason) => Self::Unreadable(reason),
+            Unread::NoMemory => Self::NoMemory,
+        }
+    }
 }
 
 enum Task {
@@ -68,14 +147,22 @@ enum Task {
 }
 
 impl Worker {
-    pub(super) fn new(conversations: Conversations, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        conversations: Conversations,
+        counters: Arc<Counters>,
+        warn_every: Duration,
+    ) -> Self {
+        let readers = available_parallelism().map_or(1, NonZero::get).min(MOST_READERS);
         Self {
             conversations: Arc::new(conversations),
             counters,
             lanes: HashMap::new(),
             waiting: VecDeque::new(),
             running: FuturesUnordered::new(),
-            reading: FuturesUnordered::new(),
+            awaiting: FuturesUnordered::new(),
+            reading: FuturesOrdered::new(),
+            readers: Arc::new(Semaphore::new(readers)),
+            warn_every,
             open: BTreeMap::new(),
             tips: HashMap::new(),
             next: 0,
@@ -90,12 +177,17 @@ impl Worker {
         mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     ) {
         let mut more = true;
-        while more || !self.running.is_empty() || !self.reading.is_empty() {
+        while more
+            || !self.running.is_empty()
+            || !self.awaiting.is_empty()
+            || !self.reading.is_empty()
+        {
             tokio::select! {
                 Some((lane, number)) = self.running.next() => self.done(lane, number),
-                Some((number, exchange)) = self.reading.next() => {
-                    self.place(number, Work::Keep(exchange));
+                Some((number, exchange)) = self.awaiting.next() => {
+                    self.read(number, Work::Keep(exchange));
                 }
+                Some((number, read)) = self.reading.next() => self.place(number, read),
                 given = work.recv(), if more => match given {
                     Some(given) => self.take(given),
                     None => more = false,
@@ -123,25 +215,54 @@ impl Worker {
                     exchange.read_rest().await;
                     (number, exchange)
                 };
-                self.reading.push(reading.boxed());
+                self.awaiting.push(reading.boxed());
             }
-            given => self.place(number, given),
+            given => self.read(number, given),
         }
     }
 
+    /// Reads what is light at once, and what is heavy on a thread that nobody waits on.
+    fn read(&mut self, number: u64, given: Work) {
+        if !given.is_heavy() {
+            let read = Read::of(given);
+            if self.reading.is_empty() {
+                self.place(number, read);
+            } else {
+                self.reading.push_back(ready((number, read)).boxed());
+            }
+            return;
+        }
+        let readers = Arc::clone(&self.readers);
+        let reading = async move {
+            let reader = readers.acquire_owned().await.expect("the readers are never closed");
+            let read = spawn_blocking(move || {
+                let read = Read::of(given);
+                drop(reader);
+                read
+            });
+            (number, read.await.unwrap_or(Read::Failed))
+        };
+        self.reading.push_back(reading.boxed());
+    }
+
     /// Puts what is to be done into its lane.
-    fn place(&mut self, number: u64, given: Work) {
-        let job = match given {
-            Work::Keep(exchange) => self.keep(*exchange),
-            Work::Ahead(request, reply) => match Asked::read(*request) {
-                Ok(asked) => Some((Box::new(asked), Task::Ahead(reply))),
-                Err(reason) => {
-                    self.unreadable(&reason);
-                    // The request goes on; it has nothing to record.
-                    let _ = reply.send(Ok(None));
-                    None
-                }
-            },
+    fn place(&mut self, number: u64, read: Read) {
+        let job = match read {
+            Read::Job(asked, task) => Some((asked, task)),
+            Read::Unreadable(reason) => {
+                tracing::debug!(reason, "a request is not recorded: it has no turn to record");
+                self.counters.unreadable();
+                None
+            }
+            Read::NoMemory => {
+                self.counters.drop_one(self.warn_every);
+                None
+            }
+            Read::Failed => {
+                self.counters.failed();
+                tracing::error!("an exchange is lost: it could not be read");
+                None
+            }
         };
         let Some((asked, task)) = job else {
             self.open.remove(&number);
@@ -163,28 +284,6 @@ impl Worker {
                 self.waiting.push_back(lane);
             }
         }
-    }
-
-    fn keep(&self, exchange: Exchange) -> Option<(Box<Asked>, Task)> {
-        let Exchange { question, response, settings, room } = exchange;
-        let (ending, usage) = (response.ending, response.reply.usage);
-        let (asked, stored_in) = match question {
-            Question::Raw(request) => match Asked::read(*request) {
-                Ok(asked) => (Box::new(asked), None),
-                Err(reason) => {
-                    self.unreadable(&reason);
-                    return None;
-                }
-            },
-            Question::Stored(asked, session) => (asked, Some(session)),
-        };
-        let answers = answers(&asked, response, &settings);
-        Some((asked, Task::Keep { answers, ending, usage, stored_in, room }))
-    }
-
-    fn unreadable(&self, reason: &str) {
-        tracing::debug!(reason, "a request is not recorded: it has no turn to record");
-        self.counters.unreadable();
     }
 
     /// Starts what can be started.

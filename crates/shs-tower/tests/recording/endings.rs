@@ -15,7 +15,7 @@ use shs_store::{SessionId, Status, StoreExt};
 use shs_tower::RequestBody;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{Answer, Body, Setup, chat, turns};
+use crate::support::{Answer, Body, Setup, chat, post, turns};
 
 #[tokio::test]
 async fn a_stream_that_was_passed_on_is_delivered() {
@@ -28,6 +28,103 @@ async fn a_stream_that_was_passed_on_is_delivered() {
     assert_eq!((last.model.as_deref(), last.tokens), (Some("model-2"), Some(12)));
     assert!(last.latency_ms.unwrap() >= last.metadata["shs.first_token_ms"].as_f64().unwrap());
     assert_eq!(setup.recorder.counts().recorded, 1);
+}
+
+/// Streams of each API: where a request goes, the events, and how many of them make the answer
+/// whole.
+fn streams() -> Vec<(&'static str, Vec<String>, usize)> {
+    let data = |event: serde_json::Value| format!("data: {event}\n\n");
+    let chunk = |delta: serde_json::Value, reason: serde_json::Value| {
+        data(json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}))
+    };
+    let text = |text: &str| json!({"content": text});
+    let block = json!({"type": "text", "text": ""});
+    let delta = |text: &str| {
+        let delta = json!({"type": "text_delta", "text": text});
+        data(json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+    };
+    let part = json!({"type": "output_text", "text": "ab"});
+    let output = json!([{"type": "message", "role": "assistant", "content": [part]}]);
+    vec![
+        (
+            "/v1/chat/completions",
+            vec![
+                chunk(json!({"role": "assistant"}), json!(null)),
+                chunk(text("a"), json!(null)),
+                chunk(text("b"), json!(null)),
+                chunk(json!({}), json!("stop")),
+                "data: [DONE]\n\n".to_owned(),
+            ],
+            4,
+        ),
+        // Some servers send an empty reason with each chunk, and none in the end.
+        (
+            "/v1/chat/completions",
+            vec![
+                chunk(text("a"), json!("")),
+                chunk(text("b"), json!("")),
+                "data: [DONE]\n\n".to_owned(),
+            ],
+            3,
+        ),
+        (
+            "/v1/responses",
+            vec![
+                data(json!({"type": "response.created", "response": {"id": "r"}})),
+                data(json!({"type": "response.output_text.delta", "delta": "a"})),
+                data(json!({"type": "response.output_text.delta", "delta": "b"})),
+                data(json!({"type": "response.output_text.done", "text": "ab"})),
+                data(json!({"type": "response.completed",
+                    "response": {"id": "r", "status": "completed", "output": output}})),
+            ],
+            5,
+        ),
+        (
+            "/v1/messages",
+            vec![
+                data(json!({"type": "message_start", "message": {"id": "m"}})),
+                data(json!({"type": "content_block_start", "index": 0, "content_block": block})),
+                delta("a"),
+                delta("b"),
+                data(json!({"type": "content_block_stop", "index": 0})),
+                data(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})),
+                data(json!({"type": "message_stop"})),
+            ],
+            6,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_stream_that_stops_before_its_api_says_the_end_is_interrupted() {
+    let setup = Setup::new();
+    for (api, (path, events, whole)) in streams().into_iter().enumerate() {
+        for count in 0..=events.len() {
+            let session = format!("{api}-{count}");
+            let question = json!({"input": "Hello!", "messages": turns(["Hello!"])});
+            let answer = Answer::events(&events[..count]);
+            setup.send(post(path, &session, &question), answer).await;
+            let last = setup.last(&session).await;
+            let status = if count >= whole { Status::Delivered } else { Status::Interrupted };
+            assert_eq!(last.status, status, "{path}: {count} of {} events", events.len());
+            assert_eq!(last.metadata["shs.ending"], "completed");
+            assert_eq!(last.content == "ab", last.content.contains('b'), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_stops_early_is_not_delivered() {
+    let setup = Setup::new();
+    let whole = Answer::text("Hi!").bytes();
+    for count in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let mut answer = Answer::text("Hi!");
+        answer.frames = vec![Ok(whole[..count].to_vec().into())];
+        setup.send(chat(&count.to_string(), turns(["Hello!"])), answer).await;
+        let last = setup.last(&count.to_string()).await;
+        assert_ne!(last.status, Status::Delivered, "{count} of {} bytes", whole.len());
+        assert_eq!(last.content, "");
+    }
 }
 
 #[tokio::test]

@@ -122,6 +122,34 @@ async fn a_header_that_is_not_ascii_harms_nothing() {
         setup.send(request.unwrap(), Answer::words(["b"])).await;
     }
     let sessions = setup.sessions().await;
-    assert_eq!(sessions.len(), 2);
-    assert!(sessions.iter().any(|session| session.id == "é"));
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].id, "é");
+    assert_eq!(setup.recorder.counts().unreadable, 1);
+}
+
+#[tokio::test]
+async fn who_is_not_clear_is_not_taken_for_nobody() {
+    let setup = Setup::with(|layer| layer.user(Ladder::header("x-user")));
+    let answer = Answer::words(["Hi!"]);
+    let ask = |values: &[&[u8]]| {
+        let mut request = chat("s", turns(["Hello!"]));
+        for value in values {
+            request.headers_mut().append("x-user", HeaderValue::from_bytes(value).unwrap());
+        }
+        request
+    };
+    for values in [&[&b"\xe9"[..]][..], &[b"alice", b"bob"]] {
+        assert_eq!(setup.send(ask(values), answer.clone()).await, answer.bytes());
+    }
+    let counts = setup.recorder.counts();
+    assert_eq!((counts.recorded, counts.unreadable), (0, 2));
+    assert!(setup.sessions().await.is_empty());
+    setup.send(ask(&["é".as_bytes()]), answer.clone()).await;
+    assert_eq!(setup.sessions().await[0].user_id.as_deref(), Some("é"));
+
+    // Where it must be on record, it is refused.
+    let setup = Setup::with(|layer| layer.user(Ladder::header("x-user")).write_ahead());
+    let response = setup.call(ask(&[b"\xe9"]), answer).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(setup.recorder.counts().unreadable, 1);
 }

@@ -4,6 +4,7 @@ mod ahead;
 mod anthropic;
 mod any_bytes;
 mod bodies;
+mod bombs;
 mod chat;
 mod client;
 mod custom;

@@ -36,7 +36,7 @@ async fn a_full_queue_lets_requests_pass_and_counts_them() {
 #[tokio::test(start_paused = true)]
 async fn so_much_waits_for_the_store_and_no_more() {
     let store = Arc::new(FaultStore::new(MemoryStore::new()));
-    let options = RecorderOptions::default().with_memory(100_000);
+    let options = RecorderOptions::default().with_memory(120_000);
     let recorder = Recorder::with_options(Arc::clone(&store) as Arc<dyn Store>, options);
     let setup = Setup { layer: RecordLayer::new(recorder.clone()), recorder, store };
     setup.store.inject(Fault::before(Operation::CreateSession).every_time());
@@ -260,6 +260,10 @@ impl ReplyDecoder for PanickingReply {
 
     fn has_content(&self) -> bool {
         false
+    }
+
+    fn held(&self) -> usize {
+        0
     }
 
     fn is_complete(&self, at_end: bool) -> bool {

@@ -2,9 +2,9 @@
 
 use http::{HeaderValue, Request};
 use serde_json::json;
-use shs_tower::{Limits, Redact};
+use shs_tower::{Ladder, Limits, Redact};
 
-use crate::support::{Answer, Setup, body, chat, turns};
+use crate::support::{Answer, Body, Setup, body, chat, turns};
 
 #[tokio::test]
 async fn no_secret_reaches_the_store() {
@@ -49,12 +49,148 @@ async fn no_secret_reaches_the_store() {
     {
         assert!(!all.contains(secret), "{secret} is in {all}");
     }
-    assert!(all.contains("is [redacted] right? [redacted]") && all.contains("key [redacted]"));
+    assert!(all.contains("is sk-proj-[redacted] right? [redacted]"));
     // The client got everything, and goes on with it: it is recognized without a fork.
     let texts = [&*format!("is {key} right? 1234-5678"), "x", "and now?"];
     setup.send(chat("u", turns([texts[0]])), Answer::words(["x"])).await;
     setup.send(chat("u", turns(texts)), Answer::words(["y"])).await;
     assert_eq!(setup.said("u").await.len(), 4);
+}
+
+/// Everything that is stored, as text.
+async fn everything(setup: &Setup) -> String {
+    let mut all = String::new();
+    for session in setup.sessions().await {
+        all += &serde_json::to_string(&session).unwrap();
+        all += &serde_json::to_string(&setup.messages(session.id.as_str()).await).unwrap();
+    }
+    all
+}
+
+/// Where a client and a provider can put a text: chat completions with it in every place.
+fn everywhere(text: &str, headers: &[(&str, &str)]) -> (Request<Body>, Vec<Answer>) {
+    let function = json!({"name": text, "description": text, "parameters": {text: text}});
+    let call = json!({"index": 0, "id": text, "type": "function", "function": {
+        "name": text, "arguments": json!({text: [text]}).to_string(),
+    }});
+    let question = json!({
+        "model": text,
+        "tools": [{"type": "function", "function": function}, {"type": text}],
+        "messages": [
+            {"role": "system", "content": text},
+            {"role": "user", "name": text, "content": [
+                {"type": "text", "text": text},
+                {"type": "image_url", "image_url": {"url": text}},
+                {"type": text, text: {text: text}},
+            ]},
+            {"role": "assistant", "reasoning": text, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": text, "content": text},
+            {"role": "user", "content": format!("<{text}>")},
+        ],
+    });
+    let mut request = Request::post("/v1/chat/completions")
+        .header("x-session-id", text)
+        .header("x-request-id", text)
+        .header("x-user", text)
+        .header("x-project", text)
+        .header("user-agent", text);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body(question.to_string())).unwrap();
+    let choice = |delta: serde_json::Value, reason: serde_json::Value| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+        format!("data: {}\n\n", json!({"id": text, "model": text, "choices": [choice]}))
+    };
+    let stream = Answer::events([
+        choice(json!({"reasoning": text, "content": text, "tool_calls": [call]}), json!(null)),
+        choice(json!({"refusal": text}), json!(text)),
+    ]);
+    let message = json!({"content": text, "refusal": text, "tool_calls": [call]});
+    let whole = json!({"id": text, "model": text, "choices": [
+        {"index": 0, "message": message, "finish_reason": text},
+    ]});
+    let error = json!({"error": {"message": text, "type": text, "code": text}});
+    let answers = vec![
+        stream,
+        Answer::json(whole),
+        Answer::json(error).status(401),
+        Answer::words(["x"]).header("content-encoding", text),
+        Answer::words(["x"]).failing_after(1),
+    ];
+    (request, answers)
+}
+
+fn setup_with_ids() -> Setup {
+    Setup::with(|layer| layer.user(Ladder::header("x-user")).project(Ladder::header("x-project")))
+}
+
+#[tokio::test]
+async fn the_own_credentials_come_back_nowhere() {
+    let secret = "4f0c2d91e6b84b7f9a3d5c8e7b6a1f20";
+    let bearer = format!("Bearer {secret}");
+    let cookie = format!("theme=dark; sid={secret}");
+    for (name, value) in [
+        ("authorization", &*bearer),
+        ("api-key", secret),
+        ("x-api-key", secret),
+        ("x-goog-api-key", secret),
+        ("cookie", &cookie),
+    ] {
+        let answers = everywhere("", &[]).1.len();
+        for at in 0..answers {
+            let setup = setup_with_ids();
+            let (request, mut answers) = everywhere(secret, &[(name, value)]);
+            setup.send(request, answers.remove(at)).await;
+            assert_eq!(setup.recorder.counts().recorded, 1, "{name}, answer {at}");
+            let all = everything(&setup).await;
+            assert!(!all.contains(&secret[..16]), "{name}, answer {at}: {all}");
+            assert!(all.contains("<[redacted]>"), "{all}");
+        }
+    }
+    let setup = Setup::new();
+    let request = Request::post(format!("/v1/chat/completions?key={secret}"));
+    let question = json!({"messages": turns([secret])}).to_string();
+    let request = request.header("x-session-id", "s").body(body(question)).unwrap();
+    setup.send(request, Answer::words([secret])).await;
+    assert_eq!(setup.said("s").await, ["user: [redacted]", "assistant: [redacted]"]);
+}
+
+#[tokio::test]
+async fn keys_of_known_forms_come_back_nowhere() {
+    let forms = ["sk-proj-THISISASECRET000000001", "hf_THISISASECRET0000000000000000000001"];
+    for secret in forms {
+        let answers = everywhere("", &[]).1.len();
+        for at in 0..answers {
+            let setup = setup_with_ids();
+            let (request, mut answers) = everywhere(secret, &[]);
+            setup.send(request, answers.remove(at)).await;
+            let all = everything(&setup).await;
+            assert!(!all.to_lowercase().contains("thisisasecret"), "answer {at}: {all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_with_secrets_stay_apart_and_the_same() {
+    let setup = setup_with_ids();
+    let ask = |session: &str, text: &str| {
+        let request = chat(session, turns([text]));
+        let (mut head, body) = request.into_parts();
+        head.headers.insert("x-user", HeaderValue::from_static("sk-user-of-some-secret-0001"));
+        Request::from_parts(head, body)
+    };
+    setup.send(ask("sk-session-of-some-secret-1", "a"), Answer::words(["x"])).await;
+    setup.send(ask("sk-session-of-some-secret-2", "b"), Answer::words(["y"])).await;
+    let mut messages = ask("sk-session-of-some-secret-1", "a");
+    *messages.body_mut() = body(json!({"messages": turns(["a", "x", "c"])}).to_string());
+    setup.send(messages, Answer::words(["z"])).await;
+    let sessions = setup.sessions().await;
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert!(sessions.iter().all(|session| session.id.as_str().starts_with("sha256:")));
+    assert!(sessions.iter().all(|session| session.user_id == sessions[0].user_id));
+    assert!(sessions[0].user_id.as_deref().unwrap().starts_with("sha256:"));
+    assert_eq!(sessions[0].message_count, 4);
 }
 
 #[tokio::test]

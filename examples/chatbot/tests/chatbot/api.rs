@@ -30,6 +30,7 @@ macro_rules! on_each_backend {
 on_each_backend! {
     talks_lists_searches_renames_exports_and_deletes
     visitors_see_their_own_conversations_only
+    what_stands_in_the_store_is_no_cookie
     a_message_that_is_posted_again_is_stored_once
     a_client_that_goes_away_leaves_the_answer_interrupted_and_can_have_another
     a_killed_server_has_what_was_said_when_it_starts_again
@@ -138,6 +139,53 @@ async fn visitors_see_their_own_conversations_only(backend: &str) {
     }
     assert_eq!(alice.get(&path).await.ok()["title"], "I need my keys");
     assert_eq!(messages(&alice, &path).await.len(), 2);
+}
+
+async fn what_stands_in_the_store_is_no_cookie(backend: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), backend, &[]);
+    let client = Client::new(&server.address);
+    let path = begin(&client).await;
+    say(&client, &path, "m1", "I need my keys").await;
+    let exported = client.get(&format!("{path}/export?format=json")).await.text().to_owned();
+    let exported: Value = serde_json::from_str(&exported).unwrap();
+    let user = exported.pointer("/user_id").or(exported.pointer("/0/user_id"));
+    let user = user.and_then(Value::as_str).unwrap_or_else(|| panic!("{exported}"));
+    let cookie = client.cookie().unwrap();
+    let (name, value) = cookie.split_once('=').unwrap();
+    assert!(!exported.to_string().contains(value.split_once('.').unwrap().0));
+    for forged in [user.to_owned(), format!("{user}.{user}"), format!("x{value}")] {
+        let stranger = Client::new(&server.address);
+        stranger.set_cookie(format!("{name}={forged}"));
+        let listed = stranger.get("/api/conversations").await;
+        assert_eq!(listed.json()["items"], json!([]), "{forged}");
+        assert!(listed.headers.contains_key(header::SET_COOKIE), "{forged} was not given");
+    }
+    // The one that was given is known, also by the next server.
+    server.kill();
+    let server = Server::start(folder.path(), backend, &[]);
+    assert_eq!(messages(&client.moved(&server.address), &path).await.len(), 2);
+}
+
+#[tokio::test]
+async fn requests_for_other_names_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [("CHATBOT_HOSTS", "chat.example, other.example")];
+    let server = Server::start(folder.path(), "sqlite", &names);
+    let client = Client::new(&server.address);
+    for (host, status) in [
+        ("chat.example", 200),
+        ("other.example:3000", 200),
+        ("localhost:1", 200),
+        ("evil.example", 421),
+        ("", 400),
+    ] {
+        for path in ["/", "/api/conversations"] {
+            let request = Request::get(path).header(header::HOST, host).body(Body::empty());
+            let got = client.read(request.unwrap()).await;
+            assert_eq!(got.status, status, "{host}: {got:?}");
+        }
+    }
 }
 
 async fn a_message_that_is_posted_again_is_stored_once(backend: &str) {
@@ -349,6 +397,9 @@ fn a_bad_environment_is_told_with_the_name_of_the_variable() {
     for (variables, parts) in [
         (vec![("SHS_STORE", "mongodb:")], ["SHS_STORE", "known are"]),
         (vec![("CHATBOT_DELAY_MS", "soon")], ["CHATBOT_DELAY_MS", "milliseconds"]),
+        (vec![("CHATBOT_HOSTS", "http://chat.example")], ["CHATBOT_HOSTS", "chat.example.org"]),
+        (vec![("CHATBOT_KEY_FILE", "/nowhere/key")], ["CHATBOT_KEY_FILE", "written"]),
+        (vec![("MAX_CONNECTIONS", "0")], ["MAX_CONNECTIONS", "1000000"]),
         (vec![("LISTEN", "here")], ["LISTEN", "127.0.0.1:3000"]),
         (vec![("LISTEN", taken.as_str())], ["LISTEN", "end the program that has it"]),
         (vec![("OPENAI_BASE_URL", "http://localhost")], ["OPENAI_MODEL", "not set"]),

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod chat;
+mod connections;
 mod messages;
 mod operation;
 mod responses;

@@ -55,6 +55,15 @@ impl Client {
         client
     }
 
+    /// The cookie that the visitor has, as `name=value`.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        self.cookie.lock().unwrap().clone()
+    }
+
+    pub(crate) fn set_cookie(&self, cookie: String) {
+        *self.cookie.lock().unwrap() = Some(cookie);
+    }
+
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Response<Body> {
         let uri = format!("{}{}", self.base, request.uri());
         *request.uri_mut() = uri.parse().unwrap();
