@@ -12,6 +12,10 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub String);
 
+/// The tenant, put into a request's extensions by whatever authenticated the client. Nothing is shared between tenants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TenantKey(pub String);
+
 /// The user, put into a request's extensions by whatever authenticated them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserKey(pub String);
@@ -164,6 +168,11 @@ impl Ladder {
             .or_body("/metadata/session_id");
         ladder.push(Rung::AnthropicSession);
         ladder
+    }
+
+    /// Where tenants are named by those who authenticated the client: [`TenantKey`].
+    pub fn tenants() -> Self {
+        Self::extension(|key: &TenantKey| Some(key.0.clone()))
     }
 
     /// Where users are named by those who authenticated them: [`UserKey`].

@@ -19,12 +19,18 @@ use crate::{Ladder, Limits, Record, Recorder, Redact};
 /// a copy is read; when the response ends, however it ends, the exchange is handed to the [`Recorder`].
 ///
 /// # Who is trusted
-/// A client can send any header and any body. So a session that a client names belongs to the user that the
-/// application has authenticated ([`UserKey`](crate::UserKey)): two users who send the same id get two sessions, and nobody writes into
-/// another's. Whose turn is stored first gets the id as it is, the others `user/id`; what they sent stands in the session's
-/// metadata. A session that the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it is, unless a client of
-/// another user made it. Without any authentication, all clients are one nobody, and share the ids they send. Read users from a
-/// header only where something in front of the service sets it.
+/// A client can send any header and any body. So everything that is done for a request stays in the
+/// [scope](shs_store::Scope) of the tenant and the user that the application has authenticated
+/// ([`TenantKey`](crate::TenantKey), [`UserKey`](crate::UserKey)): a conversation of anybody else is neither found,
+/// nor continued, nor forked, whatever ids or histories the client sends. Projects are kept apart too.
+///
+/// Two users who send the same session id get two sessions. Whoever comes first gets the id as it is, the others
+/// `id~hash`, with a hash of user, project and id; what they sent stands in the session's metadata. No client can choose
+/// such an id: one with a `~` in it is always replaced by one with a hash.
+///
+/// A session that the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it is within the tenant,
+/// whoever its users are, unless a client made it. Without any authentication, all clients are one nobody, and share the
+/// ids they send. Read tenants and users from a header only where something in front of the service sets it.
 ///
 /// # Where it belongs
 /// Inside of layers that compress, so that it sees plain bodies; outside of those that time out or limit, so that it sees what
@@ -39,7 +45,7 @@ use crate::{Ladder, Limits, Record, Recorder, Redact};
 /// use http::{Request, Response};
 /// use http_body_util::{BodyExt, Full};
 /// use shs_memory::MemoryStore;
-/// use shs_store::{SessionId, Store};
+/// use shs_store::{Scope, SessionId, Store};
 /// use shs_tower::{RecordLayer, Recorder, RequestBody};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
@@ -59,7 +65,8 @@ use crate::{Ladder, Limits, Record, Recorder, Redact};
 /// service.oneshot(request).await?.into_body().collect().await?;
 ///
 /// recorder.shutdown(Duration::from_secs(5)).await;
-/// assert_eq!(store.session(&SessionId::new("s1")?).await?.message_count, 2);
+/// let session = store.session(&Scope::DEFAULT, &SessionId::new("s1")?).await?;
+/// assert_eq!(session.message_count, 2);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -79,6 +86,7 @@ impl RecordLayer {
                 Arc::new(AnthropicMessages),
             ],
             session: Ladder::sessions(),
+            tenant: Ladder::tenants(),
             user: Ladder::users(),
             project: Ladder::projects(),
             limits: Limits::default(),
@@ -104,6 +112,12 @@ impl RecordLayer {
     #[must_use]
     pub fn session(self, ladder: Ladder) -> Self {
         self.with(|settings| settings.session = ladder)
+    }
+
+    /// Sets where the tenant is named (default: [`Ladder::tenants`]). A request that names none is the default tenant's.
+    #[must_use]
+    pub fn tenant(self, ladder: Ladder) -> Self {
+        self.with(|settings| settings.tenant = ladder)
     }
 
     /// Where the user is named; [`Ladder::users`] unless said otherwise.

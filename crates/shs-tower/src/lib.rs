@@ -34,7 +34,7 @@ mod settings;
 mod tap;
 
 pub use body::{RequestBody, ResponseBody};
-pub use identity::{Ladder, ProjectKey, SessionKey, UserKey};
+pub use identity::{Ladder, ProjectKey, SessionKey, TenantKey, UserKey};
 pub use layer::RecordLayer;
 pub use limits::Limits;
 pub use recorder::{Counts, Ending, Recorder, RecorderOptions};

@@ -80,6 +80,7 @@ impl<S> Record<S> {
             body: Captured::new(room.charge()),
             encoding: Encoding::of(&parts.headers),
             session: look(&settings.session),
+            tenant: look(&settings.tenant),
             user: look(&settings.user),
             project: look(&settings.project),
             request_id: request_id.filter(|id| !id.is_empty()),
@@ -273,7 +274,8 @@ fn refusal<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
 
 /// What a client gets that does not say clearly who it is, where a conversation must be on record.
 fn unclear<B: Body<Data = Bytes>>() -> Response<ResponseBody<B>> {
-    let message = "a header that names the session, user or project is not UTF-8, or comes twice";
+    let message =
+        "a header that names the session, tenant, user or project is not UTF-8, or comes twice";
     error(StatusCode::BAD_REQUEST, "invalid_request_error", message)
 }
 

@@ -16,6 +16,7 @@ pub(crate) type When = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 pub(crate) struct Settings {
     pub(crate) decoders: Vec<Arc<dyn Decoder>>,
     pub(crate) session: Ladder,
+    pub(crate) tenant: Ladder,
     pub(crate) user: Ladder,
     pub(crate) project: Ladder,
     pub(crate) limits: Limits,
@@ -31,6 +32,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("decoders", &self.decoders)
             .field("session", &self.session)
+            .field("tenant", &self.tenant)
             .field("user", &self.user)
             .field("project", &self.project)
             .field("limits", &self.limits)

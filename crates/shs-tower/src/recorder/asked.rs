@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shs_store::{Map, MessageId, NewMessage, Timestamp};
+use shs_store::{Map, MessageId, NewMessage, Scope, Timestamp};
 use shs_wire::json_weight;
 use tracing::Span;
 use uuid::Uuid;
@@ -50,6 +50,8 @@ pub(crate) struct Asked {
     pub(super) previous_response: Option<String>,
     pub(super) offer: Offer,
     pub(super) session: Option<Found>,
+    /// The tenant and, unless the application named the session, the user.
+    pub(super) scope: Scope,
     pub(super) user: Option<Found>,
     pub(super) project: Option<Found>,
     /// What the ids of messages are made of, if the client may send the request again.
@@ -85,7 +87,7 @@ impl Asked {
         let clean = Clean { redact: &request.settings.redact, own: &own };
         let Request { settings, body, .. } = &request;
         // Those that need no more than the head are spared the parsing.
-        let ladders = [&request.session, &request.user, &request.project];
+        let ladders = [&request.session, &request.tenant, &request.user, &request.project];
         let is_needed = ladders.iter().any(|ladder| ladder.needs_body());
         // What is no JSON is for its decoder to refuse.
         let document = is_needed.then(|| parse(&body.bytes).ok()).flatten().unwrap_or_default();
@@ -105,6 +107,7 @@ impl Asked {
             previous_response: prompt.previous_response.map(|id| clean.cleaned(id)),
             offer: Offer::new(prompt.tools, prompt.parallel_tool_calls, settings, clean),
             session: settings.session.of_body(request.session.clone(), &document),
+            scope: Scope::DEFAULT,
             user: settings.user.of_body(request.user.clone(), &document),
             project: settings.project.of_body(request.project.clone(), &document),
             repeats: None,
@@ -125,6 +128,13 @@ impl Asked {
         if let Some(project) = &mut asked.project {
             project.id = user_name(&project.id);
         }
+        let mut tenant = settings.tenant.of_body(request.tenant.clone(), &document);
+        if let Some(tenant) = &mut tenant
+            && clean.is_secret(&tenant.id, tenant.is_trusted)
+        {
+            tenant.id = secret_name(&tenant.id);
+        }
+        asked.scope = scope(tenant.as_ref(), asked.user.as_ref(), asked.session.as_ref());
         asked.mark(&request, clean);
         Ok(asked)
     }
@@ -161,6 +171,8 @@ impl Asked {
         if let Some(request_id) = &request.request_id {
             // The same id with another conversation is another request: some send the id of a trace.
             let mut seed = Saying::chain(self.said.iter().map(|said| said.saying)).to_vec();
+            seed.extend_from_slice(self.scope.tenant_id().as_str().as_bytes());
+            seed.push(0);
             seed.extend_from_slice(self.principal().unwrap_or_default().as_bytes());
             seed.push(0);
             seed.extend_from_slice(request_id.as_bytes());
@@ -269,6 +281,18 @@ fn prompt(request: &Request) -> Result<Prompt, String> {
 
 fn derived(repeats: Uuid, part: &[u8]) -> MessageId {
     MessageId::new(Uuid::new_v5(&repeats, part).to_string()).expect("a UUID is an id")
+}
+
+/// In which scope everything for a request is done. A session that the application named is the tenant's, whoever its user is.
+fn scope(tenant: Option<&Found>, user: Option<&Found>, session: Option<&Found>) -> Scope {
+    let tenant = tenant.map_or(Ok(Scope::DEFAULT), |found| Scope::tenant(user_name(&found.id)));
+    let tenant = tenant.expect("a name that does not fit was replaced");
+    match user {
+        Some(user) if !session.is_some_and(|session| session.is_trusted) => {
+            tenant.as_user(&user.id).expect("a name that does not fit was replaced")
+        }
+        _ => tenant,
+    }
 }
 
 /// A new id for an exchange that began at this time, or in 1970 if the clock stands before that.

@@ -8,20 +8,19 @@ use serde_json::Value;
 use shs_store::limits::MAX_BATCH;
 use shs_store::{
     AppendOptions, ErrorKind, Expected, Map, MessagePatch, NewMessage, NewSession, Result, Role,
-    SearchQuery, SessionId, SessionPatch, Status, Store, StoreExt, Timestamp,
+    Scope, SearchQuery, SessionId, SessionPatch, Status, Store, StoreExt, Timestamp,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::asked::Asked;
 use super::guard::locked;
-use super::name::{fork, own_session, session};
+use super::name::{Candidates, session};
 use super::offer::Offered;
 use super::outlines::{Outline, Outlines};
 use super::patience::patiently;
 use super::place::{Place, Saying, frames, place, turns};
 use crate::decode::History;
-use crate::identity::Found;
 use crate::keys;
 
 /// Keeps exchanges in a store.
@@ -35,6 +34,15 @@ pub(super) struct Conversations {
 
 /// By what a conversation is recognized when it goes on: its turns or its last response, for one user and project.
 pub(super) type Tip = [u8; 16];
+
+/// The session that an exchange may belong to.
+struct Session {
+    id: SessionId,
+    /// What is stored of it.
+    outline: Option<Outline>,
+    /// What it is called if others have the id.
+    others: Candidates,
+}
 
 /// What became of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,13 +89,27 @@ impl Conversations {
         answers: &[NewMessage],
         stored_in: Option<&SessionId>,
     ) -> Result<Kept> {
-        let (mut id, mut outline) = match stored_in {
-            Some(id) => (id.clone(), self.outline(id).await?),
+        let Session { mut id, mut outline, mut others } = match stored_in {
+            Some(id) => {
+                let outline = self.outline(&asked.scope, id).await?;
+                Session { id: id.clone(), outline, others: own(asked, id.as_str()) }
+            }
             None => self.session_of(asked).await?,
         };
         loop {
             let Some(known) = &outline else {
-                outline = Some(self.create(&id, asked).await?);
+                match self.create(&id, asked).await {
+                    // Somebody else has it, whose session does not exist for this client.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                        // Or this client, by another request.
+                        outline = self.writable(asked, &id).await?;
+                        if outline.is_none() {
+                            id = others.next();
+                            outline = self.writable(asked, &id).await?;
+                        }
+                    }
+                    created => outline = Some(created?),
+                }
                 continue;
             };
             let answer = answers.first();
@@ -96,7 +118,7 @@ impl Conversations {
             {
                 // Without a request id nobody else makes this id: an attempt of ours was stored after all.
                 return match asked.repeats {
-                    Some(_) => self.answer_again(&id, answers).await,
+                    Some(_) => self.answer_again(&asked.scope, &id, answers).await,
                     None => Ok(Kept::In(id)),
                 };
             }
@@ -106,7 +128,7 @@ impl Conversations {
             };
             // What is remembered may not be true any more: a message was edited, or the session deleted.
             if !matches!(place, Place::After(_)) && !known.is_fresh {
-                outline = Outline::load(&*self.store, &id).await?;
+                outline = Outline::load(&*self.store, &asked.scope, &id).await?;
                 continue;
             }
             let (keep, turns) = match (place, answer) {
@@ -121,98 +143,117 @@ impl Conversations {
                 }
                 // Everything that is asked is stored already.
                 (Place::Within { .. }, None) => {
-                    self.put(&id, outline);
+                    self.put(&asked.scope, &id, outline);
                     return Ok(Kept::In(id));
                 }
                 (Place::Within { next, .. }, Some(answer))
                     if known.known[next].saying == Saying::of_new(answer) =>
                 {
-                    self.put(&id, outline);
+                    self.put(&asked.scope, &id, outline);
                     return Ok(Kept::Before(id));
                 }
                 (Place::Within { keep, .. }, Some(answer)) => {
                     (keep, asked.turns().chain([Saying::of_new(answer)]).collect())
                 }
             };
-            let branch = fork(&id, Saying::chain(turns));
-            self.put(&id, outline.take());
-            outline = self.outline(&branch).await?;
-            if outline.is_none() {
-                self.store.fork(&id, keep, NewSession::with_id(branch.clone())).await?;
-                outline = self.outline(&branch).await?;
-            }
+            let chain = Saying::chain(turns);
+            self.put(&asked.scope, &id, outline.take());
+            let mut branches = Candidates::of_fork(asked.principal(), project(asked), &id, chain);
+            let branch = loop {
+                let branch = branches.next();
+                outline = self.outline(&asked.scope, &branch).await?;
+                if outline.is_some() {
+                    break branch;
+                }
+                let new = NewSession::with_id(branch.clone());
+                match self.store.fork(&asked.scope, &id, keep, new).await {
+                    // Somebody else has it.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    forked => {
+                        forked?;
+                        outline = self.outline(&asked.scope, &branch).await?;
+                        break branch;
+                    }
+                }
+            };
             id = branch;
         }
     }
 
     /// The session that a request names, or whose conversation it continues; with what is stored of it.
-    async fn session_of(&self, asked: &Asked) -> Result<(SessionId, Option<Outline>)> {
+    async fn session_of(&self, asked: &Asked) -> Result<Session> {
         let Some(named) = &asked.session else { return self.session_by_content(asked).await };
-        let id = session(&named.id);
-        let outline = self.outline(&id).await?;
-        let is_ours = |outline: &Outline| may_write(outline, named, asked.principal());
-        if outline.as_ref().is_some_and(is_ours) {
-            return Ok((id, outline));
+        let mut others = own(asked, &named.id);
+        let id = match named.is_trusted {
+            true => session(&named.id),
+            false => others.next(),
+        };
+        let outline = self.outline(&asked.scope, &id).await?;
+        if outline.as_ref().is_some_and(|outline| may_write(outline, asked)) {
+            return Ok(Session { id, outline, others });
         }
         // The id is another's, or was when this conversation began.
-        let own = own_session(asked.principal(), &named.id);
-        let own_outline = self.outline(&own).await?;
+        let later = others.clone();
+        let own = others.next();
+        let own_outline = self.writable(asked, &own).await?;
         if outline.is_none() && own_outline.is_none() {
-            return Ok((id, None));
+            return Ok(Session { id, outline: None, others: later });
         }
-        self.put(&id, outline);
-        Ok((own, own_outline))
+        self.put(&asked.scope, &id, outline);
+        Ok(Session { id: own, outline: own_outline, others })
+    }
+
+    /// What is stored of a session that the client may write to.
+    async fn writable(&self, asked: &Asked, id: &SessionId) -> Result<Option<Outline>> {
+        let outline = self.outline(&asked.scope, id).await?;
+        if outline.as_ref().is_none_or(|outline| may_write(outline, asked)) {
+            return Ok(outline);
+        }
+        self.put(&asked.scope, id, outline);
+        Ok(None)
     }
 
     /// The session whose conversation a request without a name continues, and a new one if there is none.
-    async fn session_by_content(&self, asked: &Asked) -> Result<(SessionId, Option<Outline>)> {
+    async fn session_by_content(&self, asked: &Asked) -> Result<Session> {
+        let others = |id: &SessionId| own(asked, id.as_str());
         if let Some(previous) = &asked.previous_response
             && let Some(id) = self.tip(response_tip(asked, previous))
         {
-            let outline = self.outline(&id).await?;
-            return Ok((id, outline));
+            let outline = self.writable(asked, &id).await?;
+            return Ok(Session { others: others(&id), id, outline });
         }
         if let Some(answered) = last_answer(asked) {
             if let Some(id) = self.tip(tip_at(asked, answered))
-                && let Some(outline) = self.outline(&id).await?
+                && let Some(outline) = self.writable(asked, &id).await?
             {
-                return Ok((id, Some(outline)));
+                return Ok(Session { others: others(&id), id, outline: Some(outline) });
             }
-            if let Some(found) = self.search(asked, answered).await? {
-                return Ok(found);
+            if let Some((id, outline)) = self.search(asked, answered).await? {
+                return Ok(Session { others: others(&id), id, outline: Some(outline) });
             }
         }
         let id = asked.repeats.unwrap_or(asked.exchange);
         let id = SessionId::new(id.to_string()).expect("a UUID is an id");
-        let outline = self.outline(&id).await?;
-        Ok((id, outline))
+        let outline = self.writable(asked, &id).await?;
+        Ok(Session { others: others(&id), id, outline })
     }
 
     /// Looks in the store for the conversation that a request continues: it was recorded by another process, or long ago.
-    async fn search(
-        &self,
-        asked: &Asked,
-        answered: usize,
-    ) -> Result<Option<(SessionId, Option<Outline>)>> {
+    async fn search(&self, asked: &Asked, answered: usize) -> Result<Option<(SessionId, Outline)>> {
         let Some(query) = phrase(&asked.messages[answered].content) else { return Ok(None) };
-        let mut query = SearchQuery::new(query).with_role(Role::Assistant).with_limit(20);
-        if let Some(user) = asked.principal() {
-            query = query.with_user(user);
-        }
+        let query = SearchQuery::new(query).with_role(Role::Assistant).with_limit(20);
         let mut seen = Vec::new();
-        for hit in self.store.search(&query).await?.items {
+        for hit in self.store.search(&asked.scope, &query).await?.items {
             let id = hit.session.id;
             if seen.contains(&id) {
                 continue;
             }
-            let Some(outline) = self.outline(&id).await? else { continue };
-            let is_ours = outline.from.as_deref() == Some(BY_CONTENT)
-                && outline.user.as_deref() == asked.principal()
-                && hit.session.project_id.as_deref() == project(asked);
+            let Some(outline) = self.outline(&asked.scope, &id).await? else { continue };
+            let is_ours = outline.from.as_deref() == Some(BY_CONTENT) && may_write(&outline, asked);
             if is_ours && matches!(place(&outline.known, &asked.said), Place::After(_)) {
-                return Ok(Some((id, Some(outline))));
+                return Ok(Some((id, outline)));
             }
-            self.put(&id, Some(outline));
+            self.put(&asked.scope, &id, Some(outline));
             seen.push(id);
         }
         Ok(None)
@@ -245,7 +286,7 @@ impl Conversations {
         new.user_id = asked.principal().map(str::to_owned);
         new.project_id = project(asked).map(str::to_owned);
         new.title = title(&asked.messages);
-        Ok(Outline::of(&self.store.create_session(new).await?))
+        Ok(Outline::of(&self.store.create_session(&asked.scope, new).await?))
     }
 
     async fn append(
@@ -270,10 +311,11 @@ impl Conversations {
         for batch in batch.chunks(MAX_BATCH) {
             let expected = Expected::LastSeq(outline.last_seq);
             let options = AppendOptions::new().with_expected(expected);
-            let appended = self.store.append_opts(id, batch.to_vec(), options).await?;
+            let appended =
+                self.store.append_opts(&asked.scope, id, batch.to_vec(), options).await?;
             appended.messages.iter().for_each(|message| outline.push(message));
         }
-        self.put(id, Some(outline));
+        self.put(&asked.scope, id, Some(outline));
         Ok(())
     }
 
@@ -283,19 +325,20 @@ impl Conversations {
         if asked.offer.is_empty() {
             return Ok(());
         }
-        let remembered = locked(&self.outlines).offered(id);
+        let remembered = locked(&self.outlines).offered(&asked.scope, id);
         let stored = match remembered {
             Some(offered) => offered,
-            None => match self.store.find_session(id).await? {
+            None => match self.store.find_session(&asked.scope, id).await? {
                 Some(session) => Offered::of(&session.metadata),
                 None => return Ok(()),
             },
         };
         let Some(change) = asked.offer.change(stored) else { return Ok(()) };
         let patch = SessionPatch::new().with_metadata_merged(change);
-        match self.store.update_session(id, patch).await {
+        match self.store.update_session(&asked.scope, id, patch).await {
             Ok(session) => {
-                locked(&self.outlines).set_offered(id, Offered::of(&session.metadata));
+                let offered = Offered::of(&session.metadata);
+                locked(&self.outlines).set_offered(&asked.scope, id, offered);
                 Ok(())
             }
             // Somebody has deleted the session meanwhile.
@@ -305,14 +348,19 @@ impl Conversations {
     }
 
     /// A request that was sent again, and answered before. An answer that had failed gives way to one that did not.
-    async fn answer_again(&self, id: &SessionId, answers: &[NewMessage]) -> Result<Kept> {
+    async fn answer_again(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        answers: &[NewMessage],
+    ) -> Result<Kept> {
         let mut kept = Kept::Before(id.clone());
         for answer in answers {
-            let stored = match self.store.message(id, &answer.id).await {
+            let stored = match self.store.message(scope, id, &answer.id).await {
                 Ok(stored) => stored,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // The answer that had failed was one, and now there are several.
-                    self.store.append(id, storable(answer.clone())).await?;
+                    self.store.append(scope, id, storable(answer.clone())).await?;
                     kept = Kept::In(id.clone());
                     continue;
                 }
@@ -331,24 +379,24 @@ impl Conversations {
             patch.model = Some(answer.model);
             patch.tokens = Some(answer.tokens);
             patch.latency_ms = Some(answer.latency_ms);
-            self.store.update_message(id, &answer.id, patch).await?;
+            self.store.update_message(scope, id, &answer.id, patch).await?;
             kept = Kept::In(id.clone());
         }
         Ok(kept)
     }
 
     /// What is stored of a session. Whoever gets it puts it back, unless it is not true any more.
-    async fn outline(&self, id: &SessionId) -> Result<Option<Outline>> {
-        let remembered = locked(&self.outlines).take(id);
+    async fn outline(&self, scope: &Scope, id: &SessionId) -> Result<Option<Outline>> {
+        let remembered = locked(&self.outlines).take(scope, id);
         match remembered {
             Some(outline) => Ok(Some(outline)),
-            None => Outline::load(&*self.store, id).await,
+            None => Outline::load(&*self.store, scope, id).await,
         }
     }
 
-    fn put(&self, id: &SessionId, outline: Option<Outline>) {
+    fn put(&self, scope: &Scope, id: &SessionId, outline: Option<Outline>) {
         if let Some(outline) = outline {
-            locked(&self.outlines).put(id, outline);
+            locked(&self.outlines).put(scope, id, outline);
         }
     }
 
@@ -369,13 +417,20 @@ impl Conversations {
 ///
 /// A session that belongs to a user is that user's; one that the application named without a user is not for clients that
 /// guess its name; and one that a client made is not taken for the application's, whoever guessed first.
-fn may_write(outline: &Outline, named: &Found, principal: Option<&str>) -> bool {
-    let is_of_principal = outline.user.as_deref() == principal;
+fn may_write(outline: &Outline, asked: &Asked) -> bool {
+    let is_trusted = asked.session.as_ref().is_some_and(|named| named.is_trusted);
+    let is_own = outline.user.as_deref() == asked.principal()
+        && outline.project.as_deref() == project(asked);
     match outline.from.as_deref() {
-        Some("extension" | "configuration") => named.is_trusted,
-        Some(_) => is_of_principal,
-        None => named.is_trusted || is_of_principal,
+        Some("extension" | "configuration") => is_trusted,
+        Some(_) => is_own,
+        None => is_trusted || is_own,
     }
+}
+
+/// The ids of sessions that a client may get for one that it named.
+fn own(asked: &Asked, id: &str) -> Candidates {
+    Candidates::of_client(asked.principal(), project(asked), id)
 }
 
 fn project(asked: &Asked) -> Option<&str> {
@@ -424,7 +479,8 @@ fn response_tip(asked: &Asked, response: &str) -> Tip {
 }
 
 fn scoped(asked: &Asked, what: &[u8]) -> Tip {
-    let scope = [asked.principal(), project(asked)];
+    let tenant = Some(asked.scope.tenant_id().as_str());
+    let scope = [tenant, asked.principal(), project(asked)];
     let seed = serde_json::to_vec(&(scope, what)).expect("text and bytes always serialize");
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &seed).into_bytes()
 }

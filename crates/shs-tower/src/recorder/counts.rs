@@ -18,7 +18,7 @@ pub struct Counts {
     /// Not recorded, because the queue was full or the recorder shut down.
     pub dropped: u64,
     /// Not recorded, because the request had no turn that a decoder could read, or a header that
-    /// names the session, user or project was not UTF-8 or came twice.
+    /// names the session, tenant, user or project was not UTF-8 or came twice.
     pub unreadable: u64,
     /// Not stored, or without the tools that were offered, because the store failed.
     pub failed: u64,
@@ -90,7 +90,7 @@ impl Counters {
         self.unreadable();
         if self.is_due(&self.next_unclear, warn_every) {
             tracing::warn!(
-                "requests pass unrecorded: a header that names the session, user or project is \
+                "requests pass unrecorded: a header that names the session, tenant, user or project is \
                  not UTF-8, or comes twice"
             );
         }

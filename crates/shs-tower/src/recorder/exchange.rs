@@ -88,6 +88,7 @@ pub(crate) struct Request {
     pub(crate) body: Captured,
     pub(crate) encoding: Encoding,
     pub(crate) session: OfHead,
+    pub(crate) tenant: OfHead,
     pub(crate) user: OfHead,
     pub(crate) project: OfHead,
     pub(crate) request_id: Option<String>,
@@ -104,7 +105,8 @@ const LIGHT_RESPONSE: u64 = 512 * 1024;
 impl Request {
     /// Whether it does not say clearly whose it is.
     pub(crate) fn is_unclear(&self) -> bool {
-        self.session.is_unclear || self.user.is_unclear || self.project.is_unclear
+        let found = [&self.session, &self.tenant, &self.user, &self.project];
+        found.into_iter().any(|found| found.is_unclear)
     }
 
     /// Whether reading it takes processor time that is worth a thread of its own.

@@ -2,7 +2,9 @@
 
 use hashlink::LruCache;
 use shs_store::limits::MAX_PAGE;
-use shs_store::{Message, MessageQuery, Result, Seq, Session, SessionId, Store, StoreExt};
+use shs_store::{
+    Message, MessageQuery, Result, Scope, Seq, Session, SessionId, SessionKey, Store, StoreExt,
+};
 
 use super::offer::Offered;
 use super::place::Known;
@@ -12,6 +14,7 @@ use crate::keys;
 #[derive(Clone, Debug)]
 pub(super) struct Outline {
     pub(super) user: Option<String>,
+    pub(super) project: Option<String>,
     /// Where the id came from, if it was a recorder that made the session.
     pub(super) from: Option<String>,
     pub(super) offered: Offered,
@@ -23,12 +26,16 @@ pub(super) struct Outline {
 
 impl Outline {
     /// Reads it; `None` if there is no such session.
-    pub(super) async fn load(store: &dyn Store, id: &SessionId) -> Result<Option<Self>> {
-        let Some(session) = store.find_session(id).await? else { return Ok(None) };
+    pub(super) async fn load(
+        store: &dyn Store,
+        scope: &Scope,
+        id: &SessionId,
+    ) -> Result<Option<Self>> {
+        let Some(session) = store.find_session(scope, id).await? else { return Ok(None) };
         let mut outline = Self::of(&session);
         let mut query = MessageQuery::new().with_limit(MAX_PAGE);
         loop {
-            let page = store.messages(id, &query).await?;
+            let page = store.messages(scope, id, &query).await?;
             page.items.iter().for_each(|message| outline.push(message));
             match page.next {
                 Some(next) => query = query.with_after(next),
@@ -42,6 +49,7 @@ impl Outline {
         let from = session.metadata.get(keys::SESSION_FROM).and_then(|from| from.as_str());
         Self {
             user: session.user_id.clone(),
+            project: session.project_id.clone(),
             from: from.map(str::to_owned),
             offered: Offered::of(&session.metadata),
             last_seq: session.last_seq,
@@ -60,7 +68,7 @@ impl Outline {
 /// store what last number it expects, and forgets the outline if that does not hold.
 #[derive(Debug)]
 pub(super) struct Outlines {
-    by_id: LruCache<SessionId, Outline>,
+    by_key: LruCache<SessionKey, Outline>,
     messages: usize,
 }
 
@@ -71,41 +79,46 @@ const MOST_SESSIONS: usize = 4_096;
 
 impl Outlines {
     pub(super) fn new() -> Self {
-        Self { by_id: LruCache::new(MOST_SESSIONS), messages: 0 }
+        Self { by_key: LruCache::new(MOST_SESSIONS), messages: 0 }
     }
 
-    /// Takes an outline out; whoever takes it puts it back.
-    pub(super) fn take(&mut self, id: &SessionId) -> Option<Outline> {
-        let outline = self.by_id.remove(id)?;
+    /// Takes the outline of a session out that exists within the scope; whoever takes it puts it back.
+    pub(super) fn take(&mut self, scope: &Scope, id: &SessionId) -> Option<Outline> {
+        let key = scope.key(id);
+        let is_visible = |outline: &Outline| scope.has_user(outline.user.as_deref());
+        self.by_key.peek(&key).filter(|outline| is_visible(outline))?;
+        let outline = self.by_key.remove(&key)?;
         self.messages -= outline.known.len();
         Some(outline)
     }
 
-    pub(super) fn put(&mut self, id: &SessionId, mut outline: Outline) {
-        self.take(id);
+    pub(super) fn put(&mut self, scope: &Scope, id: &SessionId, mut outline: Outline) {
+        if let Some(before) = self.by_key.remove(&scope.key(id)) {
+            self.messages -= before.known.len();
+        }
         outline.is_fresh = false;
         self.messages += outline.known.len();
-        if self.by_id.len() == MOST_SESSIONS {
+        if self.by_key.len() == MOST_SESSIONS {
             self.forget_oldest();
         }
-        self.by_id.insert(id.clone(), outline);
+        self.by_key.insert(scope.key(id), outline);
         while self.messages > MOST_MESSAGES && self.forget_oldest() {}
     }
 
     /// What is remembered of a session's tools.
-    pub(super) fn offered(&self, id: &SessionId) -> Option<Offered> {
-        self.by_id.peek(id).map(|outline| outline.offered)
+    pub(super) fn offered(&self, scope: &Scope, id: &SessionId) -> Option<Offered> {
+        self.by_key.peek(&scope.key(id)).map(|outline| outline.offered)
     }
 
     /// Remembers it, if the session is remembered.
-    pub(super) fn set_offered(&mut self, id: &SessionId, offered: Offered) {
-        if let Some(outline) = self.by_id.peek_mut(id) {
+    pub(super) fn set_offered(&mut self, scope: &Scope, id: &SessionId, offered: Offered) {
+        if let Some(outline) = self.by_key.peek_mut(&scope.key(id)) {
             outline.offered = offered;
         }
     }
 
     fn forget_oldest(&mut self) -> bool {
-        let oldest = self.by_id.remove_lru();
+        let oldest = self.by_key.remove_lru();
         self.messages -= oldest.as_ref().map_or(0, |(_, outline)| outline.known.len());
         oldest.is_some()
     }

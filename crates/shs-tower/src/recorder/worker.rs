@@ -423,8 +423,8 @@ fn chain(error: &Error) -> String {
 /// Exchanges that may be of one conversation are in one lane.
 fn lane(asked: &Asked) -> Lane {
     let seed = match (&asked.session, &asked.previous_response) {
-        (Some(named), _) => format!("named {:?} {}", asked.principal(), named.id),
-        (None, Some(previous)) => format!("after {previous}"),
+        (Some(named), _) => format!("named {:?} {:?} {}", asked.scope, asked.principal(), named.id),
+        (None, Some(previous)) => format!("after {:?} {previous}", asked.scope),
         (None, None) => {
             let first = asked.said.iter().position(|said| said.role == Role::Assistant);
             match first {
