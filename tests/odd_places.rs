@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use session_history_saver::{
-    Error, ErrorKind, MessageQuery, NewMessage, NewSession, Session, Store, StoreExt,
+    Error, ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, Session, Store,
+    StoreExt, keeping, open_store, open_store_to_read,
 };
 use shs_fs::FsStore;
 use shs_sqlite::SqliteStore;
@@ -168,6 +169,32 @@ async fn a_read_only_place_is_refused_with_the_reason() {
 
 /// Fills the disk under a store, and frees it again: what was acknowledged is there, what was not can be
 /// repeated, in the same process.
+#[tokio::test]
+async fn a_store_on_a_read_only_place_is_read() {
+    let mount = match Mount::new("4m") {
+        Ok(mount) => mount,
+        Err(why) => return skip("a_store_on_a_read_only_place_is_read", &why),
+    };
+    let mut ids = Vec::new();
+    for scheme in ["sqlite", "fs"] {
+        let url = format!("{scheme}:{}", mount.path().join(scheme).display());
+        let location: Location = url.parse().unwrap();
+        let store = open_store(&location).await.unwrap();
+        let id = store.create_session(NewSession::new()).await.unwrap().id;
+        store.append(&id, NewMessage::user("hello")).await.unwrap();
+        store.close().await.unwrap();
+        ids.push((location, id));
+    }
+    mount.make_read_only();
+    for (location, id) in ids {
+        let store = open_store_to_read(&location).await.unwrap();
+        assert_eq!(store.last_messages(&id, 10).await.unwrap()[0].content, "hello");
+        assert_eq!(store.search(&SearchQuery::new("hello")).await.unwrap().items.len(), 1);
+        store.close().await.unwrap();
+        assert_eq!(keeping::verify(&location).await.unwrap(), []);
+    }
+}
+
 async fn full_disk(store: impl Store, mount: &Mount) {
     let Session { id, .. } = store.create_session(NewSession::new()).await.unwrap();
     let ballast = mount.path().join("ballast");

@@ -465,12 +465,14 @@ impl WholeFile {
     }
 
     /// What is in memory of it once it is on disk.
-    pub(crate) fn into_conversation(self, mut session: Session, name: String) -> Conversation {
+    pub(crate) fn into_conversation(mut self, mut session: Session, name: String) -> Conversation {
+        let length = self.bytes.len() as u64;
+        // It is on disk, and is long where there are many messages.
+        self.bytes = Vec::new();
         (session.message_count, session.total_tokens) = (0, 0);
         for entry in &self.entries {
             session.count_in(&entry.head);
         }
-        let length = self.bytes.len() as u64;
         Conversation {
             seqs: self.entries.iter().map(|e| (e.head.id.clone(), e.head.seq)).collect(),
             entries: self.entries,

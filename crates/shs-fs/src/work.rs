@@ -604,12 +604,14 @@ impl<'a> Work<'a> {
             },
             Err(_) => mode.check(scope, &session.id, None)?,
         }
-        let mut numbered = Vec::with_capacity(messages.len());
-        for message in &messages {
-            let arrival = self.state.next_arrival()?;
-            numbered.push(Ok((Cow::Borrowed(message), arrival, message.digest())));
-        }
-        self.publish(&key.tenant, session, numbered.into_iter())
+        let arrivals: Vec<i64> =
+            messages.iter().map(|_| self.state.next_arrival()).collect::<Result<_>>()?;
+        // Each message goes when its line is written: there are as many as a conversation has.
+        let numbered = messages.into_iter().zip(arrivals).map(|(message, arrival)| {
+            let digest = message.digest();
+            Ok((Cow::Owned(message), arrival, digest))
+        });
+        self.publish(&key.tenant, session, numbered)
     }
 }
 

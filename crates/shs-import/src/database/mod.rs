@@ -14,7 +14,7 @@ use futures::{TryStream, TryStreamExt};
 use serde_json::Value;
 use shs_store::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, TypeInfo, ValueRef};
 use tokio::runtime::Handle;
 
 use crate::bounded::{self, Budget};
@@ -268,10 +268,14 @@ struct Cells(SqliteRow);
 impl Cells {
     /// How many bytes its texts have.
     fn length(&self) -> usize {
-        (0..self.0.len())
-            .filter_map(|column| self.0.try_get_unchecked::<Option<&[u8]>, _>(column).ok()?)
-            .map(<[u8]>::len)
-            .sum()
+        let length = |column| {
+            let raw = self.0.try_get_raw(column).ok()?;
+            // Asking a number for its bytes would make a text of it.
+            let has_bytes = matches!(raw.type_info().name(), "TEXT" | "BLOB");
+            let bytes = has_bytes.then(|| self.0.try_get_unchecked::<Option<&[u8]>, _>(column));
+            bytes?.ok()?.map(<[u8]>::len)
+        };
+        (0..self.0.len()).filter_map(length).sum()
     }
 
     /// A text, or a number as text. Bytes that are no text come with replacement characters.
