@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use session_history_saver::export::{Format, Split};
 use session_history_saver::import::{self, limits};
-use session_history_saver::{Location, Role, Timestamp};
+use session_history_saver::{Location, Role, TenantId, Timestamp};
 
 use crate::when;
 
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Where the conversations are: sqlite:PATH or fs:FOLDER [default: $SHS_STORE, the other SHS_* variables, or sqlite:./session_history.db]
     #[arg(long, global = true, value_name = "URL", help_heading = EVERYWHERE)]
     pub(crate) store: Option<Location>,
+    /// Of this tenant: a store shares nothing between tenants [default: the tenant without a name]
+    #[arg(long, global = true, value_name = "TENANT", help_heading = EVERYWHERE)]
+    pub(crate) tenant: Option<TenantId>,
     /// Prints one JSON object a line
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
@@ -41,6 +44,8 @@ pub(crate) enum Command {
     Search(Search),
     /// Counts sessions, messages and tokens
     Stats(StatsArguments),
+    /// Lists the tenants that have conversations, by name
+    Tenants,
     /// Writes conversations to a file or to the standard output, or checks a data set
     Export(Export),
     /// Reads conversations of other tools: exports, databases, data sets
@@ -49,7 +54,7 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Deletes conversations, so that nothing of their text remains in the store's files
     Delete(Delete),
-    /// Copies all conversations to another store
+    /// Copies the conversations of all tenants, or of one, to another store
     Copy(Copy),
     /// Writes a copy of the store into a file, while others are at work on it
     Backup(Backup),

@@ -28,7 +28,7 @@ pub(crate) async fn session(history: &SessionTracker, id: &str, named: Named) ->
         found => return Ok(found?),
     }
     let query = SessionQuery::new().with_order(SessionOrder::Created);
-    let sessions = history.store().session_stream(query);
+    let sessions = history.store().session_stream(history.scope(), query);
     let begins =
         sessions.try_filter(|session| std::future::ready(session.id.as_str().starts_with(id)));
     let mut found: Vec<Session> =
@@ -50,8 +50,8 @@ pub(crate) async fn session(history: &SessionTracker, id: &str, named: Named) ->
 /// The sessions that pass a filter.
 pub(crate) fn query(filter: &Filter) -> SessionQuery {
     let mut query = SessionQuery::new().with_all_tags(filter.tags.clone());
-    query.scope.user_id.clone_from(&filter.user);
-    query.scope.project_id.clone_from(&filter.project);
+    query.filter.user_id.clone_from(&filter.user);
+    query.filter.project_id.clone_from(&filter.project);
     query.since = filter.since;
     query.until = filter.until;
     query

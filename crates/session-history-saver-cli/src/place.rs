@@ -3,9 +3,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
-use session_history_saver::{Config, Location, SessionTracker, open_store_to_read};
+use session_history_saver::{
+    AdminStore, Config, Location, SessionTracker, Store, TenantId, open_admin_store,
+    open_store_to_read,
+};
 
 use crate::failure::{Failure, Result};
 
@@ -39,29 +43,46 @@ pub(crate) fn locate(named: Option<Location>) -> Result<Location> {
     }
 }
 
-/// Opens the store at a location.
+/// A store, and the conversations of one tenant in it.
+pub(crate) struct Opened {
+    /// Of all tenants.
+    pub(crate) store: Arc<dyn AdminStore>,
+    pub(crate) history: SessionTracker,
+}
+
+impl Opened {
+    fn new(store: Arc<dyn AdminStore>, tenant: Option<&TenantId>) -> Result<Self> {
+        let history = SessionTracker::with_store(Arc::clone(&store) as Arc<dyn Store>);
+        let history = match tenant {
+            Some(tenant) => history.tenant(tenant.as_str())?,
+            None => history,
+        };
+        Ok(Self { store, history })
+    }
+}
+
+/// Opens the store at a location, for the work on a tenant.
 pub(crate) async fn open(
     location: &Location,
     missing: Missing,
     access: Access,
-) -> Result<SessionTracker> {
+    tenant: Option<&TenantId>,
+) -> Result<Opened> {
     if *location == Location::Memory {
         return Err(Failure::Usage(
             "a store in memory is gone when a program ends; name one with --store".to_owned(),
         ));
     }
-    let config = Config::from_env()?;
     let is_there = match location {
         Location::Fs(folder) => is_store(folder)?,
         other => other.path().is_none_or(|path| path.exists()),
     };
-    match (is_there, missing) {
-        (false, Missing::Refused) => Err(Failure::NotFound(format!(
-            "there is no store at {location}; name one with --store"
-        ))),
-        (false, Missing::Empty) => {
-            Ok(SessionTracker::open(config.with_location(Location::Memory)).await?)
+    let store = match (is_there, missing) {
+        (false, Missing::Refused) => {
+            let what = format!("there is no store at {location}; name one with --store");
+            return Err(Failure::NotFound(what));
         }
+        (false, Missing::Empty) => open_admin_store(&Location::Memory).await?,
         _ if access == Access::Read => {
             if let Location::Fs(folder) = location
                 && !folder.join(MARKER).exists()
@@ -71,13 +92,14 @@ pub(crate) async fn open(
                     folder.display()
                 )));
             }
-            Ok(SessionTracker::with_store(open_store_to_read(location).await?))
+            open_store_to_read(location).await?
         }
         _ => {
             check_file(location)?;
-            Ok(SessionTracker::open(config.with_location(location.clone())).await?)
+            open_admin_store(location).await?
         }
-    }
+    };
+    Opened::new(store, tenant)
 }
 
 /// Refuses a file that is no database before anything is made next to it.

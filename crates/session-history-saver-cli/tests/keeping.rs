@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use session_history_saver::{NewMessage, NewSession, SessionId, StoreExt, open_store};
+use session_history_saver::{NewMessage, NewSession, Scope, SessionId, StoreExt, open_store};
 use support::{command, done, failed, shs};
 
 const STORES: [&str; 2] = ["sqlite:history.db", "fs:history"];
@@ -157,7 +157,7 @@ async fn another_process_makes_backups_while_this_one_writes() {
         let location = format!("{scheme}:{}", path.join(name).display()).parse().unwrap();
         let open = open_store(&location).await.unwrap();
         let id: SessionId = "s".parse().unwrap();
-        open.create_session(NewSession::with_id(id.clone())).await.unwrap();
+        open.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.unwrap();
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let writer = tokio::spawn({
@@ -166,7 +166,9 @@ async fn another_process_makes_backups_while_this_one_writes() {
             async move {
                 while !stop.load(Ordering::SeqCst) {
                     let at = acknowledged.load(Ordering::SeqCst);
-                    open.append(&id, NewMessage::user(format!("message {at}"))).await.unwrap();
+                    open.append(&Scope::DEFAULT, &id, NewMessage::user(format!("message {at}")))
+                        .await
+                        .unwrap();
                     acknowledged.store(at + 1, Ordering::SeqCst);
                 }
             }
@@ -185,7 +187,7 @@ async fn another_process_makes_backups_while_this_one_writes() {
         }
         stop.store(true, Ordering::SeqCst);
         writer.await.unwrap();
-        let last = open.transcript(&id).await.unwrap().messages;
+        let last = open.transcript(&Scope::DEFAULT, &id).await.unwrap().messages;
         open.close().await.unwrap();
         assert!(befores[5] > 0, "there was something to back up");
         for (number, before) in befores.into_iter().enumerate() {

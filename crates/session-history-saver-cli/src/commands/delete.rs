@@ -100,5 +100,5 @@ async fn chosen(history: &SessionTracker, arguments: &Delete) -> Result<Vec<Sess
         Filter { user: arguments.user.clone(), until: arguments.older_than, ..Filter::default() };
     // What is not written to meanwhile does not move.
     let query = find::query(&filter).with_order(SessionOrder::Updated);
-    Ok(history.store().session_stream(query).try_collect().await?)
+    Ok(history.store().session_stream(history.scope(), query).try_collect().await?)
 }

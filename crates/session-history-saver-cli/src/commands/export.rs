@@ -136,8 +136,8 @@ async fn bar_for(history: &SessionTracker, arguments: &arguments::Export) -> Res
     } else if filter.since.is_some() || filter.until.is_some() {
         return Ok(progress::spinner());
     } else {
-        let all = StatsQuery::new().with_scope(find::query(filter).scope);
-        history.store().stats(&all).await?.sessions
+        let all = StatsQuery::new().with_filter(find::query(filter).filter);
+        history.store().stats(history.scope(), &all).await?.sessions
     };
     Ok(progress::bar(total))
 }

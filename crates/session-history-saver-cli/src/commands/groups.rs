@@ -76,7 +76,7 @@ async fn of_session(
     let mut query = MessageQuery::new().with_limit(MAX_PAGE);
     query.since = filter.since;
     query.until = filter.until;
-    let mut messages = history.store().message_stream(&session.id, query);
+    let mut messages = history.store().message_stream(history.scope(), &session.id, query);
     while let Some(message) = messages.try_next().await? {
         count(&mut counts, by, session, &message);
     }
@@ -86,7 +86,7 @@ async fn of_session(
 async fn of_sessions(history: &SessionTracker, filter: &Filter, by: By) -> Result<AllCounts> {
     let mut counts = AllCounts::new();
     let query = find::query(filter).with_order(SessionOrder::Created);
-    let mut sessions = history.store().session_stream(query);
+    let mut sessions = history.store().session_stream(history.scope(), query);
     while let Some(session) = sessions.try_next().await? {
         let name = if by == By::User { session.user_id } else { session.project_id };
         let counts = counts.entry(name).or_default();
@@ -99,11 +99,11 @@ async fn of_sessions(history: &SessionTracker, filter: &Filter, by: By) -> Resul
 
 async fn of_messages(history: &SessionTracker, filter: &Filter, by: By) -> Result<AllCounts> {
     let mut counts = AllCounts::new();
-    let scope = find::query(filter).scope;
-    let mut query = SearchQuery::all().with_scope(scope).with_limit(MAX_PAGE);
+    let wanted = find::query(filter).filter;
+    let mut query = SearchQuery::all().with_filter(wanted).with_limit(MAX_PAGE);
     query.since = filter.since;
     query.until = filter.until;
-    let mut hits = history.store().search_stream(query);
+    let mut hits = history.store().search_stream(history.scope(), query);
     while let Some(hit) = hits.try_next().await? {
         count(&mut counts, by, &hit.session, &hit.message);
     }

@@ -16,6 +16,7 @@ mod search;
 mod show;
 mod stats;
 mod tail;
+mod tenants;
 mod verify;
 
 use clap::CommandFactory;
@@ -23,11 +24,11 @@ use clap::CommandFactory;
 use crate::arguments::{Arguments, Command, Export};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::place::{Access, Missing, locate, open};
+use crate::place::{Access, Missing, Opened, locate, open};
 
 /// Does what the command line says.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
-    let Arguments { store, command, no_pager, .. } = arguments;
+    let Arguments { store, tenant, command, no_pager, .. } = arguments;
     let missing = match &command {
         Command::Import(import) if import.dry_run => Missing::Empty,
         Command::Import(_) => Missing::Made,
@@ -60,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Repair => return repair::run(&location, output).await,
         Command::Migrate => return migrate::run(&location, output).await,
         // It opens the store whenever that has changed.
-        Command::Tail(tail) => return tail::run(&location, tail, output).await,
+        Command::Tail(tail) => return tail::run(&location, tenant.as_ref(), tail, output).await,
         _ => {}
     }
     let access = match &command {
@@ -68,10 +69,14 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Import(_) | Command::Delete(_) => Access::Write,
         _ => Access::Read,
     };
-    let history = open(&location, missing, access).await?;
+    let Opened { store, history } = open(&location, missing, access, tenant.as_ref()).await?;
     if matches!(
         command,
-        Command::List(_) | Command::Show(_) | Command::Search(_) | Command::Stats(_)
+        Command::List(_)
+            | Command::Show(_)
+            | Command::Search(_)
+            | Command::Stats(_)
+            | Command::Tenants
     ) && !no_pager
     {
         output.page();
@@ -83,8 +88,9 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         Command::Stats(stats) => stats::run(&history, stats, output).await,
         Command::Export(export) => export::run(&history, export, output).await,
         Command::Import(import) => import::run(&history, import, output).await,
+        Command::Tenants => tenants::run(&*store, output).await,
         Command::Delete(delete) => delete::run(&history, &location, delete, output).await,
-        Command::Copy(copy) => copy::run(&history, copy, output).await,
+        Command::Copy(copy) => copy::run(&history, &*store, tenant, copy, output).await,
         Command::Completions { .. }
         | Command::Man(_)
         | Command::Backup(_)

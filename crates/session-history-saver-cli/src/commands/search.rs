@@ -13,9 +13,9 @@ pub(super) async fn run(
     search: Search,
     output: &mut Output,
 ) -> Result<()> {
-    let scope = find::query(&search.filter).scope;
+    let wanted = find::query(&search.filter).filter;
     let mut query =
-        SearchQuery::new(search.query.join(" ")).with_scope(scope).with_limit(search.limit);
+        SearchQuery::new(search.query.join(" ")).with_filter(wanted).with_limit(search.limit);
     query.role = search.role;
     query.model = search.model;
     query.since = search.filter.since;

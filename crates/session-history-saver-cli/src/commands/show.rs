@@ -22,7 +22,9 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
         return Ok(output.line(text)?);
     }
     let last = match show.last {
-        Some(last) => Some(history.store().last_messages(&session.id, last).await?),
+        Some(last) => {
+            Some(history.store().last_messages(history.scope(), &session.id, last).await?)
+        }
         None => None,
     };
     let is_json = output.is_json() || show.format == Shown::Json;
@@ -42,7 +44,7 @@ pub(super) async fn run(history: &SessionTracker, show: Show, output: &mut Outpu
     if let Some(from) = show.from {
         query = query.with_after_seq(Seq::new(from.saturating_sub(1))?);
     }
-    let mut messages = history.store().message_stream(&session.id, query);
+    let mut messages = history.store().message_stream(history.scope(), &session.id, query);
     while let Some(message) = messages.try_next().await? {
         print(&message)?;
     }

@@ -57,7 +57,7 @@ async fn of_all(
     arguments: &StatsArguments,
     output: &mut Output,
 ) -> Result<()> {
-    let mut query = StatsQuery::new().with_scope(find::query(&arguments.filter).scope);
+    let mut query = StatsQuery::new().with_filter(find::query(&arguments.filter).filter);
     query.since = arguments.filter.since;
     query.until = arguments.filter.until;
     let stats = history.stats_of(query).await?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use session_history_saver::{
-    Error, ErrorKind, Hit, Location, MessageId, SearchQuery, SessionId, Timestamp,
+    Error, ErrorKind, Hit, Location, MessageId, SearchQuery, SessionId, TenantId, Timestamp,
 };
 
 use super::show::said;
@@ -20,13 +20,18 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Messages of a page.
 const PAGE: u32 = 200;
 
-pub(super) async fn run(location: &Location, tail: Tail, output: &mut Output) -> Result<()> {
-    let mut query = SearchQuery::all().with_scope(find::query(&tail.filter).scope);
+pub(super) async fn run(
+    location: &Location,
+    tenant: Option<&TenantId>,
+    tail: Tail,
+    output: &mut Output,
+) -> Result<()> {
+    let mut query = SearchQuery::all().with_filter(find::query(&tail.filter).filter);
     query.since = tail.filter.since;
     query.until = tail.filter.until;
     let mut looked = Timestamp::now();
     let mut known = State::of(location);
-    let history = open(location, Missing::Refused, Access::Read).await?;
+    let history = open(location, Missing::Refused, Access::Read, tenant).await?.history;
     if let Some(id) = &tail.id {
         query.session = Some(find::session(&history, id, output.named()).await?.id);
     }
@@ -52,7 +57,7 @@ pub(super) async fn run(location: &Location, tail: Tail, output: &mut Output) ->
             continue;
         }
         let began = Timestamp::now();
-        let new = match look(location, &query, &seen, looked).await {
+        let new = match look(location, tenant, &query, &seen, looked).await {
             Ok(new) => new,
             // Who writes may have been in the middle of it.
             Err(Failure::Store(error)) if is_passing(&error) && State::of(location) != state => {
@@ -80,11 +85,12 @@ fn is_passing(error: &Error) -> bool {
 /// What came since the last look, newest first.
 async fn look(
     location: &Location,
+    tenant: Option<&TenantId>,
     query: &SearchQuery,
     seen: &HashSet<(SessionId, MessageId)>,
     looked: Timestamp,
 ) -> Result<Vec<Hit>> {
-    let history = open(location, Missing::Refused, Access::Read).await?;
+    let history = open(location, Missing::Refused, Access::Read, tenant).await?.history;
     let mut new = Vec::new();
     let mut next = query.clone().with_limit(PAGE);
     // Newest first, until one that was shown; before the first one, everything is new.

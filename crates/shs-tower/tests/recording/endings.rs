@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::json;
-use shs_store::{SessionId, Status, StoreExt};
+use shs_store::{Scope, SessionId, Status, StoreExt};
 use shs_tower::RequestBody;
 use tower::{Layer, Service, ServiceExt};
 
@@ -309,7 +309,7 @@ async fn a_thousand_streams_that_are_left_at_any_moment_are_all_kept() {
     setup.recorder.flush().await;
     for (session, text) in left {
         let id = SessionId::new(&session).unwrap();
-        let last = setup.store.last_messages(&id, 1).await.unwrap().pop().unwrap();
+        let last = setup.store.last_messages(&Scope::DEFAULT, &id, 1).await.unwrap().pop().unwrap();
         assert_eq!((last.content, last.status), (text, Status::Interrupted));
     }
     let counts = setup.recorder.counts();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use serde_json::{Value, json};
-use shs_store::{MessagePatch, NewMessage, SessionId, Status, Store, StoreExt};
+use shs_store::{Scope, MessagePatch, NewMessage, SessionId, Status, Store, StoreExt};
 use shs_tower::RecordLayer;
 
 use crate::support::{Answer, Body, Setup, chat, turns};
@@ -218,19 +218,19 @@ async fn what_others_write_to_the_session_meanwhile_is_seen() {
     let setup = Setup::new();
     setup.send(chat("s", turns(["u1"])), Answer::words(["a1"])).await;
     let id = SessionId::new("s").unwrap();
-    setup.store.append(&id, NewMessage::user("u2")).await.unwrap();
-    setup.store.append(&id, NewMessage::assistant("a2")).await.unwrap();
+    setup.store.append(&Scope::DEFAULT, &id, NewMessage::user("u2")).await.unwrap();
+    setup.store.append(&Scope::DEFAULT, &id, NewMessage::assistant("a2")).await.unwrap();
     let sent = turns(["u1", "a1", "u2", "a2", "u3"]);
     setup.send(chat("s", sent), Answer::words(["a3"])).await;
     assert_eq!(setup.sessions().await.len(), 1);
     assert_eq!(setup.said("s").await.len(), 6);
     // A session that was deleted begins anew.
-    setup.store.delete_session(&id).await.unwrap();
+    setup.store.delete_session(&Scope::DEFAULT, &id).await.unwrap();
     setup.send(chat("s", turns(["x"])), Answer::words(["y"])).await;
     assert_eq!(setup.said("s").await, ["user: x", "assistant: y"]);
     let last = setup.last("s").await.id;
     let patch = MessagePatch::new().with_content("edited");
-    setup.store.update_message(&id, &last, patch).await.unwrap();
+    setup.store.update_message(&Scope::DEFAULT, &id, &last, patch).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Request};
 use serde_json::json;
-use shs_store::{NewMessage, NewSession, SessionId, Store, StoreExt};
+use shs_store::{Scope, NewMessage, NewSession, SessionId, Store, StoreExt};
 use shs_tower::{Ladder, ProjectKey, SessionKey, UserKey};
 
 use crate::support::{Answer, Body, Setup, body, chat, turns};
@@ -25,7 +25,8 @@ async fn two_users_with_the_same_id_have_two_sessions() {
     let users: Vec<_> = sessions.iter().map(|session| session.user_id.as_deref()).collect();
     assert_eq!(users, [Some("alice"), Some("bob"), None]);
     assert!(sessions.iter().all(|session| session.message_count == 2));
-    assert_eq!((sessions[0].id.as_str(), sessions[1].id.as_str()), ("s1", "bob/s1"));
+    assert_eq!(sessions[0].id.as_str(), "s1");
+    assert!(sessions[1].id.as_str().starts_with("s1~"), "{}", sessions[1].id);
     let metadata = &sessions[1].metadata;
     assert_eq!(metadata["shs.session_from"], "header x-session-id");
     assert_eq!(metadata["shs.client_session"], "s1");
@@ -39,11 +40,12 @@ async fn each_goes_on_where_it_was_also_when_the_other_is_gone() {
     for user in ["alice", "bob"] {
         setup.send(by(user, chat("s1", turns(["Hello!"]))), Answer::words(["Hi!"])).await;
     }
-    setup.store.delete_session(&SessionId::new("s1").unwrap()).await.unwrap();
+    setup.store.delete_session(&Scope::DEFAULT, &SessionId::new("s1").unwrap()).await.unwrap();
     let more = turns(["Hello!", "Hi!", "Still me."]);
     setup.send(by("bob", chat("s1", more)), Answer::words(["Yes."])).await;
-    assert_eq!(setup.said("bob/s1").await.len(), 4);
-    assert_eq!(setup.sessions().await.len(), 1);
+    let sessions = setup.sessions().await;
+    assert_eq!(sessions.len(), 1);
+    assert_eq!((sessions[0].user_id.as_deref(), sessions[0].message_count), (Some("bob"), 4));
 }
 
 #[tokio::test]
@@ -54,7 +56,8 @@ async fn a_client_that_guesses_first_does_not_get_the_session_of_the_application
     request.extensions_mut().insert(SessionKey("case-7".to_owned()));
     setup.send(request, Answer::words(["ok"])).await;
     assert_eq!(setup.said("case-7").await, ["user: mine", "assistant: ok"]);
-    assert_eq!(setup.said("alice/case-7").await, ["user: secret", "assistant: ok"]);
+    let theirs = setup.of_user("alice").await;
+    assert_eq!(setup.said(&theirs[0]).await, ["user: secret", "assistant: ok"]);
 }
 
 #[tokio::test]
@@ -69,8 +72,8 @@ async fn nobody_writes_into_the_session_of_another() {
     assert_eq!(setup.sessions().await.len(), 2);
     // A session that somebody else made for alice.
     let id = SessionId::new("made").unwrap();
-    setup.store.create_session(NewSession::with_id(id.clone()).with_user("alice")).await.unwrap();
-    setup.store.append(&id, NewMessage::user("mine")).await.unwrap();
+    setup.store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone()).with_user("alice")).await.unwrap();
+    setup.store.append(&Scope::DEFAULT, &id, NewMessage::user("mine")).await.unwrap();
     setup.send(chat("made", turns(["mine", "let me in"])), Answer::words(["no"])).await;
     assert_eq!(setup.said("made").await, ["user: mine"]);
     // Who was refused once goes on where it was put.

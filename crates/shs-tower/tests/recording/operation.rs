@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::json;
 use shs_memory::MemoryStore;
-use shs_store::{Status, Store};
+use shs_store::{Scope, Status, Store};
 use shs_testkit::{Fault, FaultStore, Operation};
 use shs_tower::decode::{Decoder, Prompt, ReplyDecoder};
 use shs_tower::{Ladder, Limits, RecordLayer, Recorder, RecorderOptions};
@@ -178,7 +178,7 @@ async fn the_last_clone_lets_the_queue_be_finished() {
     response.into_body().collect().await.unwrap();
     until("the exchange is stored", async || {
         store
-            .session(&shs_store::SessionId::new("s").unwrap())
+            .session(&Scope::DEFAULT, &shs_store::SessionId::new("s").unwrap())
             .await
             .is_ok_and(|s| s.message_count == 2)
     })

@@ -11,7 +11,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Value, json};
 use shs_memory::MemoryStore;
-use shs_store::{Message, Session, SessionId, SessionQuery, Store, StoreExt};
+use shs_store::{Scope, Message, Session, SessionId, SessionQuery, Store, StoreExt};
 use shs_tower::{RecordLayer, Recorder, RequestBody, ResponseBody};
 use tower::{Layer, ServiceExt};
 
@@ -172,14 +172,21 @@ impl<S: Store> Setup<S> {
 
     /// All sessions, those that were created first first.
     pub(crate) async fn sessions(&self) -> Vec<Session> {
-        let mut sessions = self.store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+        let mut sessions = self.store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
         sessions.sort_by_key(|session| session.created_at);
         sessions
     }
 
+    /// The ids of a user's sessions, those that were created first first.
+    pub(crate) async fn of_user(&self, user: &str) -> Vec<String> {
+        let theirs = |session: &Session| session.user_id.as_deref() == Some(user);
+        let sessions = self.sessions().await;
+        sessions.iter().filter(|session| theirs(session)).map(|s| s.id.to_string()).collect()
+    }
+
     pub(crate) async fn messages(&self, session: &str) -> Vec<Message> {
         let id = SessionId::new(session).unwrap();
-        self.store.transcript(&id).await.unwrap().messages
+        self.store.transcript(&Scope::DEFAULT, &id).await.unwrap().messages
     }
 
     /// The messages of a session, as `role: content`.

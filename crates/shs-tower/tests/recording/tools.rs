@@ -6,7 +6,7 @@ use http::Request;
 use serde_json::{Value, json};
 use shs_export::{Check, Export, Format};
 use shs_memory::MemoryStore;
-use shs_store::{Map, NewMessage, NewSession, SessionId, SessionPatch, Store};
+use shs_store::{Scope, Map, NewMessage, NewSession, SessionId, SessionPatch, Store};
 use shs_testkit::{Fault, FaultStore, Operation};
 use shs_tower::decode::{Custom, Prompt};
 use shs_tower::{Limits, RecordLayer, Recorder, Redact, keys};
@@ -29,7 +29,7 @@ fn ask(session: &str, texts: &[&str], more: Value) -> Request<Body> {
 }
 
 async fn metadata<S: Store>(setup: &Setup<S>, session: &str) -> Map {
-    setup.store.session(&SessionId::new(session).unwrap()).await.unwrap().metadata
+    setup.store.session(&Scope::DEFAULT, &SessionId::new(session).unwrap()).await.unwrap().metadata
 }
 
 /// A store that lets so many sessions be updated, and no more.
@@ -129,7 +129,7 @@ async fn other_tools_are_written_once() {
     assert_eq!(stored["shs.session_from"], "header x-session-id");
     // A session that was there without tools gets them once, too.
     let new = NewSession::with_id(SessionId::new("t").unwrap());
-    setup.store.create_session(new).await.unwrap();
+    setup.store.create_session(&Scope::DEFAULT, new).await.unwrap();
     setup.send(ask("t", &["a"], other.clone()), Answer::words(["b"])).await;
     setup.send(ask("t", &["a", "b", "c"], other), Answer::words(["d"])).await;
     assert_eq!(metadata(&setup, "t").await["tools"], json!([tool("g")]));
@@ -259,10 +259,10 @@ async fn tools_that_no_store_takes_cost_no_message() {
 async fn what_somebody_else_keeps_there_stays() {
     let setup = with_updates(1);
     let id = SessionId::new("s").unwrap();
-    setup.store.create_session(NewSession::with_id(id.clone())).await.unwrap();
+    setup.store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.unwrap();
     let own = Map::from_iter([("tools".to_owned(), json!(["search", "weather"]))]);
     let patch = SessionPatch::new().with_metadata_merged(own);
-    setup.store.update_session(&id, patch).await.unwrap();
+    setup.store.update_session(&Scope::DEFAULT, &id, patch).await.unwrap();
     setup.send(ask("s", &["a"], json!({"tools": [tool("f")]})), Answer::words(["b"])).await;
     assert_eq!(metadata(&setup, "s").await["tools"], json!(["search", "weather"]));
     assert_eq!(setup.recorder.counts().recorded, 1);
