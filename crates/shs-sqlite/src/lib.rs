@@ -23,7 +23,8 @@
 //!   acknowledged message. While nothing can be written (a full disk, another process that keeps the file locked), a
 //!   search that needs this fails as a write does.
 //!
-//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file nor next to it.
+//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file
+//!   nor next to it.
 //!
 //! # Files
 //!
