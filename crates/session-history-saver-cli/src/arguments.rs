@@ -60,7 +60,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Makes the store of a backup
     Restore(Restore),
-    /// Brings a store of an older version or of the Python package to this one; the old one is kept next to it
+    /// Brings a store of an older version or of the Python package to this one; the old one is kept
+    /// next to it
     Migrate,
     /// Checks everything that is stored; exit code 1 if something is not as it should be
     Verify,

@@ -1,4 +1,5 @@
-//! Outputs never go over a store: not over its database and what belongs to it, and not into its folder, by whichever way.
+//! Outputs never go over a store: not over its database and what belongs to it, and not into its
+//! folder, by whichever way.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
@@ -23,7 +24,8 @@ pub(crate) enum Kind {
     Backup,
 }
 
-/// Refuses to write to a place that is a store's, whichever store it is; and to a file that is there, unless it may be replaced.
+/// Refuses to write to a place that is a store's, whichever store it is; and to a file that is
+/// there, unless it may be replaced.
 ///
 /// Call it before the store is opened: it reads from the file that is there.
 pub(crate) fn check(
@@ -145,7 +147,8 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether a file is a database, or one that SQLite or a store keeps next to it; by its name, or by a hard link.
+/// Whether a file is a database, or one that SQLite or a store keeps next to it; by its name, or by
+/// a hard link.
 fn belongs_to(file: &Path, database: &Path) -> bool {
     let names = std::iter::once(database.to_owned())
         .chain(COMPANIONS.iter().map(|end| with_end(database, end)));

@@ -28,7 +28,8 @@ use crate::shown::{tell, tell_lines};
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // Help and version; and what is wrong with the command line, which may hold what a terminal must not get.
+        // Help and version; and what is wrong with the command line, which may hold what a terminal
+        // must not get.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             tell_lines(error.to_string().trim_end());

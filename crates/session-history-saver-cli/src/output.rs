@@ -12,8 +12,8 @@ use crate::shown::{Shown, escaped, style, tell};
 /// Narrower than this, a table is not fitted into the terminal.
 const NARROWEST: u16 = 40;
 
-/// The standard output, or a pager in front of it. A terminal gets nothing that would move its cursor or change its state, whatever
-/// is printed; a pipe gets everything as it is.
+/// The standard output, or a pager in front of it. A terminal gets nothing that would move its
+/// cursor or change its state, whatever is printed; a pipe gets everything as it is.
 pub(crate) struct Output {
     to: To,
     hints: Vec<String>,
@@ -148,7 +148,8 @@ impl Output {
         }
     }
 
-    /// A text on one line: a terminal shows what would break it as escapes, and in a pipe it becomes spaces.
+    /// A text on one line: a terminal shows what would break it as escapes, and in a pipe it
+    /// becomes spaces.
     pub(crate) fn one_line(&self, text: &str) -> String {
         if self.is_terminal {
             escaped(text)
@@ -157,13 +158,15 @@ impl Output {
         }
     }
 
-    /// A text of several lines: in a pipe without what would move a terminal's cursor, where it may end.
+    /// A text of several lines: in a pipe without what would move a terminal's cursor, where it may
+    /// end.
     pub(crate) fn lines(&self, text: &str) -> String {
         let is_taken = |c: &char| self.is_terminal || !c.is_control() || matches!(c, '\n' | '\t');
         text.chars().filter(is_taken).collect()
     }
 
-    /// A piece of a text in which places are known: what does not fit on a line becomes as many spaces as it has bytes.
+    /// A piece of a text in which places are known: what does not fit on a line becomes as many
+    /// spaces as it has bytes.
     pub(crate) fn in_place(&self, text: &str) -> String {
         let is_space = |c: char| matches!(c, '\n' | '\r' | '\t');
         let is_hidden = |c: char| is_space(c) || (c.is_control() && !self.is_terminal);

@@ -1,4 +1,5 @@
-//! What a terminal must not get: characters that move its cursor, change its state, or turn what people read around.
+//! What a terminal must not get: characters that move its cursor, change its state, or turn what
+//! people read around.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,14 +11,15 @@ pub(crate) mod style {
     pub(crate) const NONE: char = '\u{fdd3}';
 }
 
-/// Whether a character is shown as an escape: controls (C0, DEL and C1), the overrides, embeddings and isolates of bidirectional
-/// text, and what stands for a style.
+/// Whether a character is shown as an escape: controls (C0, DEL and C1), the overrides, embeddings
+/// and isolates of bidirectional text, and what stands for a style.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fdd0}'..='\u{fdd3}')
 }
 
-/// A text on one line for a terminal: what is [unsafe](is_unsafe) as `\u001b`, which is the same in JSON.
+/// A text on one line for a terminal: what is [unsafe](is_unsafe) as `\u001b`, which is the same in
+/// JSON.
 pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -40,7 +42,8 @@ pub(crate) struct Shown<W> {
     to: W,
     /// Bytes of a character whose end has not come.
     rest: Vec<u8>,
-    /// Whether the last character was a carriage return, which belongs to the end of a line if that follows.
+    /// Whether the last character was a carriage return, which belongs to the end of a line if that
+    /// follows.
     has_return: bool,
     has_colour: bool,
 }

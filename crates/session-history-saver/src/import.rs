@@ -105,7 +105,8 @@ impl SessionTracker {
     /// Stores conversations given as JSON Lines: an object on each line, in UTF-8; empty lines are passed
     /// over.
     ///
-    /// One conversation at a time is in memory, and a line has 64 MiB ([`MAX_LINE_BYTES`]) at the most.
+    /// One conversation at a time is in memory, and a line has 64 MiB ([`MAX_LINE_BYTES`]) at the
+    /// most.
     ///
     /// # Errors
     /// As [`import_json`](Self::import_json), with the number of the line, and
@@ -154,7 +155,8 @@ impl SessionTracker {
     }
 }
 
-/// Longest line that [`import_lines`](SessionTracker::import_lines) reads, in bytes, its end included: 64 MiB.
+/// Longest line that [`import_lines`](SessionTracker::import_lines) reads, in bytes, its end
+/// included: 64 MiB.
 pub const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();

@@ -18,13 +18,15 @@ use shs_store::{AdminStore, Error, ErrorKind, Result, Store};
 /// | `sqlite:PATH`, `sqlite://PATH` | one SQLite file |
 /// | `sqlite:PATH?mode=rwc` | the same: the file is made if it is missing |
 ///
-/// `sqlite://history.db` is relative to the current folder, `sqlite:///var/lib/history.db` is absolute. The path is taken
-/// as it is: `%20` stands for itself, and `sqlite:file:x.db` is a file with the name `file:x.db`. Only a `?` in a `sqlite:` begins
-/// an option; a database with one in its path is named by [`Location::sqlite`] or `SHS_DB_PATH`.
+/// `sqlite://history.db` is relative to the current folder, `sqlite:///var/lib/history.db` is
+/// absolute. The path is taken as it is: `%20` stands for itself, and `sqlite:file:x.db` is a file
+/// with the name `file:x.db`. Only a `?` in a `sqlite:` begins an option; a database with one in
+/// its path is named by [`Location::sqlite`] or `SHS_DB_PATH`.
 ///
-/// Other forms that sqlx and SQLite know are refused, with what to write in their place: `sqlite::memory:` and `mode=memory`
-/// (`memory:` is the store without files), `mode=ro` and `mode=rw` (what only reads opens a store to read only by itself), any other
-/// option, and `file:PATH`.
+/// Other forms that sqlx and SQLite know are refused, with what to write in their place:
+/// `sqlite::memory:` and `mode=memory` (`memory:` is the store without files), `mode=ro` and
+/// `mode=rw` (what only reads opens a store to read only by itself), any other option, and
+/// `file:PATH`.
 ///
 /// Every location can be named in every build; only [opening](open_store) one needs its cargo feature.
 ///
@@ -193,11 +195,13 @@ pub async fn open_admin_store(location: &Location) -> Result<Arc<dyn AdminStore>
 
 /// Opens the store at a location to read only: nothing is written, neither to it nor next to it.
 ///
-/// See `sqlite::SqliteOptions::with_read_only` and `fs::FsOptions::with_read_only` for what that means.
+/// See `sqlite::SqliteOptions::with_read_only` and `fs::FsOptions::with_read_only` for what that
+/// means.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) if there is no store; [`Unsupported`](ErrorKind::Unsupported) if it has to be migrated first, or is in
-/// memory, or its backend not in this build; else as the backend's own `open`.
+/// [`NotFound`](ErrorKind::NotFound) if there is no store; [`Unsupported`](ErrorKind::Unsupported)
+/// if it has to be migrated first, or is in memory, or its backend not in this build; else as the
+/// backend's own `open`.
 #[cfg_attr(
     not(any(feature = "fs", feature = "sqlite")),
     allow(clippy::unused_async, reason = "the other backends are opened asynchronously")

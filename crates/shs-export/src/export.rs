@@ -186,7 +186,8 @@ impl Export {
         Ok(self)
     }
 
-    /// Says what becomes of a file that is there when [one is written](Self::to_file): it is replaced unless said otherwise.
+    /// Says what becomes of a file that is there when [one is written](Self::to_file): it is
+    /// replaced unless said otherwise.
     pub fn with_existing(mut self, existing: Existing) -> Self {
         self.options.existing = existing;
         self
@@ -242,7 +243,8 @@ impl Export {
     /// second name fail, the first file is put back as it was, where the file system has hard links.
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file and it is [not to be replaced](Self::with_existing).
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file and it is [not to be
+    /// replaced](Self::with_existing).
     /// As [`to_writer`](Self::to_writer), and [`Unavailable`](ErrorKind::Unavailable), naming the path, if
     /// it cannot be written. A file that was there is then as it was, and nothing else is left behind; but
     /// if only the last step failed, to sync the folder, the new file is there.

@@ -73,7 +73,8 @@ fn look(folder: &Folder) -> Result<State> {
     Ok(State::new(read_all(folder, &names), arrivals::read(folder)?))
 }
 
-/// That the files hold all that the last process wrote: what is in the journal alone cannot be read from them.
+/// That the files hold all that the last process wrote: what is in the journal alone cannot be read
+/// from them.
 fn check_journal(folder: &Folder) -> Result<()> {
     for (name, records) in journal::waiting(folder)? {
         let path = folder.path_of(&name);

@@ -72,17 +72,20 @@ impl FsOptions {
         self
     }
 
-    /// Opens it to read only: nothing is written to the folder. So it works on a read-only file system, and beside a process that
-    /// has the folder open, as it is at this moment.
+    /// Opens it to read only: nothing is written to the folder. So it works on a read-only file
+    /// system, and beside a process that has the folder open, as it is at this moment.
     ///
     /// - Every write is [`Unsupported`](shs_store::ErrorKind::Unsupported).
-    /// - A folder without a store is [`NotFound`](shs_store::ErrorKind::NotFound); files of the Python package in one that wait to be migrated are
-    ///   `Unsupported`: opening it to write does that.
-    /// - What another process writes later is not seen, and a conversation that it writes anew may not be found at its place
-    ///   any more, which is [`Corrupt`](shs_store::ErrorKind::Corrupt); open it again.
-    /// - Nobody can open the folder to write until this is closed, unless somebody had it open before.
-    /// - After a power cut, what is in the journal alone is [`Unavailable`](shs_store::ErrorKind::Unavailable) until the folder was opened to
-    ///   write.
+    /// - A folder without a store is [`NotFound`](shs_store::ErrorKind::NotFound); files of the
+    ///   Python package in one that wait to be migrated are `Unsupported`: opening it to write does
+    ///   that.
+    /// - What another process writes later is not seen, and a conversation that it writes anew may
+    ///   not be found at its place any more, which is [`Corrupt`](shs_store::ErrorKind::Corrupt);
+    ///   open it again.
+    /// - Nobody can open the folder to write until this is closed, unless somebody had it open
+    ///   before.
+    /// - After a power cut, what is in the journal alone is
+    ///   [`Unavailable`](shs_store::ErrorKind::Unavailable) until the folder was opened to write.
     #[must_use]
     pub fn with_read_only(mut self) -> Self {
         self.is_read_only = true;

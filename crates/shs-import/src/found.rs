@@ -41,7 +41,8 @@ pub(crate) struct Sink {
     limits: Limits,
 }
 
-/// The memory that conversations may take which wait to be stored. When it is dropped, nobody waits for it any more.
+/// The memory that conversations may take which wait to be stored. When it is dropped, nobody waits
+/// for it any more.
 #[derive(Debug)]
 pub(crate) struct Room(Arc<Semaphore>);
 

@@ -17,7 +17,8 @@
 //! With the cargo feature `parquet`, the rows of a Parquet file are read as lines of JSON are.
 //!
 //! What it is, is told by the content and not by the name. A text may be an array, a value on each line, or values one behind
-//! the other; a ZIP or a folder is read file by file. Everything is read piece by piece, within [limits].
+//! the other; a ZIP or a folder is read file by file. Everything is read piece by piece, within
+//! [limits].
 //!
 //! # What becomes of it
 //!
@@ -34,8 +35,8 @@
 //!   text is cut off, what stands before it is imported.
 //!
 //! # Limits
-//! What an input becomes is limited, whatever its size. What is beyond a limit is not imported, and that is told with the limit;
-//! the rest is.
+//! What an input becomes is limited, whatever its size. What is beyond a limit is not imported, and
+//! that is told with the limit; the rest is.
 //!
 //! | of one conversation | at the most | another limit |
 //! |---|---|---|
@@ -53,8 +54,9 @@
 //! | files in an archive | [100,000](limits::MAX_ARCHIVE_FILES) |
 //! | text that is unpacked of an archive | [64 GiB](limits::MAX_UNPACKED_BYTES) |
 //!
-//! Conversations that wait to be stored take 64 MiB of memory together; one that takes more is stored alone. Of a Parquet file, a
-//! page of each column is in memory, as large as its writer made it: read such files from those only whom you trust.
+//! Conversations that wait to be stored take 64 MiB of memory together; one that takes more is
+//! stored alone. Of a Parquet file, a page of each column is in memory, as large as its writer made
+//! it: read such files from those only whom you trust.
 //!
 //! # Examples
 //! ```

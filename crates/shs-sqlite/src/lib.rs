@@ -25,7 +25,8 @@
 //! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word of a tenant's message is
 //!   in the index under that number: so a search of one tenant reads nothing of another, and is as fast as if it were alone.
 //!
-//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file nor next to it.
+//! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file
+//!   nor next to it.
 //!
 //! # Files
 //!

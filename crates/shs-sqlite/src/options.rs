@@ -98,18 +98,21 @@ impl SqliteOptions {
         self
     }
 
-    /// Opens it to read only: nothing is written, neither to the database nor next to it. So it works on a read-only file
-    /// system, and beside processes that write.
+    /// Opens it to read only: nothing is written, neither to the database nor next to it. So it
+    /// works on a read-only file system, and beside processes that write.
     ///
     /// - Every write is [`Unsupported`](shs_store::ErrorKind::Unsupported).
-    /// - A database that is missing is [`NotFound`](shs_store::ErrorKind::NotFound). One that would have to be migrated, of an older version
-    ///   or of the Python package, is `Unsupported`: opening it to write does that.
-    /// - While nobody has the database open, it is read as it is: a process that begins to write then is not seen, and what it
-    ///   overwrites while it is being read is [`Corrupt`](shs_store::ErrorKind::Corrupt); open it again.
+    /// - A database that is missing is [`NotFound`](shs_store::ErrorKind::NotFound). One that would
+    ///   have to be migrated, of an older version or of the Python package, is `Unsupported`:
+    ///   opening it to write does that.
+    /// - While nobody has the database open, it is read as it is: a process that begins to write
+    ///   then is not seen, and what it overwrites while it is being read is
+    ///   [`Corrupt`](shs_store::ErrorKind::Corrupt); open it again.
     /// - A search that finds the text index behind waits for the process that writes, as long as
     ///   [the busy timeout](Self::with_busy_timeout). If that has crashed, the search is
     ///   [`Unavailable`](shs_store::ErrorKind::Unavailable) until the database was opened to write.
-    /// - SQLite reads a log that a process has left through `-shm`, which it makes if only the `-wal` is there.
+    /// - SQLite reads a log that a process has left through `-shm`, which it makes if only the
+    ///   `-wal` is there.
     #[must_use]
     pub fn with_read_only(mut self) -> Self {
         self.is_read_only = true;

@@ -25,7 +25,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A new UUID that sorts behind those that this process made before, as long as the clock goes on (version 7).
+/// A new UUID that sorts behind those that this process made before, as long as the clock goes on
+/// (version 7).
 ///
 /// With a clock before 1970, which has no place in such a UUID, it is of 1970.
 pub fn new_uuid() -> Uuid {

@@ -72,7 +72,8 @@ impl TranscriptReader {
     /// Begins with the keys of the session; `messages` among them is not looked at.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if what is left of the session breaks a limit.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if what is left of the session breaks a
+    /// limit.
     pub fn new(mut session: Map) -> Result<Self> {
         for derived in ["messages", "message_count", "total_tokens", "duration_seconds"] {
             session.remove(derived);

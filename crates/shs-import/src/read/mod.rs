@@ -66,7 +66,8 @@ impl Reader {
         Self { format: told, occurrences: HashMap::new() }
     }
 
-    /// Whether a value whose text is known to be JSON can be read [piece by piece](Self::take_plain).
+    /// Whether a value whose text is known to be JSON can be read [piece by
+    /// piece](Self::take_plain).
     pub(crate) fn is_plain(&self, outline: &Outline) -> bool {
         let format = self.format.or_else(|| recognize(&outline.value));
         format == Some(Format::Transcripts) && transcripts::is_plain(outline)
@@ -116,8 +117,8 @@ impl Reader {
         }
     }
 
-    /// The id of a conversation that has none, by what it holds; another one each time that it comes again. `None` if there
-    /// are too many to remember.
+    /// The id of a conversation that has none, by what it holds; another one each time that it
+    /// comes again. `None` if there are too many to remember.
     fn name(&mut self, format: Format, value: &Value) -> Option<String> {
         let name = digest_of(value);
         let known = self.occurrences.len();

@@ -48,7 +48,8 @@ pub(crate) fn is_plain(outline: &Outline) -> bool {
     outline.has_messages && id.is_some_and(|id| SessionId::new(id).is_ok())
 }
 
-/// A session that is put together message by message, as a text of JSON: it takes less memory than what it says.
+/// A session that is put together message by message, as a text of JSON: it takes less memory than
+/// what it says.
 #[derive(Debug, Default)]
 pub(crate) struct SessionText {
     /// Messages with commas between them; nothing if there is too much of it.
@@ -108,7 +109,8 @@ impl SessionText {
     }
 }
 
-/// As [`read`], of a text that [is plain](is_plain) and has so many messages: the JSON of one of them is in memory at a time.
+/// As [`read`], of a text that [is plain](is_plain) and has so many messages: the JSON of one of
+/// them is in memory at a time.
 pub(crate) fn read_text(
     text: Vec<u8>,
     messages: usize,
@@ -302,7 +304,8 @@ fn next_message<'de, A: SeqAccess<'de>>(
     message
 }
 
-/// Reads a session's messages, which are handed on one by one; each returns what is kept of its JSON.
+/// Reads a session's messages, which are handed on one by one; each returns what is kept of its
+/// JSON.
 struct Messages<'t> {
     take: &'t mut dyn FnMut(Value) -> serde_json::Result<usize>,
     budget: &'t Budget,
@@ -413,8 +416,8 @@ impl Missing {
     }
 }
 
-/// Which ids came, in less memory than they take: two hashes of each, under keys that nobody can know beforehand; and of those that
-/// are made of a message's place, a bit.
+/// Which ids came, in less memory than they take: two hashes of each, under keys that nobody can
+/// know beforehand; and of those that are made of a message's place, a bit.
 #[derive(Clone, Debug, Default)]
 struct Ids {
     came: HashSet<(u64, u64)>,

@@ -14,7 +14,8 @@ use crate::open::{check_path, check_sqlite, schema_version, to_read};
 /// How long a connection waits for others.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As [`open`], without a file next to the database while nobody has it open. Whoever begins to write then is not seen.
+/// As [`open`], without a file next to the database while nobody has it open. Whoever begins to
+/// write then is not seen.
 pub(super) async fn look_at(path: &Path) -> Result<SqliteConnection> {
     connect(path, |connect| to_read(connect, path)).await
 }

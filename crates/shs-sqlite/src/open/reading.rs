@@ -41,7 +41,8 @@ pub(crate) async fn readers_only(options: &SqliteOptions) -> Result<Readers> {
     }
 }
 
-/// A connection that only reads. Where nobody has the database open it takes no locks and makes no files.
+/// A connection that only reads. Where nobody has the database open it takes no locks and makes no
+/// files.
 pub(crate) fn to_read(connect: SqliteConnectOptions, path: &Path) -> SqliteConnectOptions {
     connect.read_only(true).immutable(!is_open(path))
 }

@@ -22,8 +22,8 @@ use crate::write::execute;
 
 /// Checks a database, and returns what is not as it should be; nothing for a healthy one.
 ///
-/// All is looked at as it is at one moment, while others may read and write. Nothing is changed, and nothing is written next to the
-/// file: it is opened to read only. What is checked:
+/// All is looked at as it is at one moment, while others may read and write. Nothing is changed,
+/// and nothing is written next to the file: it is opened to read only. What is checked:
 ///
 /// - the file's pages and indexes (`PRAGMA integrity_check`), and that the tables and indexes are those of this version; no
 ///   foreign keys are declared, so `PRAGMA foreign_key_check` has nothing to say, and references are looked up here
@@ -52,7 +52,8 @@ pub async fn verify(database: impl AsRef<Path>) -> Result<Vec<Finding>> {
         let found = check(&mut connection).await;
         // It only read.
         let _ = connection.close().await;
-        // Nobody is seen who began to write meanwhile: what looks like damage then may be what they wrote.
+        // Nobody is seen who began to write meanwhile: what looks like damage then may be what they
+        // wrote.
         let is_clean = found.as_ref().is_ok_and(Vec::is_empty);
         if is_clean || was_open || !is_open(database) {
             return found.map_err(context);
