@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use session_history_saver::tower::{RecordLayer, Recorder};
-use session_history_saver::{Error, Session, SessionId, SessionTracker};
+use session_history_saver::{SessionId, SessionTracker};
 
 use crate::guard::Hosts;
-use crate::refusal::Refusal;
 use crate::responder::Responder;
-use crate::visitor::{self, Visitor, Visitors};
+use crate::visitor::{self, Visitors};
 use crate::{api, completions, guard, page};
 
 /// What all requests share; clones are cheap.
@@ -27,6 +26,7 @@ impl App {
         Self { history, responder: Arc::new(responder), answering: Arc::default() }
     }
 
+    /// Everybody's conversations; handlers take a [`History`](crate::history::History).
     pub(crate) fn history(&self) -> &SessionTracker {
         &self.history
     }
@@ -47,23 +47,6 @@ impl App {
             .layer(from_fn_with_state(hosts, guard::own_host))
             .layer(map_response(guard::harden))
             .with_state(self)
-    }
-
-    /// A conversation of this visitor.
-    ///
-    /// # Errors
-    /// Not found if there is none, and no less if it is somebody else's: ids tell nothing.
-    pub(crate) async fn conversation(
-        &self,
-        visitor: &Visitor,
-        id: &str,
-    ) -> Result<Session, Refusal> {
-        let Ok(id) = SessionId::new(id) else { return Err(Refusal::no_such_conversation()) };
-        let session = self.history.get(&id).await?;
-        if session.user_id.as_deref() != Some(visitor.id()) {
-            return Err(Error::session_not_found(&id).into());
-        }
-        Ok(session)
     }
 
     /// The right to answer in a conversation, which one request at a time has.

@@ -26,7 +26,7 @@
 //! | an answer that is saved while it is sent | [`api::talk`] |
 //! | where answers come from | [`responder`], [`openai`] |
 //! | an OpenAI-compatible API whose conversations are recorded | [`completions`] |
-//! | whose conversations are whose | [`visitor`] |
+//! | whose conversations are whose | [`visitor`], [`history`] |
 //! | what keeps other sites out | [`guard`] |
 //! | what keeps slow clients from holding it up | [`server`] |
 //!
@@ -45,6 +45,7 @@ mod completions;
 #[path = "../../quickstart/src/eliza.rs"]
 mod eliza;
 mod guard;
+mod history;
 mod openai;
 mod page;
 mod refusal;

@@ -23,6 +23,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// For a route that nobody put behind what knows the visitors.
+    pub(crate) fn unknown() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "it is not known who sends this")
+    }
+
     pub(crate) fn no_such_conversation() -> Self {
         Self::new(StatusCode::NOT_FOUND, "no such conversation")
     }

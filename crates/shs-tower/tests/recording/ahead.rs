@@ -27,7 +27,8 @@ async fn the_question_is_there_when_the_handler_runs() {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 let body: Value = serde_json::from_slice(&body).unwrap();
                 assert_eq!(body["messages"][0]["content"], "Hello!");
-                let stored = store.transcript(&Scope::DEFAULT, &SessionId::new("s").unwrap()).await.unwrap();
+                let stored =
+                    store.transcript(&Scope::DEFAULT, &SessionId::new("s").unwrap()).await.unwrap();
                 assert_eq!(stored.messages.len(), 1);
                 let answer =
                     json!({"choices": [{"message": {"content": "Hi!"}, "finish_reason": "stop"}]});

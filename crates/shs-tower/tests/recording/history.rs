@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use serde_json::{Value, json};
-use shs_store::{Scope, MessagePatch, NewMessage, SessionId, Status, Store, StoreExt};
+use shs_store::{MessagePatch, NewMessage, Scope, SessionId, Status, Store, StoreExt};
 use shs_tower::RecordLayer;
 
 use crate::support::{Answer, Body, Setup, chat, turns};

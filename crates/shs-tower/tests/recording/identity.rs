@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Request};
 use serde_json::json;
-use shs_store::{Scope, NewMessage, NewSession, SessionId, Store, StoreExt};
+use shs_store::{NewMessage, NewSession, Scope, SessionId, Store, StoreExt};
 use shs_tower::{Ladder, ProjectKey, SessionKey, UserKey};
 
 use crate::support::{Answer, Body, Setup, body, chat, turns};
@@ -72,7 +72,11 @@ async fn nobody_writes_into_the_session_of_another() {
     assert_eq!(setup.sessions().await.len(), 2);
     // A session that somebody else made for alice.
     let id = SessionId::new("made").unwrap();
-    setup.store.create_session(&Scope::DEFAULT, NewSession::with_id(id.clone()).with_user("alice")).await.unwrap();
+    setup
+        .store
+        .create_session(&Scope::DEFAULT, NewSession::with_id(id.clone()).with_user("alice"))
+        .await
+        .unwrap();
     setup.store.append(&Scope::DEFAULT, &id, NewMessage::user("mine")).await.unwrap();
     setup.send(chat("made", turns(["mine", "let me in"])), Answer::words(["no"])).await;
     assert_eq!(setup.said("made").await, ["user: mine"]);

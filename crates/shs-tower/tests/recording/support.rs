@@ -11,7 +11,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Value, json};
 use shs_memory::MemoryStore;
-use shs_store::{Scope, Message, Session, SessionId, SessionQuery, Store, StoreExt};
+use shs_store::{Message, Scope, Session, SessionId, SessionQuery, Store, StoreExt};
 use shs_tower::{RecordLayer, Recorder, RequestBody, ResponseBody};
 use tower::{Layer, ServiceExt};
 
@@ -172,7 +172,8 @@ impl<S: Store> Setup<S> {
 
     /// All sessions, those that were created first first.
     pub(crate) async fn sessions(&self) -> Vec<Session> {
-        let mut sessions = self.store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
+        let mut sessions =
+            self.store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
         sessions.sort_by_key(|session| session.created_at);
         sessions
     }

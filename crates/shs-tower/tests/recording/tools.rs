@@ -6,7 +6,7 @@ use http::Request;
 use serde_json::{Value, json};
 use shs_export::{Check, Export, Format};
 use shs_memory::MemoryStore;
-use shs_store::{Scope, Map, NewMessage, NewSession, SessionId, SessionPatch, Store};
+use shs_store::{Map, NewMessage, NewSession, Scope, SessionId, SessionPatch, Store};
 use shs_testkit::{Fault, FaultStore, Operation};
 use shs_tower::decode::{Custom, Prompt};
 use shs_tower::{Limits, RecordLayer, Recorder, Redact, keys};

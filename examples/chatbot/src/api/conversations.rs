@@ -1,16 +1,15 @@
 //! Conversations: listed, begun, renamed and deleted.
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use session_history_saver::{Session, SessionQuery};
 
 use super::input::{Input, Listing, Params, title};
-use crate::app::App;
+use crate::history::History;
 use crate::refusal::Refusal;
-use crate::visitor::Visitor;
 
 /// A conversation as the page gets it.
 pub(super) fn view(session: &Session) -> Value {
@@ -24,13 +23,12 @@ pub(super) fn view(session: &Session) -> Value {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Value>, Refusal> {
-    let mut query = SessionQuery::new().with_user(visitor.id()).with_limit(listing.limit(30));
+    let mut query = SessionQuery::new().with_limit(listing.limit(30));
     query.page.after = listing.after;
-    let page = app.history().list(query).await?;
+    let page = history.0.list(query).await?;
     let items: Vec<Value> = page.items.iter().map(view).collect();
     Ok(Json(json!({ "items": items, "next": page.next })))
 }
@@ -41,11 +39,10 @@ pub(super) struct New {
 }
 
 pub(super) async fn create(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Input(new): Input<New>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let mut session = app.history().session().user(visitor.id());
+    let mut session = history.0.session();
     if let Some(given) = new.title {
         session = session.title(title(&given)?);
     }
@@ -53,12 +50,8 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(view(&session))))
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    let session = app.conversation(&visitor, &id).await?;
+pub(super) async fn show(history: History, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let session = history.conversation(&id).await?;
     Ok(Json(view(&session)))
 }
 
@@ -68,22 +61,20 @@ pub(super) struct Rename {
 }
 
 pub(super) async fn rename(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Path(id): Path<String>,
     Input(rename): Input<Rename>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = app.conversation(&visitor, &id).await?;
-    let renamed = app.history().handle(&session.id).set_title(title(&rename.title)?).await?;
+    let session = history.conversation(&id).await?;
+    let renamed = history.0.handle(&session.id).set_title(title(&rename.title)?).await?;
     Ok(Json(view(&renamed)))
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    let session = app.conversation(&visitor, &id).await?;
-    app.history().delete(&session.id).await?;
+    let session = history.conversation(&id).await?;
+    history.0.delete(&session.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

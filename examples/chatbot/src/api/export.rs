@@ -1,16 +1,14 @@
 //! A conversation as a file.
 
-use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use session_history_saver::export::Format;
 
 use super::input::Params;
-use crate::app::App;
+use crate::history::History;
 use crate::refusal::Refusal;
-use crate::visitor::Visitor;
 
 #[derive(Deserialize)]
 pub(super) struct Export {
@@ -18,14 +16,13 @@ pub(super) struct Export {
 }
 
 pub(super) async fn export(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Path(id): Path<String>,
     Params(export): Params<Export>,
 ) -> Result<Response, Refusal> {
     let format: Format = export.format.parse()?;
-    let session = app.conversation(&visitor, &id).await?;
-    let file = app.history().export(format).session(&session.id).with_metadata();
+    let session = history.conversation(&id).await?;
+    let file = history.0.export(format).session(&session.id).with_metadata();
     let file = file.to_string().await?;
     let content_type = match format {
         Format::Json => "application/json",

@@ -1,14 +1,13 @@
 //! The messages of a conversation.
 
-use axum::extract::{Path, State};
-use axum::{Extension, Json};
+use axum::Json;
+use axum::extract::Path;
 use serde_json::{Value, json};
 use session_history_saver::{ERROR_KEY, Message, MessageQuery};
 
 use super::input::{Listing, Params};
-use crate::app::App;
+use crate::history::History;
 use crate::refusal::Refusal;
-use crate::visitor::Visitor;
 
 /// A message as the page gets it.
 pub(super) fn view(message: &Message) -> Value {
@@ -27,15 +26,14 @@ pub(super) fn view(message: &Message) -> Value {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Path(id): Path<String>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = app.conversation(&visitor, &id).await?;
+    let session = history.conversation(&id).await?;
     let mut query = MessageQuery::new().newest_first().with_limit(listing.limit(50));
     query.page.after = listing.after;
-    let page = app.history().handle(&session.id).page(query).await?;
+    let page = history.0.handle(&session.id).page(query).await?;
     let items: Vec<Value> = page.items.iter().rev().map(view).collect();
     Ok(Json(json!({ "items": items, "next": page.next })))
 }

@@ -1,7 +1,6 @@
 //! Search in all conversations of a visitor.
 
-use axum::extract::State;
-use axum::{Extension, Json};
+use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use session_history_saver::text::Snippet;
@@ -9,9 +8,8 @@ use session_history_saver::{Cursor, Hit, SearchQuery};
 
 use super::input::Params;
 use super::{conversations, messages};
-use crate::app::App;
+use crate::history::History;
 use crate::refusal::Refusal;
-use crate::visitor::Visitor;
 
 #[derive(Deserialize)]
 pub(super) struct Search {
@@ -21,14 +19,13 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Params(search): Params<Search>,
 ) -> Result<Json<Value>, Refusal> {
-    let query = SearchQuery::new(search.q).with_user(visitor.id());
+    let query = SearchQuery::new(search.q);
     let mut query = query.with_limit(search.limit.unwrap_or(20));
     query.page.after = search.after;
-    let page = app.history().search(query).await?;
+    let page = history.0.search(query).await?;
     let items: Vec<Value> = page.items.iter().map(view).collect();
     Ok(Json(json!({ "items": items, "next": page.next })))
 }

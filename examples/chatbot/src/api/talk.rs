@@ -21,7 +21,6 @@
 
 use std::convert::Infallible;
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -34,9 +33,9 @@ use session_history_saver::{Answer, Message, MessageQuery, Result, Role, Session
 use super::input::Input;
 use super::messages::view;
 use crate::app::{Answering, App};
+use crate::history::History;
 use crate::refusal::Refusal;
 use crate::responder::{Piece, Pieces, Said};
-use crate::visitor::Visitor;
 
 /// The longest message.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 * 1024;
@@ -55,14 +54,14 @@ pub(super) struct Saying {
 
 pub(super) async fn say(
     State(app): State<App>,
-    Extension(visitor): Extension<Visitor>,
+    history: History,
     Path(id): Path<String>,
     Input(saying): Input<Saying>,
 ) -> Result<Response, Refusal> {
     let saying = saying.checked()?;
-    let session = app.conversation(&visitor, &id).await?;
+    let session = history.conversation(&id).await?;
     let answering = app.begin_answering(&session.id).ok_or_else(is_being_answered)?;
-    let conversation = app.history().handle(&session.id);
+    let conversation = history.0.handle(&session.id);
     let question = conversation.user(&saying.text).id(saying.id).send().await?;
     if session.title.is_none() {
         conversation.set_title(short(&saying.text)).await?;

@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 use session_history_saver::sqlite::SqliteStore;
-use session_history_saver::{SessionQuery, Store};
+use session_history_saver::{Scope, SessionQuery, Store};
 
 use crate::support::{Api, Llmock, Proxy, Replay, Tools, http};
 
@@ -111,7 +111,7 @@ async fn bytes_through_the_proxy_are_those_without_it() {
     let said = proxy.ended().await;
     assert!(said.contains(&format!("recorded: {recorded},")), "{said}");
     let store = SqliteStore::open(&path).await.unwrap();
-    let sessions = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let sessions = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     assert!(
         sessions
             .iter()

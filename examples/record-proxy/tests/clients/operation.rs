@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use session_history_saver::sqlite::SqliteStore;
-use session_history_saver::{Message, SessionId, SessionQuery, Status, Store, StoreExt};
+use session_history_saver::{Scope, Message, SessionId, SessionQuery, Status, Store, StoreExt};
 use tempfile::TempDir;
 
 use crate::support::{Api, Feed, Proxy, Replay, http, until};
@@ -71,7 +71,7 @@ fn next_question(session: &str) -> Value {
 
 async fn messages(store: &dyn Store, session: &str) -> Vec<Message> {
     let id = SessionId::new(session).unwrap();
-    store.transcript(&id).await.map(|transcript| transcript.messages).unwrap_or_default()
+    store.transcript(&Scope::DEFAULT, &id).await.map(|transcript| transcript.messages).unwrap_or_default()
 }
 
 fn said(messages: &[Message]) -> Vec<(String, Status)> {
@@ -131,7 +131,7 @@ async fn sigkill_loses_what_was_under_way_and_nothing_else() {
     }
     let store = open(&setup.folder).await;
     until("everything is stored", async || {
-        let stats = store.stats(&Default::default()).await.unwrap();
+        let stats = store.stats(&Scope::DEFAULT, &Default::default()).await.unwrap();
         stats.messages == 40
     })
     .await;
@@ -151,7 +151,7 @@ async fn sigkill_loses_what_was_under_way_and_nothing_else() {
             .map(|text| (text, Status::Delivered));
         assert_eq!(said(&messages(&store, &session).await), wanted);
     }
-    let sessions = store.list_sessions(&SessionQuery::new()).await.unwrap().items;
+    let sessions = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items;
     assert_eq!(sessions.len(), 20, "what was under way is not stored");
     store.close().await.unwrap();
 

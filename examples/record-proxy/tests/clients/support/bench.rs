@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use session_history_saver::tower::keys;
-use session_history_saver::{
+use session_history_saver::{Scope, 
     ErrorKind, Location, Message, Role, SessionId, SessionQuery, Status, Store, StoreExt,
     Transcript, open_store,
 };
@@ -197,7 +197,7 @@ impl Stored {
     async fn transcript(&self, session: &str) -> Transcript {
         let id = SessionId::new(session).expect("it is an id");
         for store in &self.stores {
-            match store.transcript(&id).await {
+            match store.transcript(&Scope::DEFAULT, &id).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 transcript => return transcript.expect("the session can be read"),
             }
@@ -208,7 +208,7 @@ impl Stored {
     /// The ids of all sessions of a user in the store of the mock, in their order.
     pub(crate) async fn sessions_of(&self, user: &str) -> Vec<String> {
         let query = SessionQuery::new().with_user(user);
-        let sessions = self.stores[0].list_sessions(&query).await.expect("they can be listed");
+        let sessions = self.stores[0].list_sessions(&Scope::DEFAULT, &query).await.expect("they can be listed");
         let mut ids: Vec<_> = sessions.items.iter().map(|session| session.id.to_string()).collect();
         ids.sort();
         ids
