@@ -21,8 +21,10 @@ pub(crate) const SESSION: &str = "x-session-id";
 pub(crate) const CONVERSATION: &str = "x-conversation-id";
 /// See [`SESSION`].
 pub(crate) const USER: &str = "x-user-id";
+/// The header with the tenant that the user is one of.
+pub(crate) const TENANT: &str = "x-tenant-id";
 /// See [`SESSION`].
-const IDENTITY: [&str; 3] = [SESSION, CONVERSATION, USER];
+const IDENTITY: [&str; 4] = [SESSION, CONVERSATION, USER, TENANT];
 
 /// The headers that concern one connection alone ([RFC 9110, 7.6.1]), and those between a client
 /// and a proxy.

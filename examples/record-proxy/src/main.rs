@@ -12,9 +12,10 @@
 //! | `SHS_STORE` and the other `SHS_*` | `sqlite:./session_history.db` | where conversations are kept |
 //! | `MAX_CONNECTIONS` | `400` | clients at once; each takes two open files |
 //!
-//! Sessions follow the headers `x-session-id` and `x-conversation-id`, users `x-user-id`. They are
-//! not sent on, and are refused if they are given twice or are not UTF-8. Nobody is authenticated
-//! here, so let only those reach it whom you trust to say who they are.
+//! Sessions follow the headers `x-session-id` and `x-conversation-id`, users `x-user-id`, tenants
+//! `x-tenant-id`; two users never share a session, whatever ids they send. The headers are not sent
+//! on, and are refused if they are given twice or are not UTF-8. Nobody is authenticated here, so
+//! let only those reach it whom you trust to say who they are.
 //!
 //! Clients that send or read too slowly are cut off: see [`server`]. SIGTERM and Ctrl-C let what is
 //! under way end, for 30 seconds at most, store it, and exit with 0; the second signal within that
@@ -59,7 +60,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let store = open_store(Config::from_env()?.location()).await?;
     let recorder = Recorder::new(Arc::clone(&store));
-    let layer = RecordLayer::new(recorder.clone()).user(Ladder::header(forward::USER));
+    let layer = RecordLayer::new(recorder.clone())
+        .tenant(Ladder::header(forward::TENANT))
+        .user(Ladder::header(forward::USER));
 
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);

@@ -12,6 +12,7 @@ mod endings;
 mod history;
 mod identity;
 mod operation;
+mod principals;
 mod responses;
 mod secrets;
 mod support;

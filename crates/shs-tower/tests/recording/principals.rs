@@ -1,0 +1,161 @@
+//! Many tenants, users and projects at once, who send the ids of each other's sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Request;
+use shs_store::{
+    AdminStore, Scope, SessionId, SessionOrder, SessionQuery, Store, StoreExt, TenantId,
+    TenantQuery,
+};
+use shs_tower::{ProjectKey, TenantKey, UserKey};
+
+use crate::support::{Answer, Body, Setup, chat, turns};
+
+/// Who sends a request: a tenant, a user, a project.
+type Principal = (Option<&'static str>, Option<&'static str>, Option<&'static str>);
+
+/// Names that become each other where they are joined or cut.
+const PRINCIPALS: [Principal; 14] = [
+    (None, None, None),
+    (None, Some("alice"), None),
+    (None, Some("bob"), None),
+    (None, Some("alice"), Some("shop")),
+    (None, Some("alice/shop"), None),
+    (None, Some("alice=shop"), None),
+    (None, None, Some("shop")),
+    (Some("acme"), None, None),
+    (Some("acme"), Some("alice"), None),
+    (Some("acme"), Some("bob"), None),
+    (Some("acme"), Some("alice"), Some("shop")),
+    (Some("acme/alice"), None, None),
+    (Some("ACME"), Some("alice"), None),
+    (Some("acm"), Some("ealice"), None),
+];
+
+fn by(principal: Principal, mut request: Request<Body>) -> Request<Body> {
+    let (tenant, user, project) = principal;
+    let extensions = request.extensions_mut();
+    if let Some(tenant) = tenant {
+        extensions.insert(TenantKey(tenant.to_owned()));
+    }
+    if let Some(user) = user {
+        extensions.insert(UserKey(user.to_owned()));
+    }
+    if let Some(project) = project {
+        extensions.insert(ProjectKey(project.to_owned()));
+    }
+    request
+}
+
+fn scope(principal: Principal) -> Scope {
+    let tenant = principal.0.map_or(TenantId::DEFAULT, |name| TenantId::new(name).unwrap());
+    Scope::of(tenant)
+}
+
+/// How many requests are sent: more with `SHS_OPERATIONS`.
+fn operations() -> u32 {
+    std::env::var("SHS_OPERATIONS").map_or(600, |text| text.parse().expect("it is a number"))
+}
+
+/// The next of numbers that look like chance, from a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// What a client has of a conversation: what it sends again with its next turn.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    texts: Vec<String>,
+}
+
+#[tokio::test]
+async fn whatever_ids_they_send_nobody_reads_or_writes_what_is_another_ones() {
+    let seed = std::env::var("SHS_SEED").map_or(1, |seed| seed.parse().expect("it is a number"));
+    eprintln!("SHS_SEED={seed}");
+    let mut chance = Chance(seed);
+    let setup = Setup::new();
+    // Ids that clients send: some of their own, and with time every id that the store has.
+    let mut ids: Vec<String> =
+        ["chat-1", "alice/chat-1", "a", "a~b", "sha256:0", ""].map(str::to_owned).to_vec();
+    let mut known: BTreeMap<(usize, String), Vec<Known>> = BTreeMap::new();
+    let mut acknowledged: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    for number in 0..operations() {
+        let who = chance.below(PRINCIPALS.len());
+        let id = ids[chance.below(ids.len())].clone();
+        // A new conversation, one that goes on, an edit of one, or one that was seen elsewhere.
+        let of_id = known.entry((who, id.clone())).or_default();
+        let mut texts = match (chance.below(6), of_id.len()) {
+            (0, _) | (_, 0) => Vec::new(),
+            (1, count) => {
+                let source = &of_id[chance.below(count)].texts;
+                source[..chance.below(source.len() / 2 + 1) * 2].to_vec()
+            }
+            (_, count) => of_id[chance.below(count)].texts.clone(),
+        };
+        let question = format!("p{who} q{number}");
+        let answer = format!("p{who} a{number}");
+        texts.push(question.clone());
+        let mut request = by(PRINCIPALS[who], chat(&id, turns(texts.iter().map(String::as_str))));
+        if id.is_empty() {
+            request.headers_mut().remove("x-session-id");
+        }
+        setup.send(request, Answer::words([&*answer])).await;
+        texts.push(answer.clone());
+        of_id.push(Known { texts });
+        if of_id.len() > 4 {
+            of_id.remove(0);
+        }
+        acknowledged.entry(who).or_default().extend([question, answer]);
+        if number % 20 == 19 {
+            let page = SessionQuery::new().with_limit(50).with_order(SessionOrder::Updated);
+            let some = setup.store.list_sessions(&scope(PRINCIPALS[who]), &page).await.unwrap();
+            ids.extend(some.items.iter().map(|session| session.id.to_string()));
+            ids.sort();
+            ids.dedup();
+        }
+    }
+    let counts = setup.recorder.counts();
+    assert_eq!((counts.failed, counts.dropped, counts.unreadable), (0, 0, 0), "{counts:?}");
+
+    // Every session has one owner's texts, is that owner's, and nothing is missing.
+    let mut found: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    let tenants = setup.store.tenants(&TenantQuery::new()).await.unwrap().items;
+    assert_eq!(tenants.len(), 5);
+    for tenant in tenants {
+        let scope = Scope::of(tenant.id.clone());
+        let mut sessions: Vec<SessionId> = Vec::new();
+        let mut query = SessionQuery::new().with_limit(1_000);
+        loop {
+            let page = setup.store.list_sessions(&scope, &query).await.unwrap();
+            sessions.extend(page.items.into_iter().map(|session| session.id));
+            match page.next {
+                Some(next) => query = query.with_after(next),
+                None => break,
+            }
+        }
+        for id in sessions {
+            let transcript = setup.store.transcript(&scope, &id).await.unwrap();
+            let session = &transcript.session;
+            let owner = |(name, user, project): &Principal| {
+                name.unwrap_or_default() == tenant.id.as_str()
+                    && *user == session.user_id.as_deref()
+                    && *project == session.project_id.as_deref()
+            };
+            let owner = PRINCIPALS.iter().position(owner).expect("somebody's");
+            let mut once = BTreeSet::new();
+            for message in &transcript.messages {
+                let marker = format!("p{owner} ");
+                assert!(message.content.starts_with(&marker), "{id} of {owner}: {message:?}");
+                assert!(once.insert(message.content.clone()), "{id} has it twice: {message:?}");
+            }
+            found.entry(owner).or_default().extend(once);
+        }
+    }
+    assert_eq!(found, acknowledged);
+}
