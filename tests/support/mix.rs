@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use session_history_saver::memory::MemoryStore;
 use session_history_saver::{
     AppendOptions, Deleted, Error, ErrorKind, ImportMode, Message, MessageId, MessagePatch,
-    NewMessage, NewSession, Result, Role, SearchOrder, SearchQuery, Seq, Session, SessionId,
+    NewMessage, NewSession, Result, Role, Scope, SearchOrder, SearchQuery, Seq, Session, SessionId,
     SessionOrder, SessionPatch, SessionQuery, StatsQuery, Status, Store, StoreExt, Timestamp,
     Transcript,
 };
@@ -96,28 +96,36 @@ impl Operation {
     /// As the method of the store.
     pub async fn run(self, store: &dyn Store) -> Result<Answer> {
         Ok(match self {
-            Self::Create(new) => Answer::Session(store.create_session(new).await?.into()),
+            Self::Create(new) => {
+                Answer::Session(store.create_session(&Scope::DEFAULT, new).await?.into())
+            }
             Self::Append(id, batch) => {
-                let appended = store.append_opts(&id, batch, AppendOptions::new()).await?;
+                let appended =
+                    store.append_opts(&Scope::DEFAULT, &id, batch, AppendOptions::new()).await?;
                 Answer::Messages(appended.messages, appended.inserted)
             }
-            Self::UpdateMessage(id, message, patch) => {
-                Answer::Messages(vec![store.update_message(&id, &message, patch).await?], 0)
-            }
+            Self::UpdateMessage(id, message, patch) => Answer::Messages(
+                vec![store.update_message(&Scope::DEFAULT, &id, &message, patch).await?],
+                0,
+            ),
             Self::DeleteMessage(id, message) => {
-                Answer::Deleted(store.delete_message(&id, &message).await?)
+                Answer::Deleted(store.delete_message(&Scope::DEFAULT, &id, &message).await?)
             }
             Self::UpdateSession(id, patch) => {
-                Answer::Session(store.update_session(&id, patch).await?.into())
+                Answer::Session(store.update_session(&Scope::DEFAULT, &id, patch).await?.into())
             }
             Self::Fork(id, up_to, new) => {
-                Answer::Session(store.fork(&id, up_to, new).await?.into())
+                Answer::Session(store.fork(&Scope::DEFAULT, &id, up_to, new).await?.into())
             }
-            Self::Import(transcript) => {
-                Answer::Session(store.import(transcript, ImportMode::Overwrite).await?.into())
+            Self::Import(transcript) => Answer::Session(
+                store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await?.into(),
+            ),
+            Self::DeleteSession(id) => {
+                Answer::Deleted(store.delete_session(&Scope::DEFAULT, &id).await?)
             }
-            Self::DeleteSession(id) => Answer::Deleted(store.delete_session(&id).await?),
-            Self::DeleteUser(user) => Answer::DeletedAll(store.delete_user(&user).await?),
+            Self::DeleteUser(user) => {
+                Answer::DeletedAll(store.delete_user(&Scope::DEFAULT, &user).await?)
+            }
             Self::Flush => {
                 store.flush().await?;
                 Answer::Done
@@ -234,7 +242,7 @@ impl Script {
     pub async fn new(seed: u64, task: usize) -> Self {
         let dice = Dice::new(seed.wrapping_mul(1_000).wrapping_add(task as u64 + 1));
         let model = MemoryStore::new();
-        model.create_session(shared_session()).await.expect("it is empty");
+        model.create_session(&Scope::DEFAULT, shared_session()).await.expect("it is empty");
         Self { task, dice, model, done: 0, names: 0, sent: Vec::new() }
     }
 
@@ -432,11 +440,15 @@ impl Contents {
 async fn contents(store: &dyn Store) -> Result<Contents> {
     let mut sessions = BTreeMap::new();
     let query = SessionQuery::new().with_order(SessionOrder::Created).with_limit(100);
-    let listed: Vec<Session> = store.session_stream(query).try_collect().await?;
+    let listed: Vec<Session> = store.session_stream(&Scope::DEFAULT, query).try_collect().await?;
     for session in listed {
-        let transcript = store.transcript(&session.id).await?;
+        let transcript = store.transcript(&Scope::DEFAULT, &session.id).await?;
         assert_eq!(transcript.session, session, "counts are those of the messages");
-        assert_eq!(store.session(&session.id).await?, session, "it is listed as it is");
+        assert_eq!(
+            store.session(&Scope::DEFAULT, &session.id).await?,
+            session,
+            "it is listed as it is"
+        );
         let twice = sessions.insert(session.id.clone(), transcript);
         assert!(twice.is_none(), "{} is listed twice", session.id);
     }
@@ -454,17 +466,17 @@ pub async fn audit(store: &dyn Store) -> Result<Contents> {
     let all = contents(store).await?;
     let mirror = MemoryStore::new();
     for transcript in all.sessions.values() {
-        mirror.import(transcript.clone(), ImportMode::CreateOnly).await?;
+        mirror.import(&Scope::DEFAULT, transcript.clone(), ImportMode::CreateOnly).await?;
     }
     assert_eq!(
-        store.stats(&StatsQuery::new()).await?,
-        mirror.stats(&StatsQuery::new()).await?,
+        store.stats(&Scope::DEFAULT, &StatsQuery::new()).await?,
+        mirror.stats(&Scope::DEFAULT, &StatsQuery::new()).await?,
         "stats are those of the messages"
     );
     let mut last = HashMap::new();
     let everything = SearchQuery::all().with_order(SearchOrder::Oldest).with_limit(30);
     let mut found = BTreeSet::new();
-    let hits: Vec<_> = store.search_stream(everything).try_collect().await?;
+    let hits: Vec<_> = store.search_stream(&Scope::DEFAULT, everything).try_collect().await?;
     for hit in hits {
         let (id, seq) = (hit.session.id.clone(), hit.message.seq);
         assert!(all.sessions[&id].messages.contains(&hit.message), "a hit is a stored message");
@@ -486,7 +498,7 @@ pub async fn audit(store: &dyn Store) -> Result<Contents> {
 }
 
 async fn places(store: &dyn Store, query: SearchQuery) -> Result<BTreeSet<(SessionId, Seq)>> {
-    let hits = store.search_stream(query);
+    let hits = store.search_stream(&Scope::DEFAULT, query);
     hits.map_ok(|hit| (hit.session.id, hit.message.seq)).try_collect().await
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use session_history_saver::export::{Check, Export, Format};
 use session_history_saver::memory::MemoryStore;
-use session_history_saver::{ImportMode, Store, Transcript};
+use session_history_saver::{ImportMode, Scope, Store, Transcript};
 
 /// Takes the bytes as a file of each format, and as a conversation.
 ///
@@ -24,7 +24,7 @@ pub fn dataset(bytes: &[u8]) {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     super::with_runtime(|runtime| {
         runtime.block_on(async {
-            let imported = store.import(transcript, ImportMode::CreateOnly).await;
+            let imported = store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await;
             imported.expect("a transcript can be stored");
             for (format, check) in &formats {
                 for is_strict in [true, false] {

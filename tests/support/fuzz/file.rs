@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 use session_history_saver::{
-    ErrorKind, Message, MessageQuery, NewMessage, Result, SearchQuery, Session, SessionQuery,
-    Store, StoreExt,
+    ErrorKind, Message, MessageQuery, NewMessage, Result, Scope, SearchQuery, Session,
+    SessionQuery, Store, StoreExt,
 };
 use shs_fs::{FsOptions, FsStore};
 use shs_store::Durability;
@@ -63,7 +63,7 @@ async fn open(content: &[u8]) {
         }
     };
     let read = read_all(&store).await.expect("what opens can be read");
-    let appended = store.append(&read.0.id, NewMessage::user("more")).await;
+    let appended = store.append(&Scope::DEFAULT, &read.0.id, NewMessage::user("more")).await;
     store.close().await.expect("it closes");
     let store = options.open().await.expect("it opens again");
     let (session, mut messages) = read_all(&store).await.expect("it can be read again");
@@ -80,20 +80,20 @@ async fn open(content: &[u8]) {
 
 /// Reads everything in every way, and compares.
 async fn read_all(store: &FsStore) -> Result<(Session, Vec<Message>)> {
-    let listed = store.list_sessions(&SessionQuery::new()).await?.items;
+    let listed = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await?.items;
     let [session] = listed.as_slice() else { panic!("one file is one session") };
-    assert_eq!(&store.session(&session.id).await?, session);
-    let transcript = store.transcript(&session.id).await?;
+    assert_eq!(&store.session(&Scope::DEFAULT, &session.id).await?, session);
+    let transcript = store.transcript(&Scope::DEFAULT, &session.id).await?;
     assert_eq!(&transcript.session, session, "its counts are those of its messages");
     for message in &transcript.messages {
-        assert_eq!(&store.message(&session.id, &message.id).await?, message);
+        assert_eq!(&store.message(&Scope::DEFAULT, &session.id, &message.id).await?, message);
     }
     let newest = MessageQuery::new().newest_first();
-    let newest = store.messages(&session.id, &newest.with_limit(1)).await?;
+    let newest = store.messages(&Scope::DEFAULT, &session.id, &newest.with_limit(1)).await?;
     assert_eq!(newest.items.first(), transcript.messages.last());
-    let found = store.search(&SearchQuery::all().with_limit(1_000)).await?;
+    let found = store.search(&Scope::DEFAULT, &SearchQuery::all().with_limit(1_000)).await?;
     assert_eq!(found.items.len(), transcript.messages.len().min(1_000), "search finds each");
-    store.search(&SearchQuery::new("a*")).await?;
-    store.stats(&Default::default()).await?;
+    store.search(&Scope::DEFAULT, &SearchQuery::new("a*")).await?;
+    store.stats(&Scope::DEFAULT, &Default::default()).await?;
     Ok((transcript.session, transcript.messages))
 }

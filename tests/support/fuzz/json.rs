@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use session_history_saver::memory::MemoryStore;
 use session_history_saver::{
-    Document, ImportMode, Message, Seq, Session, Store, StoreExt, Timestamp, Transcript,
+    Document, ImportMode, Message, Scope, Seq, Session, Store, StoreExt, Timestamp, Transcript,
 };
 
 /// Takes the bytes as each of the JSON forms.
@@ -46,8 +46,8 @@ fn store(transcript: &Transcript) {
     let back = super::with_runtime(|runtime| {
         runtime.block_on(async {
             let store = MemoryStore::new();
-            store.import(transcript.clone(), ImportMode::CreateOnly).await?;
-            store.transcript(&transcript.session.id).await
+            store.import(&Scope::DEFAULT, transcript.clone(), ImportMode::CreateOnly).await?;
+            store.transcript(&Scope::DEFAULT, &transcript.session.id).await
         })
     });
     assert_eq!(&back.expect("a transcript can be stored"), transcript);
@@ -61,7 +61,7 @@ fn work_with(mut document: Document) {
     let transcript = document.clone().into_transcript();
     assert_eq!(&transcript.session, document.session(), "its counts are those of its messages");
     let last = document.session().last_seq;
-    let fork = document.fork(last, Default::default(), Timestamp::MAX, || 0);
+    let fork = document.fork(&Scope::DEFAULT, last, Default::default(), Timestamp::MAX, || 0);
     if let Ok(fork) = fork {
         assert_eq!(fork.records().len(), document.records().len());
     }

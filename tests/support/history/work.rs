@@ -4,7 +4,7 @@ use std::error::Error;
 
 use futures::TryStreamExt;
 use session_history_saver::{
-    ErrorKind, Message, MessageQuery, NewMessage, SearchQuery, Seq, SessionId, SessionOrder,
+    ErrorKind, Message, MessageQuery, NewMessage, Scope, SearchQuery, Seq, SessionId, SessionOrder,
     SessionQuery, StatsQuery, Store, StoreExt,
 };
 
@@ -150,7 +150,7 @@ impl Worker<'_> {
             let entry = self.begin(session, what)?;
             self.log.begin(&entry);
             let batch = ids.iter().map(|id| message(id)).collect();
-            match self.store.append_all(session, batch).await {
+            match self.store.append_all(&Scope::DEFAULT, session, batch).await {
                 Ok(appended) => {
                     let seqs = appended.messages.iter().map(|message| message.seq.get()).collect();
                     return self.end(entry, What::Append { ids, seqs });
@@ -172,7 +172,7 @@ impl Worker<'_> {
         loop {
             let read = What::Read { above: 0, up_to, messages: Vec::new() };
             let entry = self.begin(session, read)?;
-            let page = self.store.messages(session, &query).await?;
+            let page = self.store.messages(&Scope::DEFAULT, session, &query).await?;
             let lowest = page.items.last().map(|message| message.seq.get());
             let above = match (&page.next, lowest) {
                 (Some(_), Some(lowest)) => lowest - 1,
@@ -196,7 +196,7 @@ impl Worker<'_> {
         for _ in 0..3 {
             let read = What::Read { above, up_to: NEVER, messages: Vec::new() };
             let entry = self.begin(session, read)?;
-            let page = self.store.messages(session, &query).await?;
+            let page = self.store.messages(&Scope::DEFAULT, session, &query).await?;
             let messages: Vec<_> = page.items.iter().map(place).collect();
             let last = messages.last().map_or(above, |(seq, _)| *seq);
             let up_to = if page.next.is_some() { last } else { NEVER };
@@ -217,7 +217,7 @@ impl Worker<'_> {
 
     async fn count(&mut self, session: &SessionId) -> Result<()> {
         let entry = self.begin(session, What::Count { messages: 0, last_seq: 0 })?;
-        let session = self.store.session(session).await?;
+        let session = self.store.session(&Scope::DEFAULT, session).await?;
         let (messages, last_seq) = (session.message_count, session.last_seq.get());
         self.end(entry, What::Count { messages, last_seq })
     }
@@ -229,7 +229,7 @@ impl Worker<'_> {
         loop {
             let session = self.task.sessions[0].clone();
             let entry = self.begin(&session, What::Count { messages: 0, last_seq: 0 })?;
-            let page = self.store.list_sessions(&query).await?;
+            let page = self.store.list_sessions(&Scope::DEFAULT, &query).await?;
             let ended = self.clock.tick()?;
             for session in page.items {
                 let (messages, last_seq) = (session.message_count, session.last_seq.get());
@@ -255,7 +255,7 @@ impl Worker<'_> {
     async fn find(&mut self, session: &SessionId, id: String) -> Result<()> {
         let entry = self.begin(session, What::Find { id: id.clone(), found: false })?;
         let query = SearchQuery::new(&id).with_session(session.clone());
-        let hits = self.store.search(&query).await?.items;
+        let hits = self.store.search(&Scope::DEFAULT, &query).await?.items;
         if hits.len() > 1 {
             return Err(format!("{id} is found {} times", hits.len()).into());
         }
@@ -269,7 +269,7 @@ impl Worker<'_> {
         let what = What::Delete { id: id.clone() };
         let entry = self.begin(&session, what.clone())?;
         self.log.begin(&entry);
-        if !self.store.delete_message(&session, &id.parse()?).await? {
+        if !self.store.delete_message(&Scope::DEFAULT, &session, &id.parse()?).await? {
             return Err(format!("{id} was not there to be deleted").into());
         }
         self.end(entry, what)
@@ -293,13 +293,14 @@ fn place(message: &Message) -> (u64, String) {
 /// If it cannot be read, or the totals are not those of the sessions.
 pub async fn audit(store: &dyn Store, clock: &mut Clock, task: usize) -> Result<Vec<Entry>> {
     let sessions = SessionQuery::new().with_order(SessionOrder::Created);
-    let sessions: Vec<_> = store.session_stream(sessions).try_collect().await?;
+    let sessions: Vec<_> = store.session_stream(&Scope::DEFAULT, sessions).try_collect().await?;
     let mut entries = Vec::new();
     let mut total = 0;
     for session in sessions {
         let began = clock.tick()?;
         let query = MessageQuery::new().with_limit(1_000);
-        let all: Vec<_> = store.message_stream(&session.id, query).try_collect().await?;
+        let all: Vec<_> =
+            store.message_stream(&Scope::DEFAULT, &session.id, query).try_collect().await?;
         if let Some(other) = all.iter().find(|one| one.content != message(one.id.as_str()).content)
         {
             return Err(format!("{} is not whole", other.id).into());
@@ -313,7 +314,7 @@ pub async fn audit(store: &dyn Store, clock: &mut Clock, task: usize) -> Result<
         }
         total += messages;
     }
-    let stats = store.stats(&StatsQuery::new()).await?;
+    let stats = store.stats(&Scope::DEFAULT, &StatsQuery::new()).await?;
     if stats.messages != total {
         return Err(format!("stats count {} messages, not {total}", stats.messages).into());
     }
