@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_history_saver::{
-    ErrorKind, Location, MessageQuery, Result, SearchQuery, SessionQuery, StatsQuery, Store,
+    ErrorKind, Location, MessageQuery, Result, Scope, SearchQuery, SessionQuery, StatsQuery, Store,
     memory::MemoryStore, open_store,
 };
 use shs_tests::mix::{self, Expectation, Script};
@@ -56,10 +56,12 @@ async fn read(store: Arc<dyn Store>) {
     let id = mix::shared_session().id;
     let reading = async || -> Result<()> {
         loop {
-            store.messages(&id, &MessageQuery::new().newest_first().with_limit(5)).await?;
-            store.list_sessions(&SessionQuery::new().with_limit(5)).await?;
-            store.search(&SearchQuery::new("deploy").with_limit(5)).await?;
-            store.stats(&StatsQuery::new()).await?;
+            store
+                .messages(&Scope::DEFAULT, &id, &MessageQuery::new().newest_first().with_limit(5))
+                .await?;
+            store.list_sessions(&Scope::DEFAULT, &SessionQuery::new().with_limit(5)).await?;
+            store.search(&Scope::DEFAULT, &SearchQuery::new("deploy").with_limit(5)).await?;
+            store.stats(&Scope::DEFAULT, &StatsQuery::new()).await?;
             tokio::task::yield_now().await;
         }
     };
@@ -68,7 +70,7 @@ async fn read(store: Arc<dyn Store>) {
 
 /// Closes a store after so many operations, from two callers at once; says what its writers had done.
 async fn close_under_load(store: Arc<dyn Store>, seed: u64, after: usize) -> Expectation {
-    store.create_session(mix::shared_session()).await.unwrap();
+    store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap();
     let (sender, mut done) = tokio::sync::mpsc::unbounded_channel();
     let writers: Vec<_> = (0..WRITERS)
         .map(|task| tokio::spawn(write(Arc::clone(&store), seed, task, sender.clone())))
@@ -88,7 +90,7 @@ async fn close_under_load(store: Arc<dyn Store>, seed: u64, after: usize) -> Exp
     for reader in readers {
         reader.await.unwrap();
     }
-    let after = store.create_session(mix::shared_session()).await.unwrap_err();
+    let after = store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap_err();
     assert_eq!(after.kind(), ErrorKind::Closed);
     expectation
 }

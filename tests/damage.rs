@@ -16,7 +16,7 @@ use std::path::Path;
 use futures::TryStreamExt;
 use serde_json::json;
 use session_history_saver::{
-    Error, ErrorKind, MessagePatch, MessageQuery, NewMessage, NewSession, Part, Result,
+    Error, ErrorKind, MessagePatch, MessageQuery, NewMessage, NewSession, Part, Result, Scope,
     SearchOrder, SearchQuery, Session, SessionId, SessionQuery, StatsQuery, Store, StoreExt,
     Timestamp,
 };
@@ -40,7 +40,7 @@ async fn write(path: &Path) -> Result<()> {
     for name in ["a", "b"] {
         let new =
             NewSession::with_id(name.parse()?).with_user("alice").with_tag("t").with_title(name);
-        let id = store.create_session(new.with_project("p")).await?.id;
+        let id = store.create_session(&Scope::DEFAULT, new.with_project("p")).await?.id;
         let batch = (0..12).map(|number| {
             let long = "long ".repeat(if number == 5 { 2_000 } else { number });
             let new = NewMessage::user(format!("word {number} {long}")).with_tokens(number as u32);
@@ -49,13 +49,20 @@ async fn write(path: &Path) -> Result<()> {
                 .with_model(format!("model{}", number % 3))
                 .with_parts(vec![Part::tool_call("c", "n", json!({"number": number}))])
         });
-        store.append_all(&id, batch.collect()).await?;
-        store.update_message(&id, &"m3".parse()?, MessagePatch::new().with_content("new")).await?;
-        store.delete_message(&id, &"m7".parse()?).await?;
+        store.append_all(&Scope::DEFAULT, &id, batch.collect()).await?;
+        store
+            .update_message(
+                &Scope::DEFAULT,
+                &id,
+                &"m3".parse()?,
+                MessagePatch::new().with_content("new"),
+            )
+            .await?;
+        store.delete_message(&Scope::DEFAULT, &id, &"m7".parse()?).await?;
     }
     let source: SessionId = "a".parse()?;
-    let last = store.session(&source).await?.last_seq;
-    store.fork(&source, last, NewSession::with_id("f".parse()?)).await?;
+    let last = store.session(&Scope::DEFAULT, &source).await?.last_seq;
+    store.fork(&Scope::DEFAULT, &source, last, NewSession::with_id("f".parse()?)).await?;
     store.close().await
 }
 
@@ -73,19 +80,26 @@ async fn read(store: &SqliteStore) -> (Told, Vec<Error>) {
         answer.into_iter().map(|item| format!("{item:?}")).collect()
     }
     let listed: Result<Vec<Session>> =
-        store.session_stream(SessionQuery::new()).try_collect().await;
+        store.session_stream(&Scope::DEFAULT, SessionQuery::new()).try_collect().await;
     note("list".to_owned(), listed.map(texts));
     for name in ["a", "b", "f"] {
         let id: SessionId = name.parse().expect("the id is valid");
-        note(format!("session {name}"), store.session(&id).await.map(|session| texts([session])));
-        let messages = store.messages(&id, &MessageQuery::new().with_limit(1_000)).await;
+        note(
+            format!("session {name}"),
+            store.session(&Scope::DEFAULT, &id).await.map(|session| texts([session])),
+        );
+        let messages =
+            store.messages(&Scope::DEFAULT, &id, &MessageQuery::new().with_limit(1_000)).await;
         note(format!("messages {name}"), messages.map(|page| texts(page.items)));
     }
-    note(STATS.to_owned(), store.stats(&StatsQuery::new()).await.map(|stats| texts([stats])));
+    note(
+        STATS.to_owned(),
+        store.stats(&Scope::DEFAULT, &StatsQuery::new()).await.map(|stats| texts([stats])),
+    );
     for order in [SearchOrder::Newest, SearchOrder::Rank] {
         for query in ["word", "w* -7"] {
             let search = SearchQuery::new(query).with_order(order).with_limit(200);
-            let page = store.search(&search).await;
+            let page = store.search(&Scope::DEFAULT, &search).await;
             let hits = page.map(|page| texts(page.items.into_iter().map(|hit| hit.message)));
             note(format!("{SEARCH} {query} {order:?}"), hits);
         }
@@ -148,7 +162,9 @@ async fn whatever_bit_flips_what_is_read_is_an_error_or_was_written() {
         let (told, errors) = match SqliteStore::open(&path).await {
             Ok(store) => {
                 let (told, mut errors) = read(&store).await;
-                let appended = store.append(&"a".parse().unwrap(), NewMessage::user("more")).await;
+                let appended = store
+                    .append(&Scope::DEFAULT, &"a".parse().unwrap(), NewMessage::user("more"))
+                    .await;
                 errors.extend(appended.err());
                 errors.extend(store.close().await.err());
                 (told, errors)

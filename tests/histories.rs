@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use session_history_saver::{
-    Location, NewSession, SessionId, Store, StoreExt, memory::MemoryStore, open_store,
+    Location, NewSession, Scope, SessionId, Store, StoreExt, memory::MemoryStore, open_store,
 };
 use shs_tests::history::{self, Clock, Entry, NEVER, Task, What, check};
 use shs_tests::process::Process;
@@ -40,7 +40,7 @@ async fn run(stores: Vec<Arc<dyn Store>>, operations: usize, deletes: bool) {
     let path = scratch.path().join("clock");
     let sessions: Vec<SessionId> = ["a", "b", "c", "d"].map(|id| id.parse().unwrap()).to_vec();
     for id in &sessions {
-        stores[0].create_session(NewSession::with_id(id.clone())).await.unwrap();
+        stores[0].create_session(&Scope::DEFAULT, NewSession::with_id(id.clone())).await.unwrap();
     }
     let mut running = Vec::new();
     for number in 0..TASKS {
@@ -169,7 +169,10 @@ async fn repeat_unanswered(
         let What::Append { ids, .. } = &entry.what else { panic!("only appends are noted before") };
         let began = clock.tick().unwrap();
         let batch = ids.iter().map(|id| history::message(id)).collect();
-        let appended = store.append_all(&entry.session.parse().unwrap(), batch).await.unwrap();
+        let appended = store
+            .append_all(&Scope::DEFAULT, &entry.session.parse().unwrap(), batch)
+            .await
+            .unwrap();
         let seqs = appended.messages.iter().map(|message| message.seq.get()).collect();
         let what = What::Append { ids: ids.clone(), seqs };
         let ended = clock.tick().unwrap();

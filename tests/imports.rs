@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 use session_history_saver::import::{Import, Report, Severity};
 use session_history_saver::{
-    Location, Message, Part, SessionId, SessionOrder, SessionQuery, SessionTracker, Store,
+    Location, Message, Part, Scope, SessionId, SessionOrder, SessionQuery, SessionTracker, Store,
     StoreExt, Transcript, open_store,
 };
 use shs_tests::process::Process;
@@ -43,10 +43,11 @@ fn memory() -> SessionTracker {
 
 async fn all(store: &dyn Store) -> Vec<Transcript> {
     let query = SessionQuery::new().with_order(SessionOrder::Created);
-    let sessions: Vec<_> = store.session_stream(query).try_collect().await.unwrap();
+    let sessions: Vec<_> =
+        store.session_stream(&Scope::DEFAULT, query).try_collect().await.unwrap();
     let mut all = Vec::new();
     for session in sessions {
-        all.push(store.transcript(&session.id).await.unwrap());
+        all.push(store.transcript(&Scope::DEFAULT, &session.id).await.unwrap());
     }
     all.sort_by(|one, other| one.session.id.cmp(&other.session.id));
     all
@@ -70,7 +71,11 @@ async fn compare(path: &Path, expected: &Expected) {
     let report = import(&history, path).await;
     assert_eq!((report.imported, report.failed), (expected.len() as u64, 0), "{}", path.display());
     for (id, wanted) in expected {
-        let read = history.store().transcript(&SessionId::new(id).unwrap()).await.unwrap();
+        let read = history
+            .store()
+            .transcript(&Scope::DEFAULT, &SessionId::new(id).unwrap())
+            .await
+            .unwrap();
         let read: Vec<Value> = read.messages.iter().map(row).collect();
         assert_eq!(&read, wanted, "{}: {id}", path.display());
     }

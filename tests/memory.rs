@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use session_history_saver::{
-    Location, NewMessage, NewSession, SessionId, Store, StoreExt, open_store,
+    Location, NewMessage, NewSession, Scope, SessionId, Store, StoreExt, open_store,
 };
 use shs_tests::process::Process;
 
@@ -18,7 +18,7 @@ async fn add(url: &str, id: &SessionId, messages: usize) {
     let content = ".".repeat(CONTENT);
     for _ in 0..messages / FEW {
         let batch = (0..FEW).map(|_| NewMessage::user(content.as_str())).collect();
-        store.append_all(id, batch).await.unwrap();
+        store.append_all(&Scope::DEFAULT, id, batch).await.unwrap();
     }
     store.close().await.unwrap();
 }
@@ -36,7 +36,7 @@ async fn constant_memory(scheme: &str) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("{scheme}:{}", folder.path().join("history").display());
     let store = open_store(&url.parse::<Location>().unwrap()).await.unwrap();
-    let id = store.create_session(NewSession::new()).await.unwrap().id;
+    let id = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
     store.close().await.unwrap();
 
     add(&url, &id, FEW).await;
@@ -71,11 +71,15 @@ async fn talk(url: &str, conversations: usize) {
     let content = ".".repeat(CONTENT);
     for number in 0..conversations {
         let title = format!("Conversation {number}");
-        let id = store.create_session(NewSession::new().with_title(title)).await.unwrap().id;
+        let id = store
+            .create_session(&Scope::DEFAULT, NewSession::new().with_title(title))
+            .await
+            .unwrap()
+            .id;
         let round =
             || [NewMessage::user(content.as_str()), NewMessage::assistant(content.as_str())];
         let batch = (0..ROUNDS).flat_map(|_| round()).collect();
-        store.append_all(&id, batch).await.unwrap();
+        store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap();
     }
     store.close().await.unwrap();
 }

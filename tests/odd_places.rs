@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use session_history_saver::{
-    Error, ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, Session, Store,
-    StoreExt, keeping, open_store, open_store_to_read,
+    Error, ErrorKind, Location, MessageQuery, NewMessage, NewSession, Scope, SearchQuery, Session,
+    Store, StoreExt, keeping, open_store, open_store_to_read,
 };
 use shs_fs::FsStore;
 use shs_sqlite::SqliteStore;
@@ -89,22 +89,26 @@ async fn a_folder_whose_first_opening_was_cut_short_opens() {
 async fn a_file_cut_in_its_last_line_loses_what_was_never_acknowledged_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    let id = store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap().id;
-    let kept = store.append(&id, NewMessage::user("kept 部署")).await.unwrap();
+    let id = store
+        .create_session(&Scope::DEFAULT, NewSession::with_id("s".parse().unwrap()))
+        .await
+        .unwrap()
+        .id;
+    let kept = store.append(&Scope::DEFAULT, &id, NewMessage::user("kept 部署")).await.unwrap();
     let file = folder.path().join("s.jsonl");
     let acknowledged = std::fs::metadata(&file).unwrap().len() as usize;
-    store.append(&id, NewMessage::user("torn 部署")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("torn 部署")).await.unwrap();
     store.close().await.unwrap();
     let whole = std::fs::read(&file).unwrap();
     for length in acknowledged..whole.len() - 1 {
         std::fs::write(&file, &whole[..length]).unwrap();
         let store = FsStore::open(folder.path()).await.unwrap();
-        let messages = store.transcript(&id).await.unwrap().messages;
+        let messages = store.transcript(&Scope::DEFAULT, &id).await.unwrap().messages;
         assert_eq!(messages, std::slice::from_ref(&kept), "{length} of {} bytes", whole.len());
-        let next = store.append(&id, NewMessage::user("next")).await.unwrap();
+        let next = store.append(&Scope::DEFAULT, &id, NewMessage::user("next")).await.unwrap();
         store.close().await.unwrap();
         let store = FsStore::open(folder.path()).await.unwrap();
-        let messages = store.transcript(&id).await.unwrap().messages;
+        let messages = store.transcript(&Scope::DEFAULT, &id).await.unwrap().messages;
         assert_eq!(messages, [kept.clone(), next], "{length} of {} bytes", whole.len());
         store.close().await.unwrap();
     }
@@ -114,16 +118,20 @@ async fn a_file_cut_in_its_last_line_loses_what_was_never_acknowledged_and_goes_
 async fn a_file_that_is_damaged_before_its_end_is_told_with_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    let id = store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap().id;
+    let id = store
+        .create_session(&Scope::DEFAULT, NewSession::with_id("s".parse().unwrap()))
+        .await
+        .unwrap()
+        .id;
     for _ in 0..3 {
-        store.append(&id, NewMessage::user("a message")).await.unwrap();
+        store.append(&Scope::DEFAULT, &id, NewMessage::user("a message")).await.unwrap();
     }
     store.close().await.unwrap();
     let file = folder.path().join("s.jsonl");
     let damaged = std::fs::read_to_string(&file).unwrap().replacen("a message", "a massage", 1);
     std::fs::write(&file, &damaged).unwrap();
     let error = match FsStore::open(folder.path()).await {
-        Ok(store) => store.transcript(&id).await.unwrap_err(),
+        Ok(store) => store.transcript(&Scope::DEFAULT, &id).await.unwrap_err(),
         Err(error) => error,
     };
     assert_says(&error, ErrorKind::Corrupt, &["s.jsonl", "line 2"]);
@@ -180,29 +188,36 @@ async fn a_store_on_a_read_only_place_is_read() {
         let url = format!("{scheme}:{}", mount.path().join(scheme).display());
         let location: Location = url.parse().unwrap();
         let store = open_store(&location).await.unwrap();
-        let id = store.create_session(NewSession::new()).await.unwrap().id;
-        store.append(&id, NewMessage::user("hello")).await.unwrap();
+        let id = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
+        store.append(&Scope::DEFAULT, &id, NewMessage::user("hello")).await.unwrap();
         store.close().await.unwrap();
         ids.push((location, id));
     }
     mount.make_read_only();
     for (location, id) in ids {
         let store = open_store_to_read(&location).await.unwrap();
-        assert_eq!(store.last_messages(&id, 10).await.unwrap()[0].content, "hello");
-        assert_eq!(store.search(&SearchQuery::new("hello")).await.unwrap().items.len(), 1);
+        assert_eq!(
+            store.last_messages(&Scope::DEFAULT, &id, 10).await.unwrap()[0].content,
+            "hello"
+        );
+        assert_eq!(
+            store.search(&Scope::DEFAULT, &SearchQuery::new("hello")).await.unwrap().items.len(),
+            1
+        );
         store.close().await.unwrap();
         assert_eq!(keeping::verify(&location).await.unwrap(), []);
     }
 }
 
 async fn full_disk(store: impl Store, mount: &Mount) {
-    let Session { id, .. } = store.create_session(NewSession::new()).await.unwrap();
+    let Session { id, .. } =
+        store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap();
     let ballast = mount.path().join("ballast");
     std::fs::write(&ballast, vec![1; 1024 * 1024]).unwrap();
     let mut acknowledged = Vec::new();
     let refused = loop {
         let new = NewMessage::user("word ".repeat(2_000));
-        match store.append(&id, new.clone()).await {
+        match store.append(&Scope::DEFAULT, &id, new.clone()).await {
             Ok(message) => acknowledged.push(message),
             Err(error) => {
                 assert_says(&error, ErrorKind::Unavailable, &["disk is full"]);
@@ -212,17 +227,21 @@ async fn full_disk(store: impl Store, mount: &Mount) {
         assert!(acknowledged.len() < 10_000, "the disk never fills");
     };
     for _ in 0..3 {
-        let error = store.append(&id, refused.clone()).await.unwrap_err();
+        let error = store.append(&Scope::DEFAULT, &id, refused.clone()).await.unwrap_err();
         assert_says(&error, ErrorKind::Unavailable, &["disk is full"]);
     }
     assert!(!acknowledged.is_empty());
-    let stored = store.session(&id).await.unwrap();
+    let stored = store.session(&Scope::DEFAULT, &id).await.unwrap();
     assert_eq!(stored.message_count, acknowledged.len() as u64);
 
     std::fs::remove_file(&ballast).unwrap();
-    acknowledged.push(store.append(&id, refused.clone()).await.unwrap());
-    assert_eq!(store.append(&id, refused).await.unwrap(), *acknowledged.last().unwrap());
-    let page = store.messages(&id, &MessageQuery::new().with_limit(1_000)).await.unwrap();
+    acknowledged.push(store.append(&Scope::DEFAULT, &id, refused.clone()).await.unwrap());
+    assert_eq!(
+        store.append(&Scope::DEFAULT, &id, refused).await.unwrap(),
+        *acknowledged.last().unwrap()
+    );
+    let page =
+        store.messages(&Scope::DEFAULT, &id, &MessageQuery::new().with_limit(1_000)).await.unwrap();
     assert_eq!(page.items, acknowledged);
     store.close().await.unwrap();
 }

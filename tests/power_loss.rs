@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use session_history_saver::{
-    Location, NewSession, Result, SearchQuery, SessionId, Store, StoreExt, open_store,
+    Location, NewSession, Result, Scope, SearchQuery, SessionId, Store, StoreExt, open_store,
 };
 use shs_tests::mix::{self, Expectation};
 use shs_tests::power::{Dice, Disk, Event, Unsynced, record};
@@ -42,7 +42,7 @@ async fn cut_everywhere(scheme: &str, command: &str) -> std::result::Result<Outc
     };
     let location = place(folder.path());
     let store = open_store(&location).await.unwrap();
-    store.create_session(NewSession::with_id("s".parse().unwrap())).await.unwrap();
+    store.create_session(&Scope::DEFAULT, NewSession::with_id("s".parse().unwrap())).await.unwrap();
     store.close().await.unwrap();
 
     let mut disk = Disk::of_folder(folder.path());
@@ -82,10 +82,10 @@ async fn cut_everywhere(scheme: &str, command: &str) -> std::result::Result<Outc
 async fn audit(location: &Location, acknowledged: &[(String, u64)]) -> Result<usize> {
     let store = open_store(location).await?;
     let id: SessionId = "s".parse()?;
-    let transcript = store.transcript(&id).await?;
+    let transcript = store.transcript(&Scope::DEFAULT, &id).await?;
     assert_eq!(
         transcript.session,
-        store.session(&id).await?,
+        store.session(&Scope::DEFAULT, &id).await?,
         "the counts are those of the messages"
     );
     let mut missing = acknowledged.len();
@@ -99,10 +99,10 @@ async fn audit(location: &Location, acknowledged: &[(String, u64)]) -> Result<us
             missing -= 1;
         }
     }
-    let found = store.search_stream(SearchQuery::new("first"));
+    let found = store.search_stream(&Scope::DEFAULT, SearchQuery::new("first"));
     let hits = futures::TryStreamExt::try_collect::<Vec<_>>(found).await?;
     assert_eq!(hits.len(), transcript.messages.len(), "search finds what is stored");
-    store.append(&id, session_history_saver::NewMessage::user("after")).await?;
+    store.append(&Scope::DEFAULT, &id, session_history_saver::NewMessage::user("after")).await?;
     store.close().await?;
     Ok(missing)
 }
@@ -121,7 +121,7 @@ async fn cut_a_mix_everywhere(
         url.parse::<Location>().unwrap()
     };
     let store = open_store(&place(folder.path())).await.unwrap();
-    store.create_session(mix::shared_session()).await.unwrap();
+    store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap();
     store.close().await.unwrap();
 
     let mut dice = Dice::new(seed());
@@ -183,8 +183,10 @@ async fn compare(
     let store = open_store(location).await?;
     let all = mix::audit(&*store).await?;
     let difference = expectation.check(&all).await;
-    let after = store.create_session(NewSession::new()).await?;
-    store.append(&after.id, session_history_saver::NewMessage::user("after")).await?;
+    let after = store.create_session(&Scope::DEFAULT, NewSession::new()).await?;
+    store
+        .append(&Scope::DEFAULT, &after.id, session_history_saver::NewMessage::user("after"))
+        .await?;
     store.close().await?;
     Ok(difference)
 }

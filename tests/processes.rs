@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::future::join_all;
 use session_history_saver::{
-    ErrorKind, Location, MessageQuery, NewMessage, NewSession, SearchQuery, SessionId,
+    ErrorKind, Location, MessageQuery, NewMessage, NewSession, Scope, SearchQuery, SessionId,
     SessionQuery, Status, Store, StoreExt, open_store,
 };
 use shs_sqlite::SqliteOptions;
@@ -53,7 +53,7 @@ impl Place {
         let url = format!("{scheme}:{}", folder.path().join("history").display());
         let session = new.id.clone();
         let store = open_store(&url.parse::<Location>().unwrap()).await.unwrap();
-        store.create_session(new).await.unwrap();
+        store.create_session(&Scope::DEFAULT, new).await.unwrap();
         store.close().await.unwrap();
         Self { url, session, _folder: folder }
     }
@@ -78,8 +78,8 @@ async fn audit(
     acknowledged: &HashMap<String, u64>,
     unknown: usize,
 ) {
-    let transcript = store.transcript(session).await.unwrap();
-    let stored = store.session(session).await.unwrap();
+    let transcript = store.transcript(&Scope::DEFAULT, session).await.unwrap();
+    let stored = store.session(&Scope::DEFAULT, session).await.unwrap();
     assert_eq!(stored.message_count, transcript.messages.len() as u64);
     assert_eq!(transcript.session, stored);
     let mut found = HashMap::new();
@@ -103,7 +103,7 @@ async fn audit(
     let mut query = SearchQuery::new("first*").with_limit(1_000);
     let mut hits = 0;
     loop {
-        let page = store.search(&query).await.unwrap();
+        let page = store.search(&Scope::DEFAULT, &query).await.unwrap();
         hits += page.items.len();
         match page.next {
             Some(next) => query = query.with_after(next),
@@ -146,7 +146,7 @@ async fn many_who_open_a_new_database_at_the_same_instant_share_it() {
                 tokio::spawn(async move {
                     gate.wait().await;
                     let store = SqliteOptions::new(path).open().await?;
-                    store.create_session(NewSession::new()).await?;
+                    store.create_session(&Scope::DEFAULT, NewSession::new()).await?;
                     store.close().await
                 })
             })
@@ -155,7 +155,10 @@ async fn many_who_open_a_new_database_at_the_same_instant_share_it() {
             opening.await.unwrap().unwrap();
         }
         let store = SqliteOptions::new(&path).open().await.unwrap();
-        assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 8);
+        assert_eq!(
+            store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items.len(),
+            8
+        );
         store.close().await.unwrap();
     }
 }
@@ -286,13 +289,15 @@ async fn interrupted(scheme: &str) {
     let stored = until_stored(&mut child, 2_000).await;
     child.kill().await;
     let store = place.open().await;
-    let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
+    let message = store.last_messages(&Scope::DEFAULT, &place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Interrupted);
     assert!(!message.metadata.contains_key(STREAM_KEY));
     assert!(message.content.len() >= stored);
     assert!(message.content.starts_with("word0 word1 word2 "), "{:?}", message.content.get(..40));
-    let found =
-        store.search(&SearchQuery::new("word7").with_status(Status::Interrupted)).await.unwrap();
+    let found = store
+        .search(&Scope::DEFAULT, &SearchQuery::new("word7").with_status(Status::Interrupted))
+        .await
+        .unwrap();
     assert_eq!(found.items.len(), 1);
 }
 
@@ -312,9 +317,9 @@ async fn an_answer_of_a_living_process_is_left_alone() {
     let mut child = Process::start(CHILD, &["answer", &place.url, "s"]);
     until_stored(&mut child, 500).await;
     let store = place.open().await;
-    let message = store.last_messages(&place.session, 1).await.unwrap().remove(0);
+    let message = store.last_messages(&Scope::DEFAULT, &place.session, 1).await.unwrap().remove(0);
     assert_eq!(message.status, Status::Pending);
-    assert_eq!(store.interrupt_stale_streams(message.timestamp).await.unwrap(), 0);
+    assert_eq!(store.interrupt_stale_streams(&Scope::DEFAULT, message.timestamp).await.unwrap(), 0);
     child.kill().await;
 }
 
@@ -329,19 +334,19 @@ async fn a_database_locked_by_another_process_is_an_error_until_it_is_free() {
     assert_eq!(child.line().await.as_deref(), Some("held"));
 
     let message = NewMessage::user("hello");
-    let error = store.append(&place.session, message.clone()).await.unwrap_err();
+    let error = store.append(&Scope::DEFAULT, &place.session, message.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("locked by another process"), "{error}");
     // Readers do not mind.
-    let page = store.messages(&place.session, &MessageQuery::new()).await.unwrap();
+    let page = store.messages(&Scope::DEFAULT, &place.session, &MessageQuery::new()).await.unwrap();
     assert!(page.items.is_empty());
     let another = open().await.expect("an existing database opens beside a writer");
     another.close().await.unwrap();
 
     child.end_input();
     assert!(child.succeeded().await);
-    store.append(&place.session, message).await.unwrap();
-    assert_eq!(store.session(&place.session).await.unwrap().message_count, 1);
+    store.append(&Scope::DEFAULT, &place.session, message).await.unwrap();
+    assert_eq!(store.session(&Scope::DEFAULT, &place.session).await.unwrap().message_count, 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use session_history_saver::{ErrorKind, SessionQuery, Store, StoreExt, Timestamp, Transcript};
+use session_history_saver::{
+    ErrorKind, Scope, SessionQuery, Store, StoreExt, Timestamp, Transcript,
+};
 use shs_fs::FsStore;
 use shs_sqlite::SqliteStore;
 use shs_tests::{python, skip};
@@ -21,11 +23,11 @@ fn expected(path: &Path) -> Expected {
 
 /// Every field of every session and message is what the package says, in its order, and the counts are right.
 async fn compare(store: &dyn Store, expected: &Expected) {
-    let page = store.list_sessions(&SessionQuery::new()).await.unwrap();
+    let page = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap();
     assert_eq!(page.items.len(), expected.len());
     for session in page.items {
         let theirs = &expected[session.id.as_str()];
-        let transcript = store.transcript(&session.id).await.unwrap();
+        let transcript = store.transcript(&Scope::DEFAULT, &session.id).await.unwrap();
         assert_eq!(transcript.session, session, "the store's counts are those of the messages");
         let ours = serde_json::to_value(&transcript).unwrap();
         assert_same(ours.as_object().unwrap(), theirs.as_object().unwrap());
@@ -71,9 +73,11 @@ async fn its_database_opens_as_it_is() {
     // The second time it is an ordinary database.
     let store = SqliteStore::open(&path).await.unwrap();
     compare(&store, &expected).await;
-    let stats = store.stats(&Default::default()).await.unwrap();
+    let stats = store.stats(&Scope::DEFAULT, &Default::default()).await.unwrap();
     assert_eq!((stats.sessions, stats.messages), (4, 257));
-    let found = store.search(&session_history_saver::SearchQuery::new("部署 OR double")).await;
+    let found = store
+        .search(&Scope::DEFAULT, &session_history_saver::SearchQuery::new("部署 OR double"))
+        .await;
     assert!(found.unwrap().items.is_empty(), "tags are not content");
     store.close().await.unwrap();
 
@@ -133,7 +137,10 @@ async fn a_json_file_cut_in_half_is_refused_and_nothing_is_changed() {
 
     std::fs::rename(folder.path().join("b.json"), folder.path().join("b.broken")).unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items.len(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use session_history_saver::text::Query;
 use session_history_saver::{
-    Location, NewMessage, NewSession, SearchOrder, SearchQuery, SessionId, Store, StoreExt,
+    Location, NewMessage, NewSession, Scope, SearchOrder, SearchQuery, SessionId, Store, StoreExt,
     open_store,
 };
 use tempfile::TempDir;
@@ -55,8 +55,11 @@ impl Stores {
         let batch: Vec<NewMessage> = texts.iter().map(NewMessage::user).collect();
         for store in &self.stores {
             self.runtime.block_on(async {
-                store.create_session(NewSession::with_id(session.clone())).await.unwrap();
-                store.append_all(&session, batch.clone()).await.unwrap();
+                store
+                    .create_session(&Scope::DEFAULT, NewSession::with_id(session.clone()))
+                    .await
+                    .unwrap();
+                store.append_all(&Scope::DEFAULT, &session, batch.clone()).await.unwrap();
             });
         }
         // What is said is asked for as well.
@@ -76,7 +79,7 @@ impl Stores {
                     .with_session(session.clone())
                     .with_order(order)
                     .with_limit(100);
-                let page = self.runtime.block_on(store.search(&query));
+                let page = self.runtime.block_on(store.search(&Scope::DEFAULT, &query));
                 let mut items = page.map_err(|error| TestCaseError::fail(error.to_string()))?.items;
                 items.sort_by_key(|hit| hit.message.seq);
                 let found: Vec<_> = items.iter().map(|hit| &hit.message.id).collect();

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use session_history_saver::export::{Check, Format};
 use session_history_saver::{
-    ImportMode, Location, NewSession, SessionTracker, Store, StoreExt, Transcript, open_store,
+    ImportMode, Location, NewSession, Scope, SessionTracker, Store, StoreExt, Transcript,
+    open_store,
 };
 use shs_tests::{python, skip};
 
@@ -74,12 +75,12 @@ async fn datasets_and_openai_read_what_is_exported() {
     let store = open_store(&Location::Memory).await.unwrap();
     for session in conversations() {
         let transcript: Transcript = serde_json::from_value(session).unwrap();
-        store.import(transcript, ImportMode::CreateOnly).await.unwrap();
+        store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap();
     }
     let plain = "plain".parse().unwrap();
-    let fork = store.fork(&plain, 1_u32.into(), NewSession::new()).await.unwrap();
+    let fork = store.fork(&Scope::DEFAULT, &plain, 1_u32.into(), NewSession::new()).await.unwrap();
     let again = session_history_saver::NewMessage::assistant("Good morning.");
-    store.append(&fork.id, again).await.unwrap();
+    store.append(&Scope::DEFAULT, &fork.id, again).await.unwrap();
 
     let history = SessionTracker::with_store(store);
     let folder = tempfile::tempdir().unwrap();

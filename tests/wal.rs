@@ -7,7 +7,8 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use session_history_saver::export::Format;
 use session_history_saver::{
-    MessageQuery, NewMessage, NewSession, SearchQuery, SessionId, SessionTracker, Store, StoreExt,
+    MessageQuery, NewMessage, NewSession, Scope, SearchQuery, SessionId, SessionTracker, Store,
+    StoreExt,
 };
 use shs_sqlite::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
@@ -33,10 +34,10 @@ impl Place {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path().join("history")).await.unwrap());
-        let many = store.create_session(NewSession::new()).await.unwrap().id;
+        let many = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
         let batch = (0..2_000).map(|number| NewMessage::user(format!("word {number}")));
-        store.append_all(&many, batch.collect()).await.unwrap();
-        let busy = store.create_session(NewSession::new()).await.unwrap().id;
+        store.append_all(&Scope::DEFAULT, &many, batch.collect()).await.unwrap();
+        let busy = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
         Self { folder, store, many, busy }
     }
 
@@ -48,7 +49,7 @@ impl Place {
     async fn write(&self, count: usize) -> u64 {
         let mut longest = 0;
         for _ in 0..count {
-            self.store.append(&self.busy, large()).await.unwrap();
+            self.store.append(&Scope::DEFAULT, &self.busy, large()).await.unwrap();
             longest = longest.max(length_of_log(&self.database()));
         }
         longest
@@ -71,9 +72,9 @@ fn length_of_log(database: &Path) -> u64 {
 async fn a_paused_stream_of_messages_holds_no_snapshot() {
     let place = Place::new().await;
     let query = MessageQuery::new().with_limit(10);
-    let mut messages = place.store.message_stream(&place.many, query);
+    let mut messages = place.store.message_stream(&Scope::DEFAULT, &place.many, query);
     let hits = SearchQuery::new("word").with_limit(10);
-    let mut hits = place.store.search_stream(hits);
+    let mut hits = place.store.search_stream(&Scope::DEFAULT, hits);
     for _ in 0..15 {
         messages.next().await.unwrap().unwrap();
         hits.next().await.unwrap().unwrap();

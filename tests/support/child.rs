@@ -28,8 +28,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use session_history_saver::export::Format;
 use session_history_saver::import::{Import, Input};
 use session_history_saver::{
-    Durability, Error, ErrorKind, Location, NewMessage, NewSession, SessionId, SessionTracker,
-    Store, StoreExt, open_store,
+    Durability, Error, ErrorKind, Location, NewMessage, NewSession, Scope, SessionId,
+    SessionTracker, Store, StoreExt, open_store,
 };
 use shs_fs::FsOptions;
 use shs_sqlite::SqliteOptions;
@@ -103,7 +103,7 @@ async fn write(store: Arc<dyn Store>, session: &str, name: &str, count: usize) -
                 while count == 0 || number < count {
                     let text = format!("{name} {number} {}", "word ".repeat(number % 50));
                     let new = NewMessage::user(text).with_id(format!("{name}-{number}").parse()?);
-                    let message = store.append(&id, new).await?;
+                    let message = store.append(&Scope::DEFAULT, &id, new).await?;
                     say(&format!("{} {}", message.id, message.seq));
                     number += 8;
                 }
@@ -239,7 +239,7 @@ async fn faulty(
     let count: usize = count.parse()?;
     let trouble = Arc::new(Trouble { gives_up: after == "give-up", ..Trouble::default() });
     let store = trouble.answer(|| open(location, how)).await?.0?;
-    match trouble.answer(|| store.create_session(mix::shared_session())).await? {
+    match trouble.answer(|| store.create_session(&Scope::DEFAULT, mix::shared_session())).await? {
         (Err(error), false) if error.kind() == ErrorKind::AlreadyExists => {}
         (created, _) => drop(created?),
     }
@@ -326,7 +326,7 @@ async fn history(
     for name in ["a", "b", "c", &format!("own{process}")] {
         let new = NewSession::with_id(name.parse()?);
         sessions.push(new.id.clone());
-        match store.create_session(new).await {
+        match store.create_session(&Scope::DEFAULT, new).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             created => drop(created?),
         }

@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::TryStreamExt;
 use session_history_saver::memory::MemoryStore;
-use session_history_saver::{Scope, 
+use session_history_saver::{
     AppendOptions, Deleted, Error, ErrorKind, ImportMode, Message, MessageId, MessagePatch,
-    NewMessage, NewSession, Result, Role, SearchOrder, SearchQuery, Seq, Session, SessionId,
+    NewMessage, NewSession, Result, Role, Scope, SearchOrder, SearchQuery, Seq, Session, SessionId,
     SessionOrder, SessionPatch, SessionQuery, StatsQuery, Status, Store, StoreExt, Timestamp,
     Transcript,
 };
@@ -96,14 +96,18 @@ impl Operation {
     /// As the method of the store.
     pub async fn run(self, store: &dyn Store) -> Result<Answer> {
         Ok(match self {
-            Self::Create(new) => Answer::Session(store.create_session(&Scope::DEFAULT, new).await?.into()),
+            Self::Create(new) => {
+                Answer::Session(store.create_session(&Scope::DEFAULT, new).await?.into())
+            }
             Self::Append(id, batch) => {
-                let appended = store.append_opts(&Scope::DEFAULT, &id, batch, AppendOptions::new()).await?;
+                let appended =
+                    store.append_opts(&Scope::DEFAULT, &id, batch, AppendOptions::new()).await?;
                 Answer::Messages(appended.messages, appended.inserted)
             }
-            Self::UpdateMessage(id, message, patch) => {
-                Answer::Messages(vec![store.update_message(&Scope::DEFAULT, &id, &message, patch).await?], 0)
-            }
+            Self::UpdateMessage(id, message, patch) => Answer::Messages(
+                vec![store.update_message(&Scope::DEFAULT, &id, &message, patch).await?],
+                0,
+            ),
             Self::DeleteMessage(id, message) => {
                 Answer::Deleted(store.delete_message(&Scope::DEFAULT, &id, &message).await?)
             }
@@ -113,11 +117,15 @@ impl Operation {
             Self::Fork(id, up_to, new) => {
                 Answer::Session(store.fork(&Scope::DEFAULT, &id, up_to, new).await?.into())
             }
-            Self::Import(transcript) => {
-                Answer::Session(store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await?.into())
+            Self::Import(transcript) => Answer::Session(
+                store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await?.into(),
+            ),
+            Self::DeleteSession(id) => {
+                Answer::Deleted(store.delete_session(&Scope::DEFAULT, &id).await?)
             }
-            Self::DeleteSession(id) => Answer::Deleted(store.delete_session(&Scope::DEFAULT, &id).await?),
-            Self::DeleteUser(user) => Answer::DeletedAll(store.delete_user(&Scope::DEFAULT, &user).await?),
+            Self::DeleteUser(user) => {
+                Answer::DeletedAll(store.delete_user(&Scope::DEFAULT, &user).await?)
+            }
             Self::Flush => {
                 store.flush().await?;
                 Answer::Done
@@ -436,7 +444,11 @@ async fn contents(store: &dyn Store) -> Result<Contents> {
     for session in listed {
         let transcript = store.transcript(&Scope::DEFAULT, &session.id).await?;
         assert_eq!(transcript.session, session, "counts are those of the messages");
-        assert_eq!(store.session(&Scope::DEFAULT, &session.id).await?, session, "it is listed as it is");
+        assert_eq!(
+            store.session(&Scope::DEFAULT, &session.id).await?,
+            session,
+            "it is listed as it is"
+        );
         let twice = sessions.insert(session.id.clone(), transcript);
         assert!(twice.is_none(), "{} is listed twice", session.id);
     }

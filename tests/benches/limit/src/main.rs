@@ -19,6 +19,7 @@ const SCHEMA: &str = concat!(
     include_str!("../../../../crates/shs-sqlite/src/open/schema/1.sql"),
     include_str!("../../../../crates/shs-sqlite/src/open/schema/2.sql"),
     include_str!("../../../../crates/shs-sqlite/src/open/schema/3.sql"),
+    include_str!("../../../../crates/shs-sqlite/src/open/schema/4.sql"),
 );
 /// Most messages in one transaction, as in the library.
 const MAX_BATCH: usize = 512;
@@ -62,8 +63,8 @@ fn open(job: &Job) -> Result<Connection> {
     connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
     for caller in 0..job.callers {
         connection.execute(
-            "INSERT INTO sessions (id, created_at, updated_at, message_count, total_tokens, last_seq) \
-             VALUES (?1, 0, 0, 0, 0, 0)",
+            "INSERT INTO sessions (tenant, id, created_at, updated_at, message_count, total_tokens, last_seq) \
+             VALUES (0, ?1, 0, 0, 0, 0, 0)",
             [session_id(caller)],
         )?;
     }
@@ -184,8 +185,9 @@ fn write(connection: &mut Connection, group: &[Ready]) -> Result<()> {
         .query_row([], |row| row.get(0))?;
     let mut sessions = Vec::with_capacity(group.len());
     {
-        let mut find =
-            transaction.prepare_cached("SELECT key, last_seq FROM sessions WHERE id = ?1")?;
+        let mut find = transaction.prepare_cached(
+            "SELECT key, last_seq FROM sessions WHERE tenant = 0 AND id = ?1",
+        )?;
         let mut repeated = transaction
             .prepare_cached("SELECT key FROM messages WHERE session = ?1 AND id = ?2")?;
         let mut insert = transaction.prepare_cached(
@@ -214,8 +216,8 @@ fn write(connection: &mut Connection, group: &[Ready]) -> Result<()> {
     index(&transaction, arrival + 1, group, &sessions)?;
     transaction
         .prepare_cached(
-            "INSERT INTO totals (role, model, messages, tokens) VALUES (0, 0, ?1, 0) \
-             ON CONFLICT (role, model) DO UPDATE SET messages = messages + excluded.messages",
+            "INSERT INTO totals (tenant, role, model, messages, tokens) VALUES (0, 0, 0, ?1, 0) \
+             ON CONFLICT (tenant, role, model) DO UPDATE SET messages = messages + excluded.messages",
         )?
         .execute([group.len() as i64])?;
     transaction

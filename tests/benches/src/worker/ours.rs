@@ -8,7 +8,7 @@ use futures::FutureExt;
 use shs_fs::FsOptions;
 use shs_memory::MemoryStore;
 use shs_sqlite::SqliteOptions;
-use shs_store::{NewMessage, NewSession, SessionId, SessionQuery, Store, StoreExt};
+use shs_store::{NewMessage, NewSession, Scope, SessionId, SessionQuery, Store, StoreExt};
 
 use super::{crowd, measure, reads, record};
 use crate::Result;
@@ -72,7 +72,7 @@ async fn measure_opening(job: &Job) -> Result<Figures> {
     while times.len() < 3 || begin.elapsed().as_secs_f64() < job.seconds {
         let begin = Instant::now();
         let store = open(job).await?;
-        let page = store.list_sessions(&SessionQuery::new().with_limit(1)).await?;
+        let page = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new().with_limit(1)).await?;
         times.push(begin.elapsed().as_secs_f64());
         if page.items.is_empty() {
             return Err("there is nothing to open".into());
@@ -91,11 +91,13 @@ pub(super) async fn fill(
     count: usize,
 ) -> Result<SessionId> {
     let session = NewSession::with_id(SessionId::new(format!("session-{number}"))?);
-    let id = store.create_session(session).await?.id;
+    let id = store.create_session(&Scope::DEFAULT, session).await?.id;
     let mut at = 0;
     while at < count {
         let end = (at + 500).min(count);
-        store.append_all(&id, (at..end).map(|at| texts.message(at)).collect()).await?;
+        store
+            .append_all(&Scope::DEFAULT, &id, (at..end).map(|at| texts.message(at)).collect())
+            .await?;
         at = end;
     }
     Ok(id)
@@ -111,7 +113,7 @@ pub(super) async fn keep_appending(
 ) -> Result<usize> {
     let mut count = 0;
     while Instant::now() < until {
-        store.append(&id, texts.message(first + count)).await?;
+        store.append(&Scope::DEFAULT, &id, texts.message(first + count)).await?;
         count += 1;
     }
     Ok(count)
@@ -120,7 +122,7 @@ pub(super) async fn keep_appending(
 async fn append_alone(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> Result<Figures> {
     let id = &fill(store, texts, 0, job.already).await?;
     measure(job.seconds, |number| async move {
-        store.append(id, texts.message(number)).await?;
+        store.append(&Scope::DEFAULT, id, texts.message(number)).await?;
         Ok(())
     })
     .await
@@ -158,7 +160,7 @@ async fn append_long_and_short(
         let number = to_short.len();
         for (id, times) in [(&long, &mut to_long), (&short[number % short.len()], &mut to_short)] {
             let begin = Instant::now();
-            store.append(id, texts.message(number)).await?;
+            store.append(&Scope::DEFAULT, id, texts.message(number)).await?;
             times.push(begin.elapsed().as_secs_f64());
         }
     }
@@ -181,7 +183,7 @@ async fn fill_library(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> Resul
                 let new = NewSession::with_id(SessionId::new(format!("session-{session}"))?)
                     .with_user(format!("user-{}", session % 100))
                     .with_project("bench");
-                let id = store.create_session(new).await?.id;
+                let id = store.create_session(&Scope::DEFAULT, new).await?.id;
                 let numbers = session * messages..(session + 1) * messages;
                 let batch: Vec<NewMessage> = numbers
                     .map(|number| {
@@ -192,7 +194,7 @@ async fn fill_library(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> Resul
                     .collect();
                 let bytes = batch.iter().map(|message| message.content.len()).sum();
                 text.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-                store.append_all(&id, batch).await?;
+                store.append_all(&Scope::DEFAULT, &id, batch).await?;
             }
             Result::Ok(())
         }

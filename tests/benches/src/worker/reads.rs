@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shs_store::{SearchOrder, SearchQuery, SessionQuery, StatsQuery, Store, StoreExt};
+use shs_store::{Scope, SearchOrder, SearchQuery, SessionQuery, StatsQuery, Store, StoreExt};
 
 use super::ours::{Texts, fill, keep_appending};
 use super::{crowd, measure};
@@ -17,7 +17,7 @@ pub(super) async fn whole(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> R
     }
     let ids = &ids;
     measure(job.seconds, |number| async move {
-        let transcript = store.transcript(&ids[number % ids.len()]).await?;
+        let transcript = store.transcript(&Scope::DEFAULT, &ids[number % ids.len()]).await?;
         expect(transcript.messages.len(), job.already)
     })
     .await
@@ -25,8 +25,10 @@ pub(super) async fn whole(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> R
 
 pub(super) async fn last(store: &Arc<dyn Store>, texts: &Texts, job: &Job) -> Result<Figures> {
     let id = &fill(store, texts, 0, job.already).await?;
-    measure(job.seconds, |_| async move { expect(store.last_messages(id, 50).await?.len(), 50) })
-        .await
+    measure(job.seconds, |_| async move {
+        expect(store.last_messages(&Scope::DEFAULT, id, 50).await?.len(), 50)
+    })
+    .await
 }
 
 /// `each` is a read alone, `other` one while others write.
@@ -46,7 +48,7 @@ pub(super) async fn while_writing(
         async move {
             let mut count = 0;
             while Instant::now() < until {
-                expect(store.last_messages(&id, 50).await?.len(), 50)?;
+                expect(store.last_messages(&Scope::DEFAULT, &id, 50).await?.len(), 50)?;
                 count += 1;
             }
             Ok(count)
@@ -70,13 +72,13 @@ pub(super) async fn list(store: &Arc<dyn Store>, job: &Job) -> Result<Figures> {
     let first = SessionQuery::new().with_limit(50);
     let mut deep = SessionQuery::new().with_limit(1_000);
     for _ in 0..5 {
-        let page = store.list_sessions(&deep).await?;
+        let page = store.list_sessions(&Scope::DEFAULT, &deep).await?;
         deep = deep.with_after(page.next.ok_or("the library is too small")?);
     }
     let deep = deep.with_limit(50);
     let list = |query| {
         measure(job.seconds, move |_| async move {
-            expect(store.list_sessions(query).await?.items.len(), 50)
+            expect(store.list_sessions(&Scope::DEFAULT, query).await?.items.len(), 50)
         })
     };
     let mut figures = list(&first).await?;
@@ -94,7 +96,7 @@ pub(super) async fn search(store: &Arc<dyn Store>, job: &Job) -> Result<Figures>
     }
     let query = &query;
     measure(job.seconds, |_| async move {
-        store.search(query).await?;
+        store.search(&Scope::DEFAULT, query).await?;
         Ok(())
     })
     .await
@@ -102,7 +104,7 @@ pub(super) async fn search(store: &Arc<dyn Store>, job: &Job) -> Result<Figures>
 
 pub(super) async fn stats(store: &Arc<dyn Store>, job: &Job) -> Result<Figures> {
     measure(job.seconds, |_| async {
-        let stats = store.stats(&StatsQuery::new()).await?;
+        let stats = store.stats(&Scope::DEFAULT, &StatsQuery::new()).await?;
         expect(usize::try_from(stats.sessions)?, job.sessions)
     })
     .await

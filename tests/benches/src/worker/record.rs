@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::json;
-use shs_store::{Message, SessionId, Status, Store, StoreExt};
+use shs_store::{Message, Scope, SessionId, Status, Store, StoreExt};
 use shs_tower::{RecordLayer, Recorder};
 use tower::{Layer, Service, ServiceExt};
 
@@ -118,7 +118,8 @@ async fn leavers(
     let each = begin.elapsed().as_secs_f64();
     let mut kept = 0;
     for (client, text) in expected {
-        let last = store.last_messages(&SessionId::new(name(client))?, 1).await?.pop();
+        let last =
+            store.last_messages(&Scope::DEFAULT, &SessionId::new(name(client))?, 1).await?.pop();
         let is_kept = |m: &Message| m.content == text && m.status == Status::Interrupted;
         kept += usize::from(last.as_ref().is_some_and(is_kept));
     }
