@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use shs_export::{Export, Format, Split};
-use shs_store::{ErrorKind, NewSession, SessionId, SessionQuery, Store};
+use shs_store::{ErrorKind, NewSession, Scope, SessionId, SessionQuery, Store};
 use support::{assistant, call, lines, one, result, store, user, written};
 
 #[tokio::test]
@@ -127,10 +127,11 @@ async fn a_split_is_the_same_each_time_and_keeps_forks_with_their_source() {
     let mut before: HashSet<String> = second.lines().map(str::to_owned).collect();
     for n in [3, 5, 7, 11, 13, 17, 19, 23] {
         let id = format!("session {n}").parse().unwrap();
-        let fork = store.fork(&id, 2_u32.into(), NewSession::new()).await.unwrap();
-        store.fork(&fork.id, 2_u32.into(), NewSession::new()).await.unwrap();
-        let other = store.fork(&id, 2_u32.into(), NewSession::new()).await.unwrap();
-        store.delete_session(&other.id).await.unwrap();
+        let fork = store.fork(&Scope::DEFAULT, &id, 2_u32.into(), NewSession::new()).await.unwrap();
+        store.fork(&Scope::DEFAULT, &fork.id, 2_u32.into(), NewSession::new()).await.unwrap();
+        let other =
+            store.fork(&Scope::DEFAULT, &id, 2_u32.into(), NewSession::new()).await.unwrap();
+        store.delete_session(&Scope::DEFAULT, &other.id).await.unwrap();
     }
     export(Format::OpenAi).to_file(folder.path().join("data.jsonl")).await.unwrap();
     let after: HashSet<String> = read(&validation).lines().map(str::to_owned).collect();
@@ -244,7 +245,7 @@ async fn a_session_that_is_deleted_meanwhile_is_passed_over_unless_it_was_named(
             let (deleting, id) = (Arc::clone(&store), gone.clone());
             // Behind the first session; the memory has nothing to wait for.
             let mut export = Export::new(Arc::clone(&store), format).with_progress(move |_| {
-                drop(deleting.delete_session(&id).now_or_never().unwrap());
+                drop(deleting.delete_session(&Scope::DEFAULT, &id).now_or_never().unwrap());
             });
             if is_named {
                 export = export.session(&"session 0".parse().unwrap()).session(&gone);

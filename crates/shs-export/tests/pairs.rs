@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shs_export::{Export, Format, Reason};
-use shs_store::{MessageId, NewMessage, NewSession, SessionId, Status, Store, StoreExt};
+use shs_store::{MessageId, NewMessage, NewSession, Scope, SessionId, Status, Store, StoreExt};
 use support::{assistant, lines, one, user, written};
 
 fn choice(number: u32, content: &str) -> Value {
@@ -75,17 +75,17 @@ async fn say(store: &Arc<dyn Store>, id: &SessionId, texts: &[&str]) -> MessageI
             Some(_) => NewMessage::user(*text),
             None => NewMessage::assistant(*text),
         };
-        last = store.append(id, message).await.unwrap().id;
+        last = store.append(&Scope::DEFAULT, id, message).await.unwrap().id;
     }
     last
 }
 
 async fn new(store: &Arc<dyn Store>) -> SessionId {
-    store.create_session(NewSession::new()).await.unwrap().id
+    store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id
 }
 
 async fn fork(store: &Arc<dyn Store>, id: &SessionId, up_to: u32) -> SessionId {
-    store.fork(id, up_to.into(), NewSession::new()).await.unwrap().id
+    store.fork(&Scope::DEFAULT, id, up_to.into(), NewSession::new()).await.unwrap().id
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_fork_with_another_answer_makes_a_pair() {
     say(&store, &same, &["b"]).await;
     let cut = fork(&store, &source, 3).await;
     let message = NewMessage::assistant("b, no").with_status(Status::Interrupted);
-    store.append(&cut, message).await.unwrap();
+    store.append(&Scope::DEFAULT, &cut, message).await.unwrap();
     let expected = [
         (question, Reason::NoPair),
         (same, Reason::SameAnswer),
@@ -134,6 +134,6 @@ async fn a_fork_with_another_answer_makes_a_pair() {
         assert!(line.is_none(), "{reason}");
         assert_eq!(report.dropped_conversations[&reason], 1);
     }
-    store.delete_session(&source).await.unwrap();
+    store.delete_session(&Scope::DEFAULT, &source).await.unwrap();
     assert_eq!(pair(other).await.1.dropped_conversations[&Reason::NoPair], 1);
 }

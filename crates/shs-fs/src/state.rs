@@ -51,6 +51,9 @@ pub(crate) struct Unreadable {
     pub(crate) error: Error,
 }
 
+/// A number, and the message that has it.
+type Arrival = (i64, (SessionId, Seq));
+
 impl State {
     /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again. Each file was
     /// read, or there is an error.
@@ -71,7 +74,7 @@ impl State {
             twice.insert(pair[1].1, pair[0].1);
         }
         let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        let mut arrivals: HashMap<TenantId, Vec<(i64, (SessionId, Seq))>> = HashMap::new();
+        let mut arrivals: HashMap<TenantId, Vec<Arrival>> = HashMap::new();
         for (at, (name, read)) in files.into_iter().enumerate() {
             let read = read.and_then(|conversation| match twice.get(&at) {
                 Some(other) => Err(same_number(&name, &names[*other])),

@@ -1,11 +1,7 @@
 //! Cursors: any text is refused with a type, or is a cursor that a store made.
 
 use session_history_saver::query::Position;
-<<<<<<< HEAD
-use session_history_saver::{Scope, Cursor, ErrorKind, MessageQuery, Seq, SessionId, Timestamp};
-=======
 use session_history_saver::{Cursor, ErrorKind, MessageQuery, Scope, Seq, SessionId, Timestamp};
->>>>>>> outside
 
 /// Takes the bytes as the text of a cursor, as a position, and as a cursor that was altered.
 ///
@@ -35,9 +31,6 @@ fn take(text: &str, fingerprint: u64) {
     }
     let session: SessionId = "s".parse().expect("the id is valid");
     let query = MessageQuery::new().with_after(cursor);
-<<<<<<< HEAD
-    let page = query.page_of(&Scope::DEFAULT, &session, &[], |message| message, |message| Ok(message.clone()));
-=======
     let page = query.page_of(
         &Scope::DEFAULT,
         &session,
@@ -45,7 +38,6 @@ fn take(text: &str, fingerprint: u64) {
         |message| message,
         |message| Ok(message.clone()),
     );
->>>>>>> outside
     assert!(page.is_err(), "no store made it for this query");
 }
 

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use session_history_saver::export::{Check, Export, Format};
 use session_history_saver::memory::MemoryStore;
-<<<<<<< HEAD
-use session_history_saver::{Scope, ImportMode, Store, Transcript};
-=======
 use session_history_saver::{ImportMode, Scope, Store, Transcript};
->>>>>>> outside
 
 /// Takes the bytes as a file of each format, and as a conversation.
 ///

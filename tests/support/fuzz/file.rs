@@ -2,15 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-<<<<<<< HEAD
-use session_history_saver::{Scope, 
-    ErrorKind, Message, MessageQuery, NewMessage, Result, SearchQuery, Session, SessionQuery,
-    Store, StoreExt,
-=======
 use session_history_saver::{
     ErrorKind, Message, MessageQuery, NewMessage, Result, Scope, SearchQuery, Session,
     SessionQuery, Store, StoreExt,
->>>>>>> outside
 };
 use shs_fs::{FsOptions, FsStore};
 use shs_store::Durability;

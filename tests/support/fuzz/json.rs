@@ -5,13 +5,8 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use session_history_saver::memory::MemoryStore;
-<<<<<<< HEAD
-use session_history_saver::{Scope, 
-    Document, ImportMode, Message, Seq, Session, Store, StoreExt, Timestamp, Transcript,
-=======
 use session_history_saver::{
     Document, ImportMode, Message, Scope, Seq, Session, Store, StoreExt, Timestamp, Transcript,
->>>>>>> outside
 };
 
 /// Takes the bytes as each of the JSON forms.

@@ -3,13 +3,8 @@
 use std::error::Error;
 
 use futures::TryStreamExt;
-<<<<<<< HEAD
-use session_history_saver::{Scope, 
-    ErrorKind, Message, MessageQuery, NewMessage, SearchQuery, Seq, SessionId, SessionOrder,
-=======
 use session_history_saver::{
     ErrorKind, Message, MessageQuery, NewMessage, Scope, SearchQuery, Seq, SessionId, SessionOrder,
->>>>>>> outside
     SessionQuery, StatsQuery, Store, StoreExt,
 };
 
@@ -304,12 +299,8 @@ pub async fn audit(store: &dyn Store, clock: &mut Clock, task: usize) -> Result<
     for session in sessions {
         let began = clock.tick()?;
         let query = MessageQuery::new().with_limit(1_000);
-<<<<<<< HEAD
-        let all: Vec<_> = store.message_stream(&Scope::DEFAULT, &session.id, query).try_collect().await?;
-=======
         let all: Vec<_> =
             store.message_stream(&Scope::DEFAULT, &session.id, query).try_collect().await?;
->>>>>>> outside
         if let Some(other) = all.iter().find(|one| one.content != message(one.id.as_str()).content)
         {
             return Err(format!("{} is not whole", other.id).into());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shs_export::{Export, Format, Report};
-use shs_store::{ImportMode, Store, Transcript};
+use shs_store::{ImportMode, Scope, Store, Transcript};
 
 /// A store with these conversations: JSON of sessions, whose messages need a role and a content at the most.
 pub(crate) async fn store(sessions: Value) -> Arc<dyn Store> {
@@ -18,7 +18,7 @@ pub(crate) async fn store(sessions: Value) -> Arc<dyn Store> {
             }
         }
         let transcript: Transcript = serde_json::from_value(session).unwrap();
-        store.import(transcript, ImportMode::CreateOnly).await.unwrap();
+        store.import(&Scope::DEFAULT, transcript, ImportMode::CreateOnly).await.unwrap();
     }
     store
 }

@@ -10,7 +10,7 @@ mod repeated;
 use shs_import::{Import, Input, Problem, Report};
 use shs_memory::MemoryStore;
 use shs_store::{
-    Message, Session, SessionId, SessionOrder, SessionQuery, Store, StoreExt, Transcript,
+    Message, Scope, Session, SessionId, SessionOrder, SessionQuery, Store, StoreExt, Transcript,
 };
 
 /// A text as an input.
@@ -36,13 +36,13 @@ async fn imported(input: impl Into<Vec<u8>>) -> MemoryStore {
 }
 
 async fn transcript(store: &dyn Store, id: &str) -> Transcript {
-    store.transcript(&SessionId::new(id).unwrap()).await.unwrap()
+    store.transcript(&Scope::DEFAULT, &SessionId::new(id).unwrap()).await.unwrap()
 }
 
 async fn sessions(store: &dyn Store) -> Vec<Session> {
     use futures::TryStreamExt;
     let query = SessionQuery::new().with_order(SessionOrder::Created);
-    store.session_stream(query).try_collect().await.unwrap()
+    store.session_stream(&Scope::DEFAULT, query).try_collect().await.unwrap()
 }
 
 /// Roles and contents.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shs_import::{Import, ORIGIN_KEY};
 use shs_memory::MemoryStore;
-use shs_store::{ImportMode, NewMessage, SessionId, Store, StoreExt};
+use shs_store::{ImportMode, NewMessage, Scope, SessionId, Store, StoreExt};
 
 use crate::branches::{chatgpt, claude, open_webui};
 use crate::{import, sessions, text, transcript};
@@ -46,7 +46,7 @@ async fn a_newer_export_updates_and_an_older_one_does_not() {
 
     // What somebody said here since is not written over.
     let id = SessionId::new("c1").unwrap();
-    store.append(&id, NewMessage::user("Something new.")).await.unwrap();
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("Something new.")).await.unwrap();
     newer["update_time"] = json!(1_900_000_000);
     let (report, problems) = import(&store, text(newer.to_string())).await;
     assert_eq!((report.updated, report.skipped), (1, 1), "{problems:?}");
@@ -271,12 +271,18 @@ async fn what_is_said_while_an_import_updates_is_not_lost() {
             for _ in 0..round % 30 {
                 tokio::task::yield_now().await;
             }
-            other.append(&appended, NewMessage::user("said meanwhile")).await.unwrap()
+            other
+                .append(&Scope::DEFAULT, &appended, NewMessage::user("said meanwhile"))
+                .await
+                .unwrap()
         });
         let (report, _) = import(&store, text(export.to_string())).await;
         skipped += report.skipped;
         let said = saying.await.unwrap();
-        assert_eq!(store.message(&id, &said.id).await.unwrap().content, "said meanwhile");
+        assert_eq!(
+            store.message(&Scope::DEFAULT, &id, &said.id).await.unwrap().content,
+            "said meanwhile"
+        );
     }
     println!("{skipped} updates came after what was said");
 }

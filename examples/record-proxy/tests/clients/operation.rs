@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use session_history_saver::sqlite::SqliteStore;
-use session_history_saver::{Scope, Message, SessionId, SessionQuery, Status, Store, StoreExt};
+use session_history_saver::{Message, Scope, SessionId, SessionQuery, Status, Store, StoreExt};
 use tempfile::TempDir;
 
 use crate::support::{Api, Feed, Proxy, Replay, http, until};
@@ -71,7 +71,11 @@ fn next_question(session: &str) -> Value {
 
 async fn messages(store: &dyn Store, session: &str) -> Vec<Message> {
     let id = SessionId::new(session).unwrap();
-    store.transcript(&Scope::DEFAULT, &id).await.map(|transcript| transcript.messages).unwrap_or_default()
+    store
+        .transcript(&Scope::DEFAULT, &id)
+        .await
+        .map(|transcript| transcript.messages)
+        .unwrap_or_default()
 }
 
 fn said(messages: &[Message]) -> Vec<(String, Status)> {

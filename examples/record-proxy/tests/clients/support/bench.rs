@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use session_history_saver::tower::keys;
-use session_history_saver::{Scope, 
-    ErrorKind, Location, Message, Role, SessionId, SessionQuery, Status, Store, StoreExt,
+use session_history_saver::{
+    ErrorKind, Location, Message, Role, Scope, SessionId, SessionQuery, Status, Store, StoreExt,
     Transcript, open_store,
 };
 use tempfile::TempDir;
@@ -208,7 +208,10 @@ impl Stored {
     /// The ids of all sessions of a user in the store of the mock, in their order.
     pub(crate) async fn sessions_of(&self, user: &str) -> Vec<String> {
         let query = SessionQuery::new().with_user(user);
-        let sessions = self.stores[0].list_sessions(&Scope::DEFAULT, &query).await.expect("they can be listed");
+        let sessions = self.stores[0]
+            .list_sessions(&Scope::DEFAULT, &query)
+            .await
+            .expect("they can be listed");
         let mut ids: Vec<_> = sessions.items.iter().map(|session| session.id.to_string()).collect();
         ids.sort();
         ids
