@@ -431,7 +431,9 @@ impl Run {
 
     async fn found(&mut self, who: Principal, query: SearchQuery) -> BTreeSet<(String, u64)> {
         let tracker = who.tracker(&self.history);
-        let (mut query, mut found) = (query.with_limit(7), BTreeSet::new());
+        // By rank there is but one page.
+        let limit = if query.order == SearchOrder::Rank { 200 } else { 7 };
+        let (mut query, mut found) = (query.with_limit(limit), BTreeSet::new());
         loop {
             let page = tracker.search(query.clone()).await.unwrap();
             for hit in page.items {
