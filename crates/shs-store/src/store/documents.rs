@@ -188,7 +188,7 @@ impl<D: DocumentStore> Documents<D> {
     async fn remove_all(
         &self,
         tenant: &TenantId,
-        wanted: impl Fn(&Session) -> bool,
+        wanted: impl Fn(&Session) -> bool + Send + Sync,
     ) -> Result<Deleted> {
         let mut deleted = Deleted::default();
         for key in self.inner.keys(Some(tenant)).await? {
