@@ -71,7 +71,7 @@ impl State {
             twice.insert(pair[1].1, pair[0].1);
         }
         let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        let mut arrivals: HashMap<TenantId, Vec<(i64, (SessionId, Seq))>> = HashMap::new();
+        let mut arrivals: HashMap<TenantId, Vec<_>> = HashMap::new();
         for (at, (name, read)) in files.into_iter().enumerate() {
             let read = read.and_then(|conversation| match twice.get(&at) {
                 Some(other) => Err(same_number(&name, &names[*other])),
