@@ -394,13 +394,16 @@ enum Walk {
     Search(SearchQuery),
 }
 
+/// A walk in a scope, with the cursors of the store and of the model.
+type Walked = (Scope, Walk, (Cursor, Cursor));
+
 /// The store under test beside the model.
 struct Comparison<F: Fixture> {
     place: Place<F>,
     store: Arc<F::Store>,
     model: MemoryStore,
-    /// The last walk of each kind: its scope, its query, and the cursors of the store and of the model.
-    walks: [Option<(Scope, Walk, (Cursor, Cursor))>; 3],
+    /// The last walk of each kind.
+    walks: [Option<Walked>; 3],
 }
 
 async fn compare<F: Fixture>(operations: Vec<(u8, Operation)>) {
