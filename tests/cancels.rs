@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use session_history_saver::{ErrorKind, Location, Scope, Store, memory::MemoryStore, open_store};
+use session_history_saver::{ErrorKind, Location, Store, memory::MemoryStore, open_store};
 use shs_tests::cancel::drop_after;
 use shs_tests::mix::{self, Expectation, Script};
 use shs_tests::power::Dice;
@@ -82,7 +82,7 @@ async fn cancel_on(name: &str, open: impl AsyncFn() -> Arc<dyn Store>) {
     while left > 0 {
         let each = left.div_ceil(TASKS).min(MOST);
         let store = open().await;
-        store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap();
+        mix::begin(&*store).await.unwrap();
         let tasks: Vec<_> = (0..TASKS)
             .map(|task| {
                 let store = Arc::clone(&store);

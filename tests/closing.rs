@@ -70,7 +70,7 @@ async fn read(store: Arc<dyn Store>) {
 
 /// Closes a store after so many operations, from two callers at once; says what its writers had done.
 async fn close_under_load(store: Arc<dyn Store>, seed: u64, after: usize) -> Expectation {
-    store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap();
+    mix::begin(&*store).await.unwrap();
     let (sender, mut done) = tokio::sync::mpsc::unbounded_channel();
     let writers: Vec<_> = (0..WRITERS)
         .map(|task| tokio::spawn(write(Arc::clone(&store), seed, task, sender.clone())))

@@ -121,7 +121,7 @@ async fn cut_a_mix_everywhere(
         url.parse::<Location>().unwrap()
     };
     let store = open_store(&place(folder.path())).await.unwrap();
-    store.create_session(&Scope::DEFAULT, mix::shared_session()).await.unwrap();
+    mix::begin(&*store).await.unwrap();
     store.close().await.unwrap();
 
     let mut dice = Dice::new(seed());

@@ -43,9 +43,13 @@ impl Place {
         Self::with(scheme, NewSession::with_id("s".parse().unwrap())).await
     }
 
-    /// A store with the session in it that scripts of mixed operations share.
+    /// A store with the sessions in it that scripts of mixed operations share.
     async fn shared(scheme: &str) -> Self {
-        Self::with(scheme, mix::shared_session()).await
+        let place = Self::with(scheme, mix::shared_session()).await;
+        let store = place.open().await;
+        mix::begin(&*store).await.unwrap();
+        store.close().await.unwrap();
+        place
     }
 
     async fn with(scheme: &str, new: NewSession) -> Self {

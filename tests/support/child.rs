@@ -239,10 +239,7 @@ async fn faulty(
     let count: usize = count.parse()?;
     let trouble = Arc::new(Trouble { gives_up: after == "give-up", ..Trouble::default() });
     let store = trouble.answer(|| open(location, how)).await?.0?;
-    match trouble.answer(|| store.create_session(&Scope::DEFAULT, mix::shared_session())).await? {
-        (Err(error), false) if error.kind() == ErrorKind::AlreadyExists => {}
-        (created, _) => drop(created?),
-    }
+    trouble.answer(|| mix::begin(&*store)).await?.0?;
     say("ready");
     let running: Vec<_> = (0..tasks)
         .map(|task| {

@@ -1,5 +1,8 @@
 //! Scripts of mixed operations, and what must hold of a store when the process that ran them is gone.
 //!
+//! The tasks belong to [`TENANTS`] in turn. Those of different tenants use the same ids, and some calls are
+//! made in the scope of the user whose session it is.
+//!
 //! Each task works by a script of its own, on sessions of its own and with messages of its own in the session
 //! [`SHARED`]. The script follows from a seed, so child and parent know the same one. The child prints a line before and
 //! after each operation:
@@ -25,6 +28,8 @@ use crate::power::Dice;
 
 /// The session that all tasks append to. It has to be there before they begin.
 pub const SHARED: &str = "shared";
+/// The tenants that tasks belong to in turn.
+pub const TENANTS: [&str; 2] = ["", "t0-"];
 /// What messages are made of.
 const WORDS: [&str; 10] =
     ["deploy", "refund", "charge", "invoice", "部署", "déjà", "vu", "latency", "token", "retry"];
@@ -34,6 +39,29 @@ const QUERIES: [&str; 3] = ["deploy -refund", "部署", "\"déjà vu\""];
 const MOST_SESSIONS: usize = 5;
 /// How many earlier appends may be repeated.
 const REMEMBERED: usize = 12;
+
+/// Creates the session that all tasks of a tenant append to, in each tenant where it is missing.
+///
+/// # Errors
+/// As [`Store::create_session`].
+pub async fn begin(store: &dyn Store) -> Result<()> {
+    for tenant in TENANTS {
+        match store.create_session(&Scope::tenant(tenant)?, shared_session()).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => drop(created?),
+        }
+    }
+    Ok(())
+}
+
+fn tenant_of(task: usize) -> Scope {
+    Scope::tenant(TENANTS[task % TENANTS.len()]).expect("the name is valid")
+}
+
+/// How the ids of a task begin; those of the same place in other tenants are the same.
+fn prefix_of(task: usize) -> String {
+    format!("t{}-", task / TENANTS.len())
+}
 
 /// The session that all tasks append to, to be created.
 pub fn shared_session() -> NewSession {
@@ -49,9 +77,16 @@ fn at(second: usize) -> Timestamp {
         .expect("the time is valid")
 }
 
-/// One operation of a script.
+/// One operation of a script, and whose data it is about.
 #[derive(Clone, Debug)]
-pub enum Operation {
+pub struct Operation {
+    scope: Scope,
+    act: Act,
+}
+
+/// What an operation does.
+#[derive(Clone, Debug)]
+enum Act {
     /// Creates a session.
     Create(NewSession),
     /// Appends a batch, or repeats it.
@@ -95,38 +130,33 @@ impl Operation {
     /// # Errors
     /// As the method of the store.
     pub async fn run(self, store: &dyn Store) -> Result<Answer> {
-        Ok(match self {
-            Self::Create(new) => {
-                Answer::Session(store.create_session(&Scope::DEFAULT, new).await?.into())
-            }
-            Self::Append(id, batch) => {
-                let appended =
-                    store.append_opts(&Scope::DEFAULT, &id, batch, AppendOptions::new()).await?;
+        let scope = &self.scope;
+        Ok(match self.act {
+            Act::Create(new) => Answer::Session(store.create_session(scope, new).await?.into()),
+            Act::Append(id, batch) => {
+                let appended = store.append_opts(scope, &id, batch, AppendOptions::new()).await?;
                 Answer::Messages(appended.messages, appended.inserted)
             }
-            Self::UpdateMessage(id, message, patch) => Answer::Messages(
-                vec![store.update_message(&Scope::DEFAULT, &id, &message, patch).await?],
-                0,
-            ),
-            Self::DeleteMessage(id, message) => {
-                Answer::Deleted(store.delete_message(&Scope::DEFAULT, &id, &message).await?)
+            Act::UpdateMessage(id, message, patch) => {
+                let message = store.update_message(scope, &id, &message, patch).await?;
+                Answer::Messages(vec![message], 0)
             }
-            Self::UpdateSession(id, patch) => {
-                Answer::Session(store.update_session(&Scope::DEFAULT, &id, patch).await?.into())
+            Act::DeleteMessage(id, message) => {
+                Answer::Deleted(store.delete_message(scope, &id, &message).await?)
             }
-            Self::Fork(id, up_to, new) => {
-                Answer::Session(store.fork(&Scope::DEFAULT, &id, up_to, new).await?.into())
+            Act::UpdateSession(id, patch) => {
+                Answer::Session(store.update_session(scope, &id, patch).await?.into())
             }
-            Self::Import(transcript) => Answer::Session(
-                store.import(&Scope::DEFAULT, transcript, ImportMode::Overwrite).await?.into(),
-            ),
-            Self::DeleteSession(id) => {
-                Answer::Deleted(store.delete_session(&Scope::DEFAULT, &id).await?)
+            Act::Fork(id, up_to, new) => {
+                Answer::Session(store.fork(scope, &id, up_to, new).await?.into())
             }
-            Self::DeleteUser(user) => {
-                Answer::DeletedAll(store.delete_user(&Scope::DEFAULT, &user).await?)
+            Act::Import(transcript) => {
+                let imported = store.import(scope, transcript, ImportMode::Overwrite).await?;
+                Answer::Session(imported.into())
             }
-            Self::Flush => {
+            Act::DeleteSession(id) => Answer::Deleted(store.delete_session(scope, &id).await?),
+            Act::DeleteUser(user) => Answer::DeletedAll(store.delete_user(scope, &user).await?),
+            Act::Flush => {
                 store.flush().await?;
                 Answer::Done
             }
@@ -135,6 +165,20 @@ impl Operation {
 
     /// Its name and what it is about.
     pub fn describe(&self) -> String {
+        self.act.describe()
+    }
+
+    /// Whether it is about the session that all tasks append to.
+    pub fn is_shared(&self) -> bool {
+        matches!(
+            &self.act,
+            Act::Append(id, _) | Act::UpdateMessage(id, ..) if id.as_str() == SHARED
+        )
+    }
+}
+
+impl Act {
+    fn describe(&self) -> String {
         match self {
             Self::Create(new) => format!("create {}", new.id),
             Self::Append(id, batch) => {
@@ -152,9 +196,21 @@ impl Operation {
         }
     }
 
-    /// Whether it is about the session that all tasks append to.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Append(id, _) | Self::UpdateMessage(id, ..) if id.as_str() == SHARED)
+    /// The user in whose scope it can be done, by the sessions that are there.
+    fn user(&self, own: &BTreeMap<SessionId, Transcript>) -> Option<String> {
+        let of = |id: &SessionId| own.get(id).and_then(|found| found.session.user_id.clone());
+        match self {
+            Self::Create(new) => new.user_id.clone(),
+            Self::Append(id, _)
+            | Self::UpdateMessage(id, ..)
+            | Self::DeleteMessage(id, _)
+            | Self::UpdateSession(id, _)
+            | Self::DeleteSession(id) => of(id),
+            Self::Fork(id, _, new) => of(id).filter(|user| new.user_id.as_ref() == Some(user)),
+            Self::Import(transcript) => transcript.session.user_id.clone(),
+            Self::DeleteUser(user) => Some(user.clone()),
+            Self::Flush => None,
+        }
     }
 }
 
@@ -242,7 +298,7 @@ impl Script {
     pub async fn new(seed: u64, task: usize) -> Self {
         let dice = Dice::new(seed.wrapping_mul(1_000).wrapping_add(task as u64 + 1));
         let model = MemoryStore::new();
-        model.create_session(&Scope::DEFAULT, shared_session()).await.expect("it is empty");
+        model.create_session(&tenant_of(task), shared_session()).await.expect("it is empty");
         Self { task, dice, model, done: 0, names: 0, sent: Vec::new() }
     }
 
@@ -253,7 +309,14 @@ impl Script {
 
     /// Takes the next operation and does it in the model; returns it with what it has to answer.
     pub async fn step(&mut self) -> (Operation, std::result::Result<Answer, ErrorKind>) {
-        let operation = self.next().await;
+        let own = self.state().await.sessions;
+        let act = self.next().await;
+        let tenant = tenant_of(self.task);
+        let scope = match act.user(&own).filter(|_| self.dice.below(2) == 0) {
+            Some(user) => tenant.as_user(user).expect("the name is valid"),
+            None => tenant,
+        };
+        let operation = Operation { scope, act };
         self.done += 1;
         let is_shared = operation.is_shared();
         let expected = match operation.clone().run(&self.model).await {
@@ -275,7 +338,7 @@ impl Script {
         all.of_task(self.task)
     }
 
-    async fn next(&mut self) -> Operation {
+    async fn next(&mut self) -> Act {
         let mut state = self.state().await;
         let own: Vec<Transcript> = std::mem::take(&mut state.sessions).into_values().collect();
         let kind = self.dice.below(40);
@@ -295,23 +358,19 @@ impl Script {
             }
             (19..=21, _) if !self.sent.is_empty() => {
                 let (id, batch) = self.sent[self.dice.below(self.sent.len())].clone();
-                Operation::Append(id, batch)
+                Act::Append(id, batch)
             }
             (22..=24, Some(picked)) if !picked.messages.is_empty() => {
                 let message = &picked.messages[self.dice.below(picked.messages.len())];
-                Operation::UpdateMessage(
-                    picked.session.id.clone(),
-                    message.id.clone(),
-                    self.change(),
-                )
+                Act::UpdateMessage(picked.session.id.clone(), message.id.clone(), self.change())
             }
             (25..=26, _) if !state.shared.is_empty() => {
                 let message = &state.shared[self.dice.below(state.shared.len())];
-                Operation::UpdateMessage(shared(), message.id.clone(), self.change())
+                Act::UpdateMessage(shared(), message.id.clone(), self.change())
             }
             (27..=29, Some(picked)) if !picked.messages.is_empty() => {
                 let message = &picked.messages[self.dice.below(picked.messages.len())];
-                Operation::DeleteMessage(picked.session.id.clone(), message.id.clone())
+                Act::DeleteMessage(picked.session.id.clone(), message.id.clone())
             }
             (30..=32, Some(picked)) => {
                 let number = self.dice.below(5);
@@ -324,51 +383,56 @@ impl Script {
                     1 => patch.reopened(),
                     _ => patch,
                 };
-                Operation::UpdateSession(picked.session.id.clone(), patch)
+                Act::UpdateSession(picked.session.id.clone(), patch)
             }
             (33..=34, Some(picked)) if own.len() < MOST_SESSIONS => {
                 let up_to = self.dice.below(picked.session.last_seq.get() as usize + 1) as u64;
                 let up_to = Seq::new(up_to).expect("it is small");
-                Operation::Fork(picked.session.id.clone(), up_to, self.new_session())
+                Act::Fork(picked.session.id.clone(), up_to, self.new_session())
             }
             (35..=36, Some(picked)) => self.import(picked),
-            (37, Some(picked)) => Operation::DeleteSession(picked.session.id.clone()),
-            (38, _) => Operation::DeleteUser(self.user()),
-            (39, _) => Operation::Flush,
+            (37, Some(picked)) => Act::DeleteSession(picked.session.id.clone()),
+            (38, _) => Act::DeleteUser(self.user()),
+            (39, _) => Act::Flush,
             (_, Some(picked)) => self.append(&picked.session.id, 1),
             (_, None) => self.create(),
         }
     }
 
-    fn create(&mut self) -> Operation {
-        Operation::Create(self.new_session().with_tag("new"))
+    fn create(&mut self) -> Act {
+        Act::Create(self.new_session().with_tag("new"))
     }
 
     fn new_session(&mut self) -> NewSession {
         self.names += 1;
-        let id = format!("t{}-s{}", self.task, self.names).parse().expect("the id is valid");
+        let id =
+            format!("{}s{}", prefix_of(self.task), self.names).parse().expect("the id is valid");
         let user = self.user();
         NewSession::with_id(id).with_user(user).with_created_at(at(self.done))
     }
 
     fn user(&mut self) -> String {
-        format!("t{}-u{}", self.task, self.dice.below(3))
+        format!("{}u{}", prefix_of(self.task), self.dice.below(3))
     }
 
-    fn append(&mut self, id: &SessionId, count: usize) -> Operation {
+    fn append(&mut self, id: &SessionId, count: usize) -> Act {
         let batch: Vec<_> = (0..count).map(|_| self.message()).collect();
         self.sent.push((id.clone(), batch.clone()));
         if self.sent.len() > REMEMBERED {
             self.sent.remove(0);
         }
-        Operation::Append(id.clone(), batch)
+        Act::Append(id.clone(), batch)
     }
 
     fn message(&mut self) -> NewMessage {
         self.names += 1;
         let role = Role::ALL[self.dice.below(Role::ALL.len())];
         let mut new = NewMessage::new(role, self.text())
-            .with_id(format!("t{}-m{}", self.task, self.names).parse().expect("the id is valid"))
+            .with_id(
+                format!("{}m{}", prefix_of(self.task), self.names)
+                    .parse()
+                    .expect("the id is valid"),
+            )
             .with_status(Status::ALL[self.dice.below(Status::ALL.len())])
             .with_timestamp(at(self.done));
         if self.dice.below(2) == 0 {
@@ -398,7 +462,7 @@ impl Script {
     }
 
     /// What is there, with messages missing, changed and added, under its id or a new one.
-    fn import(&mut self, from: &Transcript) -> Operation {
+    fn import(&mut self, from: &Transcript) -> Act {
         let mut session = from.session.clone();
         if self.dice.below(3) == 0 {
             session.id = self.new_session().id;
@@ -412,50 +476,55 @@ impl Script {
         let last = session.last_seq.get() + 1 + self.dice.below(3) as u64;
         let last = Seq::new(last).expect("it is small");
         messages.push(self.message().into_message(last));
-        Operation::Import(Transcript::new(session, messages).expect("the numbers rise"))
+        Act::Import(Transcript::new(session, messages).expect("the numbers rise"))
     }
 }
 
-/// Everything that a store holds.
+/// Everything that a store holds, by tenant.
 #[derive(Debug)]
 pub struct Contents {
-    sessions: BTreeMap<SessionId, Transcript>,
+    tenants: Vec<BTreeMap<SessionId, Transcript>>,
 }
 
 impl Contents {
     fn of_task(&self, task: usize) -> State {
-        let prefix = format!("t{task}-");
-        let own = self.sessions.iter().filter(|(id, _)| id.as_str().starts_with(&prefix));
+        let (prefix, all) = (prefix_of(task), &self.tenants[task % TENANTS.len()]);
+        let own = all.iter().filter(|(id, _)| id.as_str().starts_with(&prefix));
         let sessions = own.map(|(id, transcript)| {
             let mut transcript = transcript.clone();
             transcript.session = timeless(transcript.session);
             (id.clone(), transcript)
         });
-        let shared = self.sessions.get(&shared()).into_iter().flat_map(|all| &all.messages);
+        let shared = all.get(&shared()).into_iter().flat_map(|all| &all.messages);
         let shared = shared.filter(|message| message.id.as_str().starts_with(&prefix));
         State { sessions: sessions.collect(), shared: shared.cloned().map(unnumbered).collect() }
     }
 }
 
 async fn contents(store: &dyn Store) -> Result<Contents> {
+    let mut tenants = Vec::new();
+    for task in 0..TENANTS.len() {
+        tenants.push(contents_of(store, &tenant_of(task)).await?);
+    }
+    Ok(Contents { tenants })
+}
+
+async fn contents_of(store: &dyn Store, scope: &Scope) -> Result<BTreeMap<SessionId, Transcript>> {
     let mut sessions = BTreeMap::new();
     let query = SessionQuery::new().with_order(SessionOrder::Created).with_limit(100);
-    let listed: Vec<Session> = store.session_stream(&Scope::DEFAULT, query).try_collect().await?;
+    let listed: Vec<Session> = store.session_stream(scope, query).try_collect().await?;
     for session in listed {
-        let transcript = store.transcript(&Scope::DEFAULT, &session.id).await?;
+        let transcript = store.transcript(scope, &session.id).await?;
         assert_eq!(transcript.session, session, "counts are those of the messages");
-        assert_eq!(
-            store.session(&Scope::DEFAULT, &session.id).await?,
-            session,
-            "it is listed as it is"
-        );
+        assert_eq!(store.session(scope, &session.id).await?, session, "it is listed as it is");
         let twice = sessions.insert(session.id.clone(), transcript);
         assert!(twice.is_none(), "{} is listed twice", session.id);
     }
-    Ok(Contents { sessions })
+    Ok(sessions)
 }
 
-/// Reads a whole store, and checks that search and stats agree with the messages.
+/// Reads a whole store, and checks that search and stats agree with the messages, and that each user
+/// sees their own sessions alone.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -464,41 +533,65 @@ async fn contents(store: &dyn Store) -> Result<Contents> {
 /// If anything does not agree.
 pub async fn audit(store: &dyn Store) -> Result<Contents> {
     let all = contents(store).await?;
+    let sessions = all.tenants.iter().flat_map(BTreeMap::values);
+    let users: BTreeSet<String> =
+        sessions.filter_map(|transcript| transcript.session.user_id.clone()).collect();
+    for (task, sessions) in all.tenants.iter().enumerate() {
+        let tenant = tenant_of(task);
+        audit_scope(store, &tenant, sessions).await?;
+        for user in &users {
+            let mut own = sessions.clone();
+            own.retain(|_, transcript| transcript.session.user_id.as_ref() == Some(user));
+            let scope = tenant.as_user(user)?;
+            assert_eq!(contents_of(store, &scope).await?, own, "sessions of {user}");
+            audit_scope(store, &scope, &own).await?;
+        }
+    }
+    Ok(all)
+}
+
+async fn audit_scope(
+    store: &dyn Store,
+    scope: &Scope,
+    sessions: &BTreeMap<SessionId, Transcript>,
+) -> Result<()> {
     let mirror = MemoryStore::new();
-    for transcript in all.sessions.values() {
+    for transcript in sessions.values() {
         mirror.import(&Scope::DEFAULT, transcript.clone(), ImportMode::CreateOnly).await?;
     }
     assert_eq!(
-        store.stats(&Scope::DEFAULT, &StatsQuery::new()).await?,
+        store.stats(scope, &StatsQuery::new()).await?,
         mirror.stats(&Scope::DEFAULT, &StatsQuery::new()).await?,
         "stats are those of the messages"
     );
     let mut last = HashMap::new();
     let everything = SearchQuery::all().with_order(SearchOrder::Oldest).with_limit(30);
     let mut found = BTreeSet::new();
-    let hits: Vec<_> = store.search_stream(&Scope::DEFAULT, everything).try_collect().await?;
+    let hits: Vec<_> = store.search_stream(scope, everything).try_collect().await?;
     for hit in hits {
         let (id, seq) = (hit.session.id.clone(), hit.message.seq);
-        assert!(all.sessions[&id].messages.contains(&hit.message), "a hit is a stored message");
+        assert!(sessions[&id].messages.contains(&hit.message), "a hit is a stored message");
         let before = last.insert(id.clone(), seq);
         assert!(before.is_none_or(|before| before < seq), "{id} {seq} arrived after {before:?}");
         assert!(found.insert((id, seq)), "no message arrived twice");
     }
-    assert_eq!(found, places(&mirror, SearchQuery::all()).await?, "each message arrived once");
+    let all = places(&mirror, &Scope::DEFAULT, SearchQuery::all()).await?;
+    assert_eq!(found, all, "each message arrived once");
     for text in QUERIES {
         let query = SearchQuery::new(text).with_limit(1_000);
-        let found = places(store, query.clone()).await?;
-        assert_eq!(
-            found,
-            places(&mirror, query).await?,
-            "a search for {text} finds what is stored"
-        );
+        let found = places(store, scope, query.clone()).await?;
+        let stored = places(&mirror, &Scope::DEFAULT, query).await?;
+        assert_eq!(found, stored, "a search for {text} finds what is stored");
     }
-    Ok(all)
+    Ok(())
 }
 
-async fn places(store: &dyn Store, query: SearchQuery) -> Result<BTreeSet<(SessionId, Seq)>> {
-    let hits = store.search_stream(&Scope::DEFAULT, query);
+async fn places(
+    store: &dyn Store,
+    scope: &Scope,
+    query: SearchQuery,
+) -> Result<BTreeSet<(SessionId, Seq)>> {
+    let hits = store.search_stream(scope, query);
     hits.map_ok(|hit| (hit.session.id, hit.message.seq)).try_collect().await
 }
 
@@ -553,8 +646,8 @@ impl Task {
 #[derive(Debug)]
 pub struct Expectation {
     tasks: Vec<Task>,
-    /// The numbers that the shared session has given.
-    numbers: HashMap<String, u64>,
+    /// The numbers that the shared session of each tenant has given.
+    numbers: HashMap<(usize, String), u64>,
     /// Whether the deletion of a user may leave some of the sessions.
     may_delete_some: bool,
 }
@@ -585,6 +678,7 @@ impl Expectation {
         let sign = words.next();
         let mut number = || words.next().and_then(|word| word.parse::<usize>().ok());
         let (Some(task), Some(number)) = (number(), number()) else { panic!("a line {line:?}") };
+        let tenant = task % TENANTS.len();
         let task = &mut self.tasks[task];
         assert_eq!(task.acknowledged, number, "one operation after the other: {line}");
         if sign == Some("?") {
@@ -598,7 +692,7 @@ impl Expectation {
         for given in words {
             let (id, seq) = given.split_once('=').expect("ID=SEQ");
             let seq = seq.parse().expect("a number");
-            let before = self.numbers.insert(id.to_owned(), seq);
+            let before = self.numbers.insert((tenant, id.to_owned()), seq);
             assert!(before.is_none_or(|before| before == seq), "{id} had the number {before:?}");
         }
         true
@@ -616,10 +710,11 @@ impl Expectation {
     /// # Errors
     /// If anything acknowledged is missing, or anything else is there, with what and where.
     pub async fn check(&mut self, all: &Contents) -> std::result::Result<(), String> {
-        let mut owned = 1;
+        // The shared session is nobody's.
+        let mut owned = [1; TENANTS.len()];
         for (number, task) in self.tasks.iter_mut().enumerate() {
             let found = all.of_task(number);
-            owned += found.sessions.len();
+            owned[number % TENANTS.len()] += found.sessions.len();
             let [before, after] = task.states().await;
             let is_between = self.may_delete_some
                 && task.deletes_user
@@ -634,19 +729,21 @@ impl Expectation {
                 ));
             }
         }
-        if owned != all.sessions.len() {
-            return Err("there are sessions that nobody created".to_owned());
-        }
-        let Some(together) = all.sessions.get(&shared()) else {
-            return Err("the shared session is missing".to_owned());
-        };
-        for (message, expected) in together.messages.iter().zip(1..) {
-            if message.seq.get() != expected {
-                return Err(format!("the shared session has a gap before {}", message.seq));
+        for (tenant, (sessions, owned)) in all.tenants.iter().zip(owned).enumerate() {
+            if owned != sessions.len() {
+                return Err(format!("tenant {tenant} has sessions that nobody created"));
             }
-            let given = self.numbers.get(message.id.as_str());
-            if given.is_some_and(|given| *given != expected) {
-                return Err(format!("{} had the number {given:?}, not {expected}", message.id));
+            let Some(together) = sessions.get(&shared()) else {
+                return Err(format!("the shared session of tenant {tenant} is missing"));
+            };
+            for (message, expected) in together.messages.iter().zip(1..) {
+                if message.seq.get() != expected {
+                    return Err(format!("the shared session has a gap before {}", message.seq));
+                }
+                let given = self.numbers.get(&(tenant, message.id.to_string()));
+                if given.is_some_and(|given| *given != expected) {
+                    return Err(format!("{} had the number {given:?}, not {expected}", message.id));
+                }
             }
         }
         Ok(())

@@ -194,6 +194,13 @@ impl Naming {
             Self::Remove(path) => drop(names.remove(path)),
         }
     }
+
+    /// The name that is there, or gone, after it.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Create(path, _) | Self::Rename(_, path) | Self::Remove(path) => path,
+        }
+    }
 }
 
 impl Disk {
@@ -260,10 +267,12 @@ impl Disk {
                 change.apply(&mut self.contents[*file]);
             }
         } else {
-            // A folder: there is but one with files in it.
-            for naming in std::mem::take(&mut self.renaming) {
-                naming.apply(&mut self.names);
-            }
+            // A folder: the names in it are certain, and those in others are as they were.
+            let (synced, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.renaming)
+                .into_iter()
+                .partition(|naming| naming.path().parent() == Some(path));
+            synced.iter().for_each(|naming| naming.apply(&mut self.names));
+            self.renaming = others;
         }
     }
 
