@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use session_history_saver::{
-    ErrorKind, Message, MessageQuery, NewMessage, Result, Scope, SearchQuery, Session,
+    ErrorKind, Message, MessageQuery, NewMessage, Result, Scope, SearchQuery, Session, SessionId,
     SessionQuery, Store, StoreExt,
 };
 use shs_fs::{FsOptions, FsStore};
@@ -62,7 +62,17 @@ async fn open(content: &[u8]) {
             return;
         }
     };
-    let read = read_all(&store).await.expect("what opens can be read");
+    let listed = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await;
+    if listed.expect("a damaged file harms no list").items.is_empty() {
+        let id = SessionId::new("s").expect("it is an id");
+        let error = store.session(&Scope::DEFAULT, &id).await.expect_err("it is not readable");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+        store.close().await.expect("it closes");
+        let after = std::fs::read(&path).expect("it is still there");
+        assert!(after == content, "a file that cannot be read is left as it is");
+        return;
+    }
+    let read = read_all(&store).await.expect("what is listed can be read");
     let appended = store.append(&Scope::DEFAULT, &read.0.id, NewMessage::user("more")).await;
     store.close().await.expect("it closes");
     let store = options.open().await.expect("it opens again");
@@ -81,7 +91,7 @@ async fn open(content: &[u8]) {
 /// Reads everything in every way, and compares.
 async fn read_all(store: &FsStore) -> Result<(Session, Vec<Message>)> {
     let listed = store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await?.items;
-    let [session] = listed.as_slice() else { panic!("one file is one session") };
+    let [session] = listed.as_slice() else { panic!("one file is one session at most") };
     assert_eq!(&store.session(&Scope::DEFAULT, &session.id).await?, session);
     let transcript = store.transcript(&Scope::DEFAULT, &session.id).await?;
     assert_eq!(&transcript.session, session, "its counts are those of its messages");
