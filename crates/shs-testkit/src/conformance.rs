@@ -107,6 +107,7 @@ macro_rules! conformance {
                 tokens_follow_a_change,
                 search_follows_a_change,
                 an_expected_status_must_hold,
+                an_expected_writer_must_hold,
                 repeating_a_change_of_a_message,
                 changing_a_missing_message_is_refused,
                 a_refused_change_of_a_message_changes_nothing,
@@ -184,6 +185,7 @@ macro_rules! conformance {
             }
             sessions {
                 a_created_session_is_returned_as_it_is_stored,
+                the_store_tells_the_time_that_it_stores,
                 a_session_keeps_the_start_that_is_given,
                 a_taken_id_is_refused,
                 a_missing_session_is_not_found,

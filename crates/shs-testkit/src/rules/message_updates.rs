@@ -1,6 +1,7 @@
 //! Messages are changed field by field; tokens and search follow.
 
 use serde_json::json;
+use shs_store::streaming::StreamLease;
 use shs_store::{ErrorKind, MessagePatch, Part, Scope, SearchQuery, Status, Store, StoreExt};
 
 use crate::audit::{refused, snapshot};
@@ -123,6 +124,40 @@ pub async fn an_expected_status_must_hold<F: Fixture>(place: &Place<F>) {
         ErrorKind::Conflict,
     );
     assert_eq!(snapshot(store).await, before);
+}
+
+/// A change that expects a writer is made while the message is that writer's, and refused otherwise.
+pub async fn an_expected_writer_must_hold<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    let leased =
+        |writer: &str| StreamLease { writer: writer.to_owned(), until: store.now() }.metadata();
+    let new = said("m", "x").with_status(Status::Pending).with_metadata(leased("one"));
+    store.append_all(&Scope::DEFAULT, &id, vec![new, said("none", "y")]).await.unwrap();
+    let message = message_id("m");
+    let taking = |from: &str, to: &str| {
+        MessagePatch::new().with_expected_writer(from).with_metadata_merged(leased(to))
+    };
+    let before = snapshot(store).await;
+    place.tick();
+    for (id_of, patch) in [
+        (&message, taking("two", "two")),
+        (&message, taking("", "two")),
+        (&message_id("none"), taking("one", "two")),
+        (&message_id("none"), taking("", "two")),
+    ] {
+        let done = store.update_message(&Scope::DEFAULT, &id, id_of, patch).await;
+        let error = refused(done, ErrorKind::Conflict);
+        assert_eq!((error.session_id(), error.message_id()), (Some(&id), Some(id_of)));
+    }
+    assert_eq!(snapshot(store).await, before);
+    // Of two who take it over from the same writer, one does.
+    let [first, second] = ["two", "three"].map(|writer| taking("one", writer));
+    store.update_message(&Scope::DEFAULT, &id, &message, first).await.unwrap();
+    refused(
+        store.update_message(&Scope::DEFAULT, &id, &message, second).await,
+        ErrorKind::Conflict,
+    );
 }
 
 /// Repeating a change of a message changes nothing more than the session's time of change.

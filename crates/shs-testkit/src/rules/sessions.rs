@@ -9,6 +9,16 @@ use crate::audit::{refused, snapshot};
 use crate::sample::{at, map, session, session_id};
 use crate::{Fixture, Place, walk};
 
+/// The time that a store tells is the one by which it sets its own times, and goes on with its clock.
+pub async fn the_store_tells_the_time_that_it_stores<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    let before = store.now();
+    let created = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().created_at;
+    assert!((before..=store.now()).contains(&created), "{before} {created}");
+    place.tick();
+    assert!(store.now() > created);
+}
+
 /// A created session is returned as it is stored: what was given, no messages, and the times of the clock.
 pub async fn a_created_session_is_returned_as_it_is_stored<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
