@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use shs_fs::{FsOptions, FsStore};
-use shs_store::{ErrorKind, NewMessage, NewSession, SearchQuery, Store, StoreExt};
+use shs_store::{ErrorKind, NewMessage, NewSession, Scope, SearchQuery, Store, StoreExt};
 
 async fn to_read(folder: &Path) -> shs_store::Result<FsStore> {
     FsOptions::new(folder).with_read_only().open().await
@@ -22,27 +22,30 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 async fn everything_is_read_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    let id = store.create_session(NewSession::new()).await.unwrap().id;
-    store.append(&id, NewMessage::user("I was double-charged.")).await.unwrap();
-    let whole = store.transcript(&id).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("I was double-charged.")).await.unwrap();
+    let whole = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
 
     // Beside the process that has it open, and after it.
     for _ in 0..2 {
         let there = files(folder.path());
         let reader = to_read(folder.path()).await.unwrap();
-        assert_eq!(reader.transcript(&id).await.unwrap(), whole);
-        let found = reader.search(&SearchQuery::new("charged")).await.unwrap();
+        assert_eq!(reader.transcript(&Scope::DEFAULT, &id).await.unwrap(), whole);
+        let found = reader.search(&Scope::DEFAULT, &SearchQuery::new("charged")).await.unwrap();
         assert_eq!(found.items.len(), 1);
         for refused in [
-            reader.append(&id, NewMessage::user("x")).await.map(drop),
-            reader.create_session(NewSession::new()).await.map(drop),
-            reader.delete_session(&id).await.map(drop),
+            reader.append(&Scope::DEFAULT, &id, NewMessage::user("x")).await.map(drop),
+            reader.create_session(&Scope::DEFAULT, NewSession::new()).await.map(drop),
+            reader.delete_session(&Scope::DEFAULT, &id).await.map(drop),
             reader.erase().await.map(drop),
         ] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
         }
         reader.close().await.unwrap();
-        assert_eq!(reader.session(&id).await.unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(
+            reader.session(&Scope::DEFAULT, &id).await.unwrap_err().kind(),
+            ErrorKind::Closed
+        );
         assert_eq!(files(folder.path()), there);
         store.close().await.unwrap();
     }
@@ -54,8 +57,8 @@ async fn everything_is_read_and_nothing_is_written() {
 async fn what_the_journal_alone_holds_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path()).await.unwrap();
-    let id = store.create_session(NewSession::new()).await.unwrap().id;
-    store.append(&id, NewMessage::user("in the journal")).await.unwrap();
+    let id = store.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("in the journal")).await.unwrap();
     // As after a power cut: the journal is on disk, and the file as it was made.
     let cut = tempfile::tempdir().unwrap();
     for (name, bytes) in files(folder.path()) {
@@ -72,7 +75,7 @@ async fn what_the_journal_alone_holds_is_told() {
     assert_eq!(files(cut.path()), there);
     FsStore::open(cut.path()).await.unwrap().close().await.unwrap();
     let reader = to_read(cut.path()).await.unwrap();
-    assert_eq!(reader.session(&id).await.unwrap().message_count, 1);
+    assert_eq!(reader.session(&Scope::DEFAULT, &id).await.unwrap().message_count, 1);
     reader.close().await.unwrap();
 }
 

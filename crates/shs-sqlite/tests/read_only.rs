@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use shs_sqlite::{SqliteOptions, SqliteStore};
-use shs_store::{ErrorKind, NewMessage, NewSession, SearchQuery, SessionQuery, Store, StoreExt};
+use shs_store::{
+    ErrorKind, NewMessage, NewSession, Scope, SearchQuery, SessionQuery, Store, StoreExt,
+};
 
 async fn to_read(path: &Path) -> shs_store::Result<SqliteStore> {
     SqliteOptions::new(path).with_read_only().open().await
@@ -24,28 +26,38 @@ async fn everything_is_read_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a?b #%20.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    let id = store.create_session(NewSession::new().with_user("alice")).await.unwrap().id;
-    store.append(&id, NewMessage::user("I was double-charged.")).await.unwrap();
-    let whole = store.transcript(&id).await.unwrap();
+    let id = store
+        .create_session(&Scope::DEFAULT, NewSession::new().with_user("alice"))
+        .await
+        .unwrap()
+        .id;
+    store.append(&Scope::DEFAULT, &id, NewMessage::user("I was double-charged.")).await.unwrap();
+    let whole = store.transcript(&Scope::DEFAULT, &id).await.unwrap();
     store.close().await.unwrap();
     let (there, bytes) = (names(folder.path()), fs::read(&path).unwrap());
 
     let store = to_read(&path).await.unwrap();
-    assert_eq!(store.transcript(&id).await.unwrap(), whole);
-    let hits = store.search(&SearchQuery::new("charged").with_user("alice")).await.unwrap();
+    assert_eq!(store.transcript(&Scope::DEFAULT, &id).await.unwrap(), whole);
+    let hits = store
+        .search(&Scope::DEFAULT, &SearchQuery::new("charged").with_user("alice"))
+        .await
+        .unwrap();
     assert_eq!(hits.items.len(), 1);
-    assert_eq!(store.list_sessions(&SessionQuery::new()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store.list_sessions(&Scope::DEFAULT, &SessionQuery::new()).await.unwrap().items.len(),
+        1
+    );
     for refused in [
-        store.append(&id, NewMessage::user("x")).await.map(drop),
-        store.create_session(NewSession::new()).await.map(drop),
-        store.delete_session(&id).await.map(drop),
+        store.append(&Scope::DEFAULT, &id, NewMessage::user("x")).await.map(drop),
+        store.create_session(&Scope::DEFAULT, NewSession::new()).await.map(drop),
+        store.delete_session(&Scope::DEFAULT, &id).await.map(drop),
         store.flush().await,
         store.erase().await.map(drop),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
     }
     store.close().await.unwrap();
-    assert_eq!(store.session(&id).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(store.session(&Scope::DEFAULT, &id).await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(names(folder.path()), there);
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
@@ -55,13 +67,19 @@ async fn what_a_process_writes_is_read_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("h.db");
     let writer = SqliteStore::open(&path).await.unwrap();
-    let id = writer.create_session(NewSession::new()).await.unwrap().id;
+    let id = writer.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
     let reader = to_read(&path).await.unwrap();
     for number in 0..10 {
-        writer.append(&id, NewMessage::user(format!("word{number}"))).await.unwrap();
-        assert_eq!(reader.session(&id).await.unwrap().message_count, number + 1);
+        writer
+            .append(&Scope::DEFAULT, &id, NewMessage::user(format!("word{number}")))
+            .await
+            .unwrap();
+        assert_eq!(reader.session(&Scope::DEFAULT, &id).await.unwrap().message_count, number + 1);
         // The one that writes brings the index up to date, as soon as it has nothing else to do.
-        let found = reader.search(&SearchQuery::new(format!("word{number}"))).await.unwrap();
+        let found = reader
+            .search(&Scope::DEFAULT, &SearchQuery::new(format!("word{number}")))
+            .await
+            .unwrap();
         assert_eq!(found.items.len(), 1, "{number}");
     }
     reader.close().await.unwrap();
@@ -73,8 +91,8 @@ async fn an_index_that_nobody_brings_up_to_date_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("h.db");
     let writer = SqliteStore::open(&path).await.unwrap();
-    let id = writer.create_session(NewSession::new()).await.unwrap().id;
-    writer.append(&id, NewMessage::user("word")).await.unwrap();
+    let id = writer.create_session(&Scope::DEFAULT, NewSession::new()).await.unwrap().id;
+    writer.append(&Scope::DEFAULT, &id, NewMessage::user("word")).await.unwrap();
     // As after a crash: a copy of what is on disk before the index follows.
     let crashed = folder.path().join("crashed.db");
     for end in ["", "-wal"] {
@@ -84,14 +102,17 @@ async fn an_index_that_nobody_brings_up_to_date_is_told() {
     writer.close().await.unwrap();
     let options = SqliteOptions::new(&crashed).with_busy_timeout(Duration::ZERO).with_read_only();
     let reader = options.open().await.unwrap();
-    assert_eq!(reader.session(&id).await.unwrap().message_count, 1);
-    let error = reader.search(&SearchQuery::new("word")).await.unwrap_err();
+    assert_eq!(reader.session(&Scope::DEFAULT, &id).await.unwrap().message_count, 1);
+    let error = reader.search(&Scope::DEFAULT, &SearchQuery::new("word")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("open the database once to write"), "{error}");
     reader.close().await.unwrap();
     SqliteStore::open(&crashed).await.unwrap().close().await.unwrap();
     let reader = to_read(&crashed).await.unwrap();
-    assert_eq!(reader.search(&SearchQuery::new("word")).await.unwrap().items.len(), 1);
+    assert_eq!(
+        reader.search(&Scope::DEFAULT, &SearchQuery::new("word")).await.unwrap().items.len(),
+        1
+    );
     reader.close().await.unwrap();
 }
 
