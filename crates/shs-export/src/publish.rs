@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shs_files::{folder_of, persist, persist_new, sync_folder};
 use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile};
@@ -66,12 +67,12 @@ pub(crate) async fn publish(drafts: Vec<Draft>) -> Result<()> {
             let before = (at < last).then(|| Before::keep(&path));
             let named_it = match existing {
                 // Somebody may have made it since.
-                Existing::Refuse => draft.persist_noclobber(&path),
-                _ => draft.persist(&path),
+                Existing::Refuse => persist_new(draft, &path),
+                _ => persist(draft, &path),
             };
             if let Err(error) = named_it {
                 named.into_iter().rev().for_each(Before::put_back);
-                return Err(cannot_write(&path, error.error));
+                return Err(cannot_write(&path, error));
             }
             named.extend(before);
             if at == last {
@@ -130,40 +131,24 @@ async fn in_background<T: Send + 'static>(
     spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// A draft with the permissions of the file that it will replace, or those of any new file.
 fn new_draft(target: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".").suffix(".draft");
-    let existing = fs::metadata(target).ok().map(|metadata| metadata.permissions());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
+        let mut builder = Builder::new();
+        builder.prefix(".").suffix(".draft");
         // A temporary file is private otherwise. The process' umask is taken off.
         builder.permissions(fs::Permissions::from_mode(0o666));
+        let draft = builder.tempfile_in(folder_of(target))?;
+        if let Ok(existing) = fs::metadata(target) {
+            draft.as_file().set_permissions(existing.permissions())?;
+        }
+        Ok(draft)
     }
-    let draft = builder.tempfile_in(folder_of(target))?;
-    if let Some(permissions) = existing {
-        draft.as_file().set_permissions(permissions)?;
-    }
-    Ok(draft)
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// A folder cannot be opened as a file here; the file system keeps the order itself.
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
+    // It has the rights that the folder hands down.
+    #[cfg(not(unix))]
+    shs_files::draft(folder_of(target), ".", ".draft")
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {

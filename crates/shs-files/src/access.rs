@@ -43,6 +43,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     if parent != path && !parent.is_dir() {
         create_folder(parent)?;
     }
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there is no mode to set"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -55,14 +56,14 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Gives a new file or folder the access rights and, where the process may do that, the owner and the group of the one
-/// that it replaces or copies.
+/// that it replaces or copies. On Windows it does nothing: the rights are those that the folder hands down.
 ///
 /// # Errors
 /// Those of the file system. That a process may not give a file away is none: then it is this process's, and no
 /// more people may read it than the original.
 pub fn take_after(path: &Path, original: &Metadata) -> io::Result<()> {
     give_to(path, original)?;
-    fs::set_permissions(path, original.permissions())
+    if cfg!(unix) { fs::set_permissions(path, original.permissions()) } else { Ok(()) }
 }
 
 /// Gives what root has made to the owner of the folder that it is in; whatever others make is theirs.

@@ -234,9 +234,10 @@ impl Disk {
         self.sync_files(folder)?;
         if self.journal.is_some() || self.is_journal_in_doubt {
             self.is_journal_in_doubt = true;
+            // Closed before, so that its name is free in any case.
+            self.journal = None;
             folder.remove(JOURNAL)?;
             folder.sync_names()?;
-            self.journal = None;
             self.is_journal_in_doubt = false;
         }
         Ok(())

@@ -11,11 +11,15 @@ use serde_json::json;
 use shs_store::clock::new_uuid;
 use shs_store::{Durability, Error, ErrorKind, Result};
 
-use shs_files::{Identity, create_folder, create_new, open_or_create, sync_folder, take_after};
+use shs_files::{
+    Identity, create_folder, create_new, lock_path, open_or_create, rename, sync_file_data,
+    sync_folder, take_after, unlock, write_all_at,
+};
 
+use crate::arrivals::ARRIVALS;
 use crate::name::{EXTENSION, TENANTS, goes_on, split, tenant_of};
 
-/// The file that says what the folder is; its lock says that a process has it open.
+/// The file that says what the folder is; [its lock](lock_path) says that a process has it open.
 pub(crate) const MARKER: &str = "shs-fs.format";
 /// The version of the files.
 const VERSION: u64 = 1;
@@ -36,6 +40,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     durability: Durability,
     marker: File,
+    /// What is locked, if it could be opened.
+    lock: Option<File>,
     identity: Option<Identity>,
     /// Whether another process or store has it open, beside which this one only looks.
     is_in_use: bool,
@@ -52,8 +58,8 @@ impl Folder {
         create_folder(path).map_err(|error| {
             unavailable(&format!("the folder {} cannot be made", path.display()), error)
         })?;
-        let marker = lock(path)?;
-        let folder = Self { durability, ..Self::with(path, marker, false) };
+        let (marker, locked) = lock(path)?;
+        let folder = Self { durability, ..Self::with(path, marker, Some(locked), false) };
         folder.check_format()?;
         // The last process may have ended between a change of names and its sync.
         folder.note_changed(folder.folders()?);
@@ -62,21 +68,25 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Looks at a folder that is there, to read only. If nobody has it open, nobody can open it meanwhile.
+    /// Looks at a folder that is there, to read only. If nobody has it open, nobody can open it meanwhile; but on Windows, where
+    /// locks need a file of their own, only if anybody ever had it open.
     ///
     /// # Errors
     /// `NotFound` if there is no store.
     pub(crate) fn look_at(path: &Path) -> Result<Self> {
         let marker = File::open(path.join(MARKER)).map_err(|error| no_store(path, error))?;
-        let is_in_use = match marker.try_lock_shared() {
+        let cannot =
+            |error| unavailable(&format!("the folder {} cannot be locked", path.display()), error);
+        let locked = match lock_file(path, &marker, |path| File::open(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(cannot)?),
+        };
+        let is_in_use = match locked.as_ref().map_or(Ok(()), File::try_lock_shared) {
             Ok(()) => false,
             Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(error)) => {
-                let what = format!("the folder {} cannot be locked", path.display());
-                return Err(unavailable(&what, error));
-            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
         };
-        Ok(Self::with(path, marker, is_in_use))
+        Ok(Self::with(path, marker, locked, is_in_use))
     }
 
     /// Opens a folder that is there, as it is.
@@ -85,15 +95,16 @@ impl Folder {
     /// `NotFound` if there is no store, `Unavailable` if another process or store has it open.
     pub(crate) fn locked(path: &Path) -> Result<Self> {
         fs::metadata(path.join(MARKER)).map_err(|error| no_store(path, error))?;
-        Ok(Self::with(path, lock(path)?, false))
+        let (marker, locked) = lock(path)?;
+        Ok(Self::with(path, marker, Some(locked), false))
     }
 
-    fn with(path: &Path, marker: File, is_in_use: bool) -> Self {
+    fn with(path: &Path, marker: File, lock: Option<File>, is_in_use: bool) -> Self {
         let (durability, changed) = (Durability::Full, Mutex::new([String::new()].into()));
         let identity = Identity::of_file(&marker).ok();
         // Whatever becomes the current folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { path, durability, marker, identity, is_in_use, changed }
+        Self { path, durability, marker, lock, identity, is_in_use, changed }
     }
 
     /// That the folder is still where it was opened: what is written into one that was moved away, or replaced, nobody
@@ -132,7 +143,6 @@ impl Folder {
         write().map_err(|error| unavailable("the format file cannot be written", error))
     }
 
-    /// Reads and writes through the one handle: where locks are mandatory, another could not.
     fn check_format(&self) -> Result<()> {
         let mut marker = &self.marker;
         let mut text = String::new();
@@ -169,7 +179,7 @@ impl Folder {
 
     /// Lets others open the folder.
     pub(crate) fn unlock(&self) -> io::Result<()> {
-        self.marker.unlock()
+        self.lock.as_ref().map_or(Ok(()), unlock)
     }
 
     /// The names of what was never published.
@@ -292,6 +302,14 @@ impl Folder {
         fs::symlink_metadata(self.path.join(name)).map(|about| about.len())
     }
 
+    /// Whether two names that differ by case alone are one file's, on a file system that does not tell them apart.
+    pub(crate) fn is_one_file(&self, one: &str, other: &str) -> bool {
+        let at = |name: &str| Identity::at(&self.path.join(name)).ok();
+        cfg!(any(windows, target_os = "macos"))
+            && one.eq_ignore_ascii_case(other)
+            && at(one).is_some_and(|identity| at(other) == Some(identity))
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -316,7 +334,7 @@ impl Folder {
             // In any case: the name may come to the disk before the content does, and take the place of what is there.
             file.sync_data()?;
             drop(file);
-            fs::rename(&staged, self.path.join(name))?;
+            rename(&staged, &self.path.join(name))?;
             self.note_changed([folder.to_owned()]);
             self.sync_names()
         };
@@ -362,7 +380,7 @@ impl Folder {
 
     /// Renames a file of the folder, for good.
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)?;
+        rename(from, to)?;
         sync_folder(&self.path)
     }
 
@@ -390,7 +408,7 @@ impl Folder {
         } else if about.len() < at {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        write_at(&file.file, at, bytes)?;
+        write_all_at(&file.file, at, bytes)?;
         Ok((file, is_longer))
     }
 
@@ -434,11 +452,10 @@ impl Folder {
 
     /// Waits until a file's content is on disk, in any case.
     pub(crate) fn sync_now(&self, name: &str) -> io::Result<()> {
-        match File::open(self.path.join(name)) {
-            Ok(file) => file.sync_data(),
+        match sync_file_data(&self.path.join(name)) {
             // It was deleted since it was written.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            synced => synced,
         }
     }
 
@@ -484,17 +501,17 @@ fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Locks a folder, which is made a store's if it is none.
+/// Locks a folder, which is made a store's if it is none. Returns its format file, and what is locked.
 ///
 /// # Errors
 /// `Unavailable` if another process or store has it open.
-pub(crate) fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(MARKER);
-    let marker = open_or_create(&path).map_err(|error| {
-        unavailable(&format!("the folder {} cannot be written", folder.display()), error)
-    })?;
-    match marker.try_lock() {
-        Ok(()) => Ok(marker),
+pub(crate) fn lock(folder: &Path) -> Result<(File, File)> {
+    let cannot =
+        |error| unavailable(&format!("the folder {} cannot be written", folder.display()), error);
+    let marker = open_or_create(&folder.join(MARKER)).map_err(cannot)?;
+    let locked = lock_file(folder, &marker, open_or_create).map_err(cannot)?;
+    match locked.try_lock() {
+        Ok(()) => Ok((marker, locked)),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             ErrorKind::Unavailable,
             format!(
@@ -509,16 +526,20 @@ pub(crate) fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Writes bytes at a place in an open file, in one call where there is one for it.
-#[cfg(unix)]
-pub(crate) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+/// The file whose lock is the folder's: the format file, or one of its own.
+fn lock_file(
+    folder: &Path,
+    marker: &File,
+    open: impl Fn(&Path) -> io::Result<File>,
+) -> io::Result<File> {
+    let path = folder.join(MARKER);
+    let own = lock_path(&path);
+    if own == path { marker.try_clone() } else { open(&own) }
 }
 
-#[cfg(not(unix))]
-pub(crate) fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(at))?;
-    file.write_all(bytes)
+/// Whether a name is that of a file that every store has, whatever is in it.
+pub(crate) fn is_of_every_store(name: &OsStr) -> bool {
+    name == MARKER || name == ARRIVALS || name == lock_path(Path::new(MARKER))
 }
 
 /// What the format file of this version says.
@@ -554,8 +575,8 @@ impl OpenFile {
     /// This file with what there is to know of it, if it still has its name: another program may have put another one in its
     /// place.
     fn at_its_path(self: Arc<Self>, path: &Path) -> Option<(Arc<Self>, fs::Metadata)> {
-        let about = fs::metadata(path).ok()?;
-        (Identity::of(&about) == self.identity).then_some((self, about))
+        let (identity, about) = Identity::look(path).ok()?;
+        (identity == self.identity).then_some((self, about))
     }
 }
 

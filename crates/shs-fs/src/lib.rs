@@ -25,7 +25,8 @@
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
-//! One process at a time has a folder open to write: the file `shs-fs.format` is locked. Others can
+//! One process at a time has a folder open to write: the file `shs-fs.format` is locked (on Windows,
+//! where a locked file cannot be read, an empty one beside it: `shs-fs.format.lock`). Others can
 //! [read it](FsOptions::with_read_only) meanwhile. For several that write there is `shs-sqlite`.
 //!
 //! The files of the default tenant stand in the folder itself, those of another one in `tenants/TENANT`. A file belongs to

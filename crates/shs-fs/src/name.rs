@@ -92,11 +92,16 @@ pub(crate) fn key_of(name: &str) -> Option<SessionKey> {
     (file_name(&key) == name).then_some(key)
 }
 
-/// Whether this may be the name of a conversation's file in the folder or in a tenant's, and nowhere else.
+/// Whether this may be the name of a conversation's file in the folder or in a tenant's, and nowhere else; on any system, so
+/// no device either.
 pub(crate) fn is_conversation(name: &str) -> bool {
     let (folder, file) = split(name);
+    let stem = file.split('.').next().unwrap_or_default();
+    let has_special =
+        |c: char| c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '\\' | '|' | '?' | '*');
     tenant_of(folder).is_some()
-        && !file.contains(['\\', ':'])
+        && !file.contains(has_special)
+        && !is_device(&stem.trim_end_matches(' ').to_ascii_lowercase())
         && file.strip_suffix(EXTENSION).is_some_and(|rest| rest.ends_with('.'))
 }
 
@@ -142,9 +147,13 @@ fn whole_escapes(name: &str, most: usize) -> usize {
 /// (<https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>). Upper-case ones are escaped anyway.
 fn is_device(name: &str) -> bool {
     let numbered = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+        name.strip_prefix(prefix).is_some_and(|rest| {
+            matches!(rest.as_bytes(), [b'0'..=b'9']) || matches!(rest, "¹" | "²" | "³")
+        })
     };
-    matches!(name, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+    matches!(name, "con" | "prn" | "aux" | "nul" | "conin$" | "conout$")
+        || numbered("com")
+        || numbered("lpt")
 }
 
 #[cfg(test)]
@@ -198,6 +207,57 @@ mod tests {
         let uuid = "0199a3b4-0000-7000-8000-000000000000";
         assert_eq!(file_name(&key("", uuid)), format!("{uuid}.jsonl"));
         assert_eq!(file_name(&key("", "con")), "%63on.jsonl");
+    }
+
+    /// What Windows does not take as the name of a file, or takes as another one.
+    #[test]
+    fn no_id_or_tenant_has_a_name_that_windows_changes_or_keeps_for_devices() {
+        let devices = [
+            "con", "prn", "aux", "nul", "com0", "com1", "com9", "lpt0", "lpt9", "com¹", "lpt³",
+            "conin$",
+        ];
+        let endings = ["", ".", " ", ".txt", ".jsonl", ". ", ":", ":stream", "\u{a0}", "..."];
+        let mut names = HashSet::new();
+        for device in devices {
+            for ending in endings {
+                for id in [format!("{device}{ending}"), format!("{device}{ending}").to_uppercase()]
+                {
+                    let name = file_name(&key(&id, &id));
+                    for part in name.split('/') {
+                        let stem = part.split('.').next().unwrap();
+                        assert!(!is_device(&stem.to_lowercase()), "{name}");
+                        assert!(!part.ends_with(['.', ' ']), "{name}");
+                        assert!(
+                            part.is_ascii()
+                                && !part.contains(['<', '>', ':', '"', '\\', '|', '?', '*', ' ']),
+                            "{name}"
+                        );
+                    }
+                    assert!(is_conversation(&name), "{name}");
+                    assert_eq!(key_of(&name), Some(key(&id, &id)));
+                    assert!(names.insert(name.to_lowercase()), "{id} shares its name");
+                }
+            }
+        }
+        for bad in [
+            "con.jsonl",
+            "CON.jsonl",
+            "Nul .jsonl",
+            "com1.txt.jsonl",
+            "COM².jsonl",
+            "conout$.jsonl",
+            "a:b.jsonl",
+            "a\\b.jsonl",
+            "a?.jsonl",
+            "*.jsonl",
+            "a|b.jsonl",
+            "\"a\".jsonl",
+            "<a>.jsonl",
+            "a\u{1}.jsonl",
+            "tenants/a/nul.jsonl",
+        ] {
+            assert!(!is_conversation(bad), "{bad}");
+        }
     }
 
     fn key(tenant: &str, id: &str) -> SessionKey {

@@ -125,16 +125,20 @@ fn take_next<'n>(next: &AtomicUsize, names: &'n [String]) -> Option<(usize, &'n 
     names.get(at).map(|name| (at, name.as_str()))
 }
 
-/// Reads a conversation's file up to a place.
+/// Reads a conversation's file up to a place. Where the file system takes names that differ by case as one, so does this.
 ///
 /// # Errors
 /// Also if it has not the name that goes with the id in it.
 pub(crate) fn read_own(folder: &Folder, name: &str, end: u64) -> Result<Conversation> {
-    let conversation = Conversation::read_up_to(folder, name, end)?;
+    let mut conversation = Conversation::read_up_to(folder, name, end)?;
     let key =
         SessionKey { tenant: conversation.tenant.clone(), id: conversation.session.id.clone() };
     let own = file_name(&key);
     if own == name {
+        return Ok(conversation);
+    }
+    if folder.is_one_file(&own, name) {
+        conversation.name = own;
         return Ok(conversation);
     }
     let detail = if folder.path_of(&own).exists() {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shs_files::OPEN_FILES_STAY;
 use shs_store::document::{fork_session, plan_append};
 use shs_store::model::ContentDigest;
 use shs_store::{
@@ -222,6 +223,7 @@ impl<'a> Work<'a> {
         let name = file_name(&key);
         let file = WholeFile::new(&session, messages, session.updated_at)?;
         self.note_arrivals(std::slice::from_ref(&key), file.last_arrival())?;
+        self.let_go(&key, &name)?;
         self.state.remove(self.folder, &key);
         if let Err(error) = self.folder.publish(&name, &file.bytes) {
             // It may have come as far as the new name.
@@ -236,6 +238,23 @@ impl<'a> Work<'a> {
         let session = conversation.session.clone();
         self.state.insert(conversation);
         Ok(session)
+    }
+
+    /// Before a file goes or is replaced: closes it where it could not be otherwise. So that nothing depends on whether it goes,
+    /// what was written to it is brought to the disk in its place.
+    fn let_go(&mut self, key: &SessionKey, name: &str) -> Result<()> {
+        if !OPEN_FILES_STAY {
+            return Ok(());
+        }
+        let written = self.written.get(key).map(|written| Arc::clone(&written.file));
+        if let Some(file) = written.or_else(|| self.disk.open_file(name)) {
+            file.file.sync_data().map_err(|error| {
+                unavailable("a conversation cannot be synced", error).with_session(&key.id)
+            })?;
+        }
+        self.written.remove(key);
+        self.disk.forget(name);
+        Ok(())
     }
 
     /// Before conversations go or are replaced: has the last number of arrival on disk if none that is on disk, and none up to
@@ -362,6 +381,14 @@ impl<'a> Work<'a> {
             if let Err(failed) = self.folder.publish(INTENT, &list) {
                 self.give_up_deletion();
                 return Err(error(failed));
+            }
+        }
+        for (key, name) in keys.iter().zip(names) {
+            if let Err(failed) = self.let_go(key, name) {
+                if is_listed {
+                    self.give_up_deletion();
+                }
+                return Err(failed);
             }
         }
         for key in keys {

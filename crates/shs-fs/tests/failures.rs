@@ -34,7 +34,10 @@ struct Blocked<'a> {
 impl<'a> Blocked<'a> {
     fn new(path: &'a Path) -> Self {
         let content = std::fs::read(path).unwrap();
-        std::fs::remove_file(path).unwrap();
+        // The store may have it open, and Windows then keeps its name until it is closed.
+        let away = path.with_extension("away");
+        std::fs::rename(path, &away).unwrap();
+        std::fs::remove_file(&away).unwrap();
         std::fs::create_dir(path).unwrap();
         Self { path, content }
     }

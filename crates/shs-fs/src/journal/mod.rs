@@ -14,9 +14,9 @@ mod replay;
 use std::fs::{File, OpenOptions};
 use std::io;
 
-use shs_files::Identity;
+use shs_files::{Identity, write_all_at};
 
-use crate::folder::{Folder, check_place, write_at};
+use crate::folder::{Folder, check_place};
 use crate::journal::record::Record;
 pub(crate) use crate::journal::replay::{Waiting, apply, recover, replay, waiting};
 
@@ -77,7 +77,7 @@ impl Journal {
         for record in records {
             record.write(self.epoch, self.end, &mut self.buffer);
         }
-        write_at(&self.file, self.end, &self.buffer)?;
+        write_all_at(&self.file, self.end, &self.buffer)?;
         self.file.sync_data()?;
         self.end += self.buffer.len() as u64;
         self.buffer.shrink_to(MOST_MEMORY);
@@ -90,7 +90,7 @@ impl Journal {
         if self.end == HEAD {
             return Ok(());
         }
-        write_at(&self.file, 0, &head(self.epoch + 1))?;
+        write_all_at(&self.file, 0, &head(self.epoch + 1))?;
         self.file.sync_data()?;
         self.epoch += 1;
         self.end = HEAD;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 
+use shs_files::write_all_at;
 use shs_store::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
 use super::record::{Record, has_later};
 use super::{FORMAT, HEAD, HEADING, JOURNAL, head};
-use crate::folder::{Folder, unavailable, write_at};
+use crate::folder::{Folder, unavailable};
 use crate::line::Line;
 use crate::name::is_conversation;
 
@@ -136,7 +137,7 @@ fn write(folder: &Folder, name: &str, records: &[Record<'_>]) -> Result<bool> {
         if file.metadata().map_err(error)?.len() < record.at {
             return Err(error(io::ErrorKind::UnexpectedEof.into()));
         }
-        write_at(&file, record.at, record.bytes).map_err(error)?;
+        write_all_at(&file, record.at, record.bytes).map_err(error)?;
     }
     file.sync_data().map_err(error)?;
     Ok(true)

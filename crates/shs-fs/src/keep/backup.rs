@@ -5,14 +5,15 @@ use std::io::{self, BufWriter, Read};
 use std::path::Path;
 use std::sync::PoisonError;
 
+use shs_files::folder_of;
 use shs_store::keeping::{BackedUp, Existing};
 use shs_store::{Error, ErrorKind, Result, SessionKey, Store};
 
 use super::archive::Writer;
-use super::publish::{cannot_write, draft_file, is_there, parent_of, publish_file};
+use super::publish::{cannot_write, draft_file, is_there, publish_file};
 use crate::arrivals::ARRIVALS;
 use crate::conversation::Conversation;
-use crate::folder::{Folder, MARKER, unavailable};
+use crate::folder::{Folder, is_of_every_store, unavailable};
 use crate::name::is_conversation;
 use crate::writer::Shared;
 use crate::{FsStore, blocking, context};
@@ -99,9 +100,9 @@ fn refuse(folder: &Path, target: &Path, existing: Existing) -> Result<()> {
         return Err(Error::invalid(format!("{} is not a file; name one", target.display())));
     }
     let name = target.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_own = name == MARKER || name.starts_with('.') || is_conversation(name);
+    let is_own = is_of_every_store(name.as_ref()) || name.starts_with('.') || is_conversation(name);
     let real = |path: &Path| fs::canonicalize(path).ok();
-    if is_own && real(parent_of(target)).is_some_and(|parent| Some(parent) == real(folder)) {
+    if is_own && real(folder_of(target)).is_some_and(|parent| Some(parent) == real(folder)) {
         let detail =
             format!("{} is a file of the store; give the backup another name", target.display());
         return Err(Error::invalid(detail));

@@ -1,6 +1,6 @@
 //! Files and folders that appear whole or not at all.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,33 +8,25 @@ use shs_store::keeping::Existing;
 use shs_store::{Error, ErrorKind, Result};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use shs_files::{create_folder, own_like_folder, sync_folder, take_after};
+use shs_files::{
+    copy_new, create_folder, draft, folder_of, own_like_folder, persist, persist_new, place_folder,
+    sync_folder, take_after,
+};
 
 use crate::folder::{DRAFT, draft_prefix, unavailable};
 
-/// The folder that a file or a folder is in.
-pub(super) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// A file that is being written beside the place that it is for. Dropping it removes it.
 pub(super) fn draft_file(target: &Path) -> Result<NamedTempFile> {
-    Builder::new()
-        .prefix(&draft_prefix(target))
-        .suffix(DRAFT)
-        .tempfile_in(parent_of(target))
+    draft(folder_of(target), &draft_prefix(target), DRAFT)
         .map_err(|error| cannot_write(target, error))
 }
 
 /// As [`draft_file`], a folder; with the permissions of the one that it will replace.
 pub(super) fn draft_folder(target: &Path) -> Result<TempDir> {
     let made = || {
-        create_folder(parent_of(target))?;
+        create_folder(folder_of(target))?;
         let prefix = draft_prefix(target);
-        let draft = Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(parent_of(target))?;
+        let draft = Builder::new().prefix(&prefix).suffix(DRAFT).tempdir_in(folder_of(target))?;
         match fs::metadata(target) {
             Ok(replaced) => take_after(draft.path(), &replaced)?,
             Err(_) => own_like_folder(draft.path())?,
@@ -54,11 +46,11 @@ pub(super) fn publish_file(draft: NamedTempFile, target: &Path, existing: Existi
         draft.as_file().sync_all()?;
         let bytes = draft.as_file().metadata()?.len();
         if existing == Existing::Replace {
-            draft.persist(target).map_err(|error| error.error)?;
+            persist(draft, target)?;
         } else {
-            draft.persist_noclobber(target).map_err(|error| error.error)?;
+            persist_new(draft, target)?;
         }
-        sync_folder(parent_of(target))?;
+        sync_folder(folder_of(target))?;
         Ok(bytes)
     };
     publish().map_err(|error: io::Error| match error.kind() {
@@ -70,44 +62,22 @@ pub(super) fn publish_file(draft: NamedTempFile, target: &Path, existing: Existi
 /// Puts a folder where nothing is, or an empty one, for good.
 pub(super) fn publish_folder(draft: TempDir, target: &Path) -> Result<()> {
     let publish = || {
-        if cfg!(not(unix)) && target.exists() {
-            fs::remove_dir(target)?;
-        }
-        fs::rename(draft.path(), target)?;
+        place_folder(draft.path(), target)?;
         let _ = draft.keep();
-        sync_folder(parent_of(target))
+        Ok(())
     };
-    publish().map_err(|error| cannot_write(target, error))
+    publish().map_err(|error: io::Error| cannot_write(target, error))
 }
 
 /// Puts a folder where another one is, which then has another name, for good; returns that.
 pub(super) fn replace_folder(draft: TempDir, target: &Path, suffix: &str) -> Result<PathBuf> {
     let replace = || {
         let kept = free_name(target, suffix);
-        if exchange(draft.path(), target).is_ok() {
-            fs::rename(draft.path(), &kept)?;
-        } else {
-            // Where the system cannot do it at once: whoever is interrupted between the two finds both.
-            fs::rename(target, &kept)?;
-            fs::rename(draft.path(), target)?;
-        }
+        shs_files::replace_folder(draft.path(), target, &kept)?;
         let _ = draft.keep();
-        sync_folder(parent_of(target))?;
         Ok(kept)
     };
-    replace().map_err(|error| cannot_write(target, error))
-}
-
-/// Has two names change places, at once.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn exchange(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    replace().map_err(|error: io::Error| cannot_write(target, error))
 }
 
 /// A path with something behind its name, or that and a number, where nothing is.
@@ -126,10 +96,8 @@ pub(super) fn free_name(path: &Path, suffix: &str) -> PathBuf {
 /// Copies a file beside itself, for good; returns where to.
 pub(super) fn copy_beside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
     let copy = free_name(path, suffix);
-    fs::copy(path, &copy)?;
-    take_after(&copy, &fs::metadata(path)?)?;
-    File::open(&copy)?.sync_all()?;
-    sync_folder(parent_of(path))?;
+    copy_new(path, &copy)?;
+    sync_folder(folder_of(path))?;
     Ok(copy)
 }
 

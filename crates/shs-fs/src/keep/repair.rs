@@ -131,6 +131,7 @@ fn mend_file(folder: &Folder, name: &str, last: &mut i64, repaired: &mut Repaire
     }
     let session = session.unwrap_or_else(|| made_anew(name, &messages));
     let target = name_beside(name, &session);
+    let name = if folder.is_one_file(&target, name) { target.as_str() } else { name };
     if target != name && folder.path_of(&target).exists() {
         // The conversation is there under its own name.
         return set_aside(folder, name, repaired);

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use shs_files::OPEN_FILES_STAY;
 use shs_store::keeping::{Existing, Restored};
 use shs_store::{Error, ErrorKind, Result};
 
 use super::archive::{head, is_archive, unpack};
 use super::publish::{draft_folder, publish_folder, replace_folder};
 use super::verify::check;
-use crate::arrivals::ARRIVALS;
-use crate::folder::{BEFORE_RESTORE, Folder, MARKER, lock, unavailable};
+use crate::folder::{BEFORE_RESTORE, Folder, MARKER, is_of_every_store, lock, unavailable};
 use crate::{blocking, context};
 
 /// Puts a [backup](super::backup()) where a folder is to be.
@@ -83,8 +83,10 @@ fn put(backup: &Path, folder: &Path, existing: Existing) -> Result<Restored> {
         publish_folder(draft, folder)?;
         return Ok(restored);
     }
-    // Held until the folder has its other name.
+    // Held until the folder has its other name, but where nothing in it may be open then: whoever opens it in between keeps it
+    // from being renamed.
     let locked = if folder.join(MARKER).exists() { Some(lock(folder)?) } else { None };
+    let locked = locked.filter(|_| !OPEN_FILES_STAY);
     let kept = replace_folder(draft, folder, BEFORE_RESTORE)?;
     drop(locked);
     Ok(restored.with_kept(Some(kept)))
@@ -102,7 +104,7 @@ fn is_there(folder: &Path) -> Result<bool> {
     for entry in entries {
         let entry = entry.map_err(|error| unavailable("the folder cannot be listed", error))?;
         let name = entry.file_name();
-        if name != MARKER && name != ARRIVALS {
+        if !is_of_every_store(&name) {
             return Ok(true);
         }
     }

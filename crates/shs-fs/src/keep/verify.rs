@@ -175,7 +175,7 @@ fn look_at(folder: &Folder, name: &str, bytes: &[u8]) -> Looked {
     let mut findings = Vec::new();
     let id = &conversation.session.id;
     let own = file_name(&SessionKey { tenant: conversation.tenant.clone(), id: id.clone() });
-    if own != name {
+    if own != name && !folder.is_one_file(&own, name) {
         let what = format!("it holds the session that belongs into {own}");
         findings.push(Finding::repairable(what).in_file(name).of_session(id));
     }

@@ -1,10 +1,9 @@
 //! A copy of a database while others write to it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shs_files::{folder_of, take_after};
+use shs_files::{folder_of, persist, persist_new, sync_file, take_after};
 use shs_store::keeping::{BackedUp, Existing};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::{Connection, Row, SqliteConnection};
@@ -111,13 +110,12 @@ async fn publish(draft: NamedTempFile, target: PathBuf, existing: Existing) -> R
     let name = target.clone();
     let published = move || {
         // Through a handle of its own, so that what another connection wrote is on disk too.
-        let file = File::open(draft.path())?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
+        sync_file(draft.path())?;
+        let bytes = draft.as_file().metadata()?.len();
         if existing == Existing::Replace {
-            draft.persist(&target).map_err(|error| error.error)?;
+            persist(draft, &target)?;
         } else {
-            draft.persist_noclobber(&target).map_err(|error| error.error)?;
+            persist_new(draft, &target)?;
         }
         sync_folder_of(&target)?;
         Ok(bytes)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use shs_files::{create_new, folder_of, sync_folder, take_after};
 use shs_store::{Error, ErrorKind, Result};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
 /// What the name of a copy has behind that of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn draft_prefix(target: &Path) -> String {
 
 /// An empty file beside the place that it is for. Dropping it removes it.
 pub(super) fn draft(target: &Path) -> io::Result<NamedTempFile> {
-    Builder::new().prefix(&draft_prefix(target)).suffix(DRAFT).tempfile_in(folder_of(target))
+    shs_files::draft(folder_of(target), &draft_prefix(target), DRAFT)
 }
 
 /// A path with something behind its name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::error::translate;
 use crate::open::{check_path, check_sqlite, schema_version, to_read};
@@ -46,10 +46,19 @@ async fn connect(
         .disable_statement_logging();
     let mut connection =
         to_read(connect).connect().await.map_err(|error| translate(&Arc::new(error)))?;
-    check_sqlite(&mut connection).await?;
-    if schema_version(&mut connection).await?.is_none() {
+    if let Err(error) = check(&mut connection).await {
+        // Whoever removes the file now finds it closed, as Windows wants it.
+        let _ = connection.close().await;
+        return Err(error);
+    }
+    Ok(connection)
+}
+
+async fn check(connection: &mut SqliteConnection) -> Result<()> {
+    check_sqlite(connection).await?;
+    if schema_version(connection).await?.is_none() {
         let detail = "the database is not of this version; open it once, which brings it there";
         return Err(Error::new(ErrorKind::Unsupported, detail));
     }
-    Ok(connection)
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shs_files::{own_like_folder, take_after};
+use shs_files::{copy_over, own_like_folder, persist, rename, take_after};
 use shs_store::keeping::{Existing, Restored};
 use shs_store::{Error, ErrorKind, Result};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -77,7 +77,7 @@ async fn put(backup: &Path, database: &Path, existing: Existing) -> Result<Resto
             for rest in ["-wal", "-shm"] {
                 remove(&with(&database, rest))?;
             }
-            draft.persist(&database).map_err(|error| error.error)?;
+            persist(draft, &database)?;
             sync_folder_of(&database)?;
             drop(alone);
             Ok(kept)
@@ -201,8 +201,8 @@ async fn has_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error>
 fn keep(database: &Path, is_whole: bool) -> io::Result<PathBuf> {
     let kept = Copy::BeforeRestore.reserve(database).map_err(io::Error::other)?;
     let linked = with(&kept, "-link");
-    let is_linked = is_whole
-        && fs::hard_link(database, &linked).and_then(|()| fs::rename(&linked, &kept)).is_ok();
+    let is_linked =
+        is_whole && fs::hard_link(database, &linked).and_then(|()| rename(&linked, &kept)).is_ok();
     if !is_linked {
         copy_raw(database, &kept)?;
     }
@@ -212,15 +212,10 @@ fn keep(database: &Path, is_whole: bool) -> io::Result<PathBuf> {
 
 /// Copies a database's file, and its log if it has one, as they are.
 pub(super) fn copy_raw(database: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(database, to)?;
-    take_after(to, &fs::metadata(database)?)?;
-    File::open(to)?.sync_all()?;
+    copy_over(database, to)?;
     let log = with(database, "-wal");
     if fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
-        let copy = with(to, "-wal");
-        fs::copy(&log, &copy)?;
-        take_after(&copy, &fs::metadata(&log)?)?;
-        File::open(&copy)?.sync_all()?;
+        copy_over(&log, &with(to, "-wal"))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shs_files::{open_or_create, take_after};
+use shs_files::{open_or_create, share, take_after};
 use shs_store::{Error, ErrorKind, Result};
 
 use crate::keep::with;
@@ -119,8 +119,7 @@ impl Arrival {
     pub(crate) fn stay(self) -> Presence {
         let Self { file, alone } = self;
         // Between the two locks another may believe to be alone, rightly: this store has not written yet.
-        let file =
-            file.filter(|file| !alone || file.unlock().and_then(|()| file.lock_shared()).is_ok());
+        let file = file.filter(|file| !alone || share(file).is_ok());
         Presence { _file: file }
     }
 }

@@ -4,11 +4,11 @@
 //! schema inside one transaction, and recounted: its `message_count` and `total_tokens` can be wrong, and its
 //! `sort_order` can repeat, in which case the order of the rows decides.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use shs_files::sync_file;
 use shs_store::{Error, ErrorKind, Result, Scope, SessionId, python};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef};
@@ -62,7 +62,7 @@ async fn copy(connection: &mut SqliteConnection, backup: &Path) -> Result<()> {
         .await
         .map_err(|error| translate(&Arc::new(error)))?;
     let sync = || {
-        File::open(backup)?.sync_all()?;
+        sync_file(backup)?;
         // Its name too.
         sync_folder_of(backup)
     };
