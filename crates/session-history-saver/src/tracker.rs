@@ -272,7 +272,7 @@ impl SessionTracker {
     ///
     /// # Errors
     /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is none;
-    /// [`StoreExt::find_session`] makes that a `None`.
+    /// [`StoreExt::find_session`](shs_store::StoreExt::find_session) makes that a `None`.
     #[doc(alias = "get_session")]
     pub async fn get(&self, id: &SessionId) -> Result<Session> {
         self.handle(id).info().await
