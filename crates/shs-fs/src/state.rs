@@ -462,9 +462,12 @@ fn missing(unreadable: &HashMap<SessionId, Unreadable>, id: &SessionId) -> Error
 }
 
 /// Two messages with one number of arrival, of which no search could find both.
+///
+/// The other file may be another tenant's or user's, and is named in the log alone.
 fn same_number(one: &str, other: &str) -> Error {
+    tracing::error!(file = one, other, "two files have a message with the same number of arrival");
     Error::corrupt(format!(
-        "{one} and {other} each have a message with the same number in the order of arrival, as after one was copied \
-         from another folder; repair gives one of them other numbers"
+        "{one} has a message with the number of one in another file in the order of arrival, as after one was copied \
+         from another folder; the log names the other, and repair gives one of them other numbers"
     ))
 }

@@ -336,6 +336,9 @@ impl<'a> Work<'a> {
     }
 
     pub(crate) fn delete_user(&mut self, scope: &Scope, user_id: &str) -> Result<Deleted> {
+        if !scope.has_user(Some(user_id)) {
+            return Ok(Deleted::default());
+        }
         self.delete_some(scope, |session| {
             scope.has(session) && session.user_id.as_deref() == Some(user_id)
         })
@@ -352,7 +355,13 @@ impl<'a> Work<'a> {
         // One that cannot be read may be among them.
         let unreadable = self.state.all_unreadable();
         if let Some((key, unreadable)) = unreadable.iter().find(|(key, _)| key.tenant == *tenant) {
-            return Err(unreadable.error_of(&key.id));
+            return Err(match scope.user_id() {
+                None => unreadable.error_of(&key.id),
+                // It may be another user's, who is nobody to this one.
+                Some(_) => Error::corrupt(
+                    "a conversation of the tenant cannot be read, and may be this user's; the log names it",
+                ),
+            });
         }
         let mut deleted = Deleted::default();
         let (mut keys, mut names) = (Vec::new(), Vec::new());

@@ -8,7 +8,8 @@ use http::{HeaderMap, request};
 use serde_json::Value;
 
 /// The id of a conversation, put into a request's extensions by the application. It is taken as it is: the
-/// application is the authority for it.
+/// application is the authority for it. If the session is another user's already, it is left alone, and the exchange goes
+/// into one of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub String);
 

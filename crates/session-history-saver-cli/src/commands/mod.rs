@@ -22,7 +22,7 @@ mod verify;
 use clap::CommandFactory;
 
 use crate::arguments::{Arguments, Command, Export};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::place::{Access, Missing, Opened, locate, open};
 
@@ -46,6 +46,10 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
             return check::run(file, *format, output);
         }
         _ => {}
+    }
+    if tenant.is_some() && is_of_all(&command) {
+        let what = "this command is about the store as a whole, with all of its tenants; leave out --tenant";
+        return Err(Failure::Usage(what.to_owned()));
     }
     let location = locate(store)?;
     match &command {
@@ -104,4 +108,18 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
     let closed = history.close().await;
     done?;
     Ok(closed?)
+}
+
+/// Whether a command is about a store as a whole, so that a tenant would be passed over.
+fn is_of_all(command: &Command) -> bool {
+    match command {
+        Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Verify
+        | Command::Repair
+        | Command::Migrate
+        | Command::Tenants => true,
+        Command::Delete(delete) => delete.erase,
+        _ => false,
+    }
 }

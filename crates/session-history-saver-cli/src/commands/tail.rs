@@ -1,7 +1,7 @@
 //! `shs tail`.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use session_history_saver::{
@@ -121,10 +121,7 @@ struct State(Vec<(PathBuf, u64, Option<SystemTime>)>);
 impl State {
     fn of(location: &Location) -> Self {
         let paths: Vec<PathBuf> = match location {
-            Location::Fs(folder) => match folder.read_dir() {
-                Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-                Err(_) => Vec::new(),
-            },
+            Location::Fs(folder) => files_in(folder),
             // Beside the database itself, also if a link leads to it.
             Location::Sqlite(database) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.clone());
@@ -142,6 +139,20 @@ impl State {
         files.sort();
         Self(files)
     }
+}
+
+/// The files of a folder and of those in it: each tenant's are in one of its own.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What is gone meanwhile has nothing in it.
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { &mut folders } else { &mut files }.push(entry.path());
+        }
+    }
+    files
 }
 
 fn key(hit: &Hit) -> (SessionId, MessageId) {

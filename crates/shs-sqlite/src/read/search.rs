@@ -242,7 +242,13 @@ fn push_expression(
         ("p", "projects", "name", filter.project_id.as_deref()),
         ("m", "models", "name", query.model.as_deref()),
     ];
-    if wanted.is_empty() && names.iter().all(|(.., name)| name.is_none()) {
+    // A prefix of digits is one of other tenants' marks too. What they have must not count among the candidates, and none
+    // of it has a token without a mark.
+    let is_wide = !is_named
+        && query.role.is_none()
+        && query.status.is_none()
+        && text.iter().flat_map(|text| text.positive()).any(|clause| clause.prefix);
+    if (wanted.is_empty() || is_wide) && names.iter().all(|(.., name)| name.is_none()) {
         // Each message has one role.
         let roles = Role::ALL.iter().map(|role| format!("\"{mark}r{}\"", role_code(*role)));
         let roles: Vec<String> = roles.collect();

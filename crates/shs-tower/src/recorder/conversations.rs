@@ -305,14 +305,16 @@ impl Conversations {
             let is_turn = at >= from || frames(message.role);
             (is_turn && !is_there && !is_known(message)).then(|| message.clone())
         };
+        // A session that is another user's by now is not found.
+        let narrowed = outline.user.as_ref().map(|user| asked.scope.as_user(user)).transpose()?;
+        let scope = narrowed.as_ref().unwrap_or(&asked.scope);
         let batch: Vec<_> = asked.messages.iter().enumerate().filter_map(is_new).collect();
         let batch: Vec<_> =
             batch.into_iter().chain(answers.iter().cloned()).map(storable).collect();
         for batch in batch.chunks(MAX_BATCH) {
             let expected = Expected::LastSeq(outline.last_seq);
             let options = AppendOptions::new().with_expected(expected);
-            let appended =
-                self.store.append_opts(&asked.scope, id, batch.to_vec(), options).await?;
+            let appended = self.store.append_opts(scope, id, batch.to_vec(), options).await?;
             appended.messages.iter().for_each(|message| outline.push(message));
         }
         self.put(&asked.scope, id, Some(outline));
@@ -388,10 +390,14 @@ impl Conversations {
     /// What is stored of a session. Whoever gets it puts it back, unless it is not true any more.
     async fn outline(&self, scope: &Scope, id: &SessionId) -> Result<Option<Outline>> {
         let remembered = locked(&self.outlines).take(scope, id);
-        match remembered {
-            Some(outline) => Ok(Some(outline)),
-            None => Outline::load(&*self.store, scope, id).await,
+        if let Some(outline) = remembered {
+            match self.store.find_session(scope, id).await? {
+                Some(session) if outline.is_of(&session) => return Ok(Some(outline)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
         }
+        Outline::load(&*self.store, scope, id).await
     }
 
     fn put(&self, scope: &Scope, id: &SessionId, outline: Option<Outline>) {
@@ -415,12 +421,16 @@ impl Conversations {
 
 /// Whether whoever names a session may write to it.
 ///
-/// A session that belongs to a user is that user's; one that the application named without a user is not for clients that
+/// A session that belongs to a user is that user's, whoever names it; one that the application named without a user is not for clients that
 /// guess its name; and one that a client made is not taken for the application's, whoever guessed first.
 fn may_write(outline: &Outline, asked: &Asked) -> bool {
     let is_trusted = asked.session.as_ref().is_some_and(|named| named.is_trusted);
     let is_own = outline.user.as_deref() == asked.principal()
         && outline.project.as_deref() == project(asked);
+    // The application says which session it is, and not whose.
+    if outline.user.is_some() && outline.user.as_deref() != asked.principal() {
+        return false;
+    }
     match outline.from.as_deref() {
         Some("extension" | "configuration") => is_trusted,
         Some(_) => is_own,

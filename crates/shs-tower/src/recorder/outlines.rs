@@ -4,6 +4,7 @@ use hashlink::LruCache;
 use shs_store::limits::MAX_PAGE;
 use shs_store::{
     Message, MessageQuery, Result, Scope, Seq, Session, SessionId, SessionKey, Store, StoreExt,
+    Timestamp,
 };
 
 use super::offer::Offered;
@@ -18,6 +19,8 @@ pub(super) struct Outline {
     /// Where the id came from, if it was a recorder that made the session.
     pub(super) from: Option<String>,
     pub(super) offered: Offered,
+    /// When the session was made: another one may have taken its id since.
+    created_at: Timestamp,
     pub(super) last_seq: Seq,
     pub(super) known: Vec<Known>,
     /// Whether it was just read, and not remembered.
@@ -52,10 +55,19 @@ impl Outline {
             project: session.project_id.clone(),
             from: from.map(str::to_owned),
             offered: Offered::of(&session.metadata),
+            created_at: session.created_at,
             last_seq: session.last_seq,
             known: Vec::new(),
             is_fresh: true,
         }
+    }
+
+    /// Whether it is what is stored of this session.
+    pub(super) fn is_of(&self, session: &Session) -> bool {
+        self.created_at == session.created_at
+            && self.user == session.user_id
+            && self.project == session.project_id
+            && self.last_seq == session.last_seq
     }
 
     pub(super) fn push(&mut self, message: &Message) {
@@ -64,8 +76,9 @@ impl Outline {
     }
 }
 
-/// The outlines of the sessions that were last written to. Others may write to them too: whoever uses an outline tells the
-/// store what last number it expects, and forgets the outline if that does not hold.
+/// The outlines of the sessions that were last written to. Others may write to them too, delete them, and make others with
+/// their ids: an outline is compared with the session before it is used, and whoever uses it tells the store what last
+/// number it expects, and forgets the outline if that does not hold.
 #[derive(Debug)]
 pub(super) struct Outlines {
     by_key: LruCache<SessionKey, Outline>,

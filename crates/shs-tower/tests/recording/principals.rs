@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Request;
 use shs_store::{
-    AdminStore, Scope, SessionId, SessionOrder, SessionQuery, Store, StoreExt, TenantId,
-    TenantQuery,
+    AdminStore, NewMessage, NewSession, Scope, SessionId, SessionOrder, SessionQuery, Store,
+    StoreExt, TenantId, TenantQuery,
 };
-use shs_tower::{ProjectKey, TenantKey, UserKey};
+use shs_tower::{ProjectKey, SessionKey, TenantKey, UserKey};
 
 use crate::support::{Answer, Body, Setup, chat, turns};
 
@@ -72,6 +72,31 @@ impl Chance {
 #[derive(Clone, Debug, Default)]
 struct Known {
     texts: Vec<String>,
+}
+
+#[tokio::test]
+async fn a_session_that_another_user_has_by_now_gets_nothing_of_what_was_remembered() {
+    let setup = Setup::new();
+    let alice = || {
+        let mut request = chat("-", turns(["mine", "ok", "mine too"]));
+        request.extensions_mut().insert(SessionKey("chat".to_owned()));
+        by((None, Some("alice"), None), request)
+    };
+    let mut first = by((None, Some("alice"), None), chat("-", turns(["mine"])));
+    first.extensions_mut().insert(SessionKey("chat".to_owned()));
+    setup.send(first, Answer::words(["ok"])).await;
+    // Another process deletes it, and gives bob the id, with as many messages.
+    let id = SessionId::new("chat").unwrap();
+    setup.store.delete_session(&Scope::DEFAULT, &id).await.unwrap();
+    let bob = NewSession::with_id(id.clone()).with_user("bob");
+    setup.store.create_session(&Scope::DEFAULT, bob).await.unwrap();
+    let batch = vec![NewMessage::user("his"), NewMessage::assistant("his too")];
+    setup.store.append_all(&Scope::DEFAULT, &id, batch).await.unwrap();
+
+    setup.send(alice(), Answer::words(["fine"])).await;
+    assert_eq!(setup.said("chat").await, ["user: his", "assistant: his too"]);
+    let theirs = setup.of_user("alice").await;
+    assert_eq!(setup.said(&theirs[0]).await.len(), 4);
 }
 
 #[tokio::test]
