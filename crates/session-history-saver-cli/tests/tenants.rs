@@ -79,6 +79,17 @@ fn a_copy_has_all_tenants_or_the_one_that_is_named() {
 }
 
 #[test]
+fn a_command_about_the_whole_store_does_not_pass_over_a_tenant() {
+    let folder = two_tenants("sqlite:history.db");
+    for command in [&["backup", "b.db"][..], &["verify"], &["tenants"], &["delete", "--erase"]] {
+        let from = ["--store", "sqlite:history.db", "--tenant", "acme"];
+        let said = shs(folder.path(), &from.iter().chain(command).copied().collect::<Vec<_>>());
+        assert_eq!(said.status.code(), Some(2), "{command:?}");
+    }
+    assert!(!folder.path().join("b.db").exists());
+}
+
+#[test]
 fn a_name_that_is_none_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let said = shs(folder.path(), &["list", "--tenant", "a\nb"]);
