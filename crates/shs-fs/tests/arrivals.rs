@@ -209,9 +209,11 @@ async fn a_file_from_another_folder_hides_no_message() {
     let store = FsStore::open(here.path()).await.unwrap();
     let error = store.session(&Scope::DEFAULT, &id("b")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-    for word in ["a.jsonl", "b.jsonl", "repair"] {
+    for word in ["b.jsonl", "repair"] {
         assert!(error.to_string().contains(word), "{error}");
     }
+    // It may be of somebody whom whoever asks is not to know of.
+    assert!(!error.to_string().contains("a.jsonl"), "{error}");
     assert_eq!(store.search(&Scope::DEFAULT, &oldest()).await.unwrap().items.len(), 1);
     store.close().await.unwrap();
     // The other way is a folder of its own.
@@ -244,7 +246,8 @@ async fn a_file_that_is_exchanged_while_the_folder_is_open_hides_no_message() {
     let error =
         store.append(&Scope::DEFAULT, &id("b"), NewMessage::user("text")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-    assert!(error.to_string().contains("b.jsonl and a.jsonl"), "{error}");
+    assert!(error.to_string().contains("b.jsonl has a message with the number"), "{error}");
+    assert!(!error.to_string().contains("a.jsonl"), "{error}");
     assert_eq!(store.search(&Scope::DEFAULT, &oldest()).await.unwrap().items.len(), 1);
     std::fs::write(&file, own).unwrap();
     append(&store, "b").await;
