@@ -75,7 +75,10 @@ pub(crate) async fn open(
     }
     let is_there = match location {
         Location::Fs(folder) => is_store(folder)?,
-        other => other.path().is_none_or(|path| path.exists()),
+        other => match other.path() {
+            Some(path) => exists(path)?,
+            None => true,
+        },
     };
     let store = match (is_there, missing) {
         (false, Missing::Refused) => {
@@ -122,7 +125,7 @@ fn is_store(folder: &Path) -> Result<bool> {
         return Ok(true);
     }
     // Of what cannot be listed, opening it says why.
-    let Ok(entries) = folder.read_dir() else { return Ok(folder.exists()) };
+    let Ok(entries) = folder.read_dir() else { return exists(folder) };
     let mut files = entries.flatten().map(|entry| entry.path());
     let has_end = |path: &Path, wanted: &str| path.extension().is_some_and(|end| end == wanted);
     let mut sessions = 0;
@@ -132,6 +135,13 @@ fn is_store(folder: &Path) -> Result<bool> {
         !has_end(&path, "jsonl") && (!is_session || is_session_of_python(&path))
     });
     Ok(is_python && sessions > 0)
+}
+
+/// Whether something is there: what may not be looked at is not taken for missing.
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| {
+        Failure::Failed(format!("{} cannot be looked at: {error}", path.display()))
+    })
 }
 
 /// Whether a file is a session as the Python package writes it.

@@ -159,10 +159,16 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     if path.is_dir() {
         return unavailable(format!("{} is a folder; give the path of a file", path.display()));
     }
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
-            unavailable(format!("the folder {} does not exist; create it", parent.display()))
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let shown = parent.display();
+    match std::fs::metadata(parent) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Ok(_) => unavailable(format!("{shown} is not a folder, and so no database can be in it")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            unavailable(format!("the folder {shown} does not exist; create it"))
         }
-        _ => Ok(()),
+        Err(error) => unavailable(format!("the folder {shown} cannot be looked at: {error}")),
     }
 }
