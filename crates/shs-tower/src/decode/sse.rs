@@ -89,11 +89,10 @@ impl<E: Events> ReplyDecoder for Sse<E> {
     }
 
     fn finish(&mut self) -> Reply {
-        let dropped = self.passed_over || self.parser.overflows() > 0;
         self.parser.feed(b"\n\n");
         self.drain();
         let mut reply = self.events.reply();
-        reply.truncated |= dropped || self.passed_over || self.parser.overflows() > 0;
+        reply.truncated |= self.passed_over || self.parser.overflows() > 0;
         reply
     }
 }

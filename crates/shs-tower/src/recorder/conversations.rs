@@ -91,7 +91,7 @@ impl Conversations {
     ) -> Result<Kept> {
         let Session { mut id, mut outline, mut others } = match stored_in {
             Some(id) => {
-                let outline = self.outline(&asked.scope, id).await?;
+                let outline = self.writable(asked, id).await?;
                 Session { id: id.clone(), outline, others: own(asked, id.as_str()) }
             }
             None => self.session_of(asked).await?,
@@ -128,7 +128,8 @@ impl Conversations {
             };
             // What is remembered may not be true any more: a message was edited, or the session deleted.
             if !matches!(place, Place::After(_)) && !known.is_fresh {
-                outline = Outline::load(&*self.store, &asked.scope, &id).await?;
+                let reloaded = self.reload(&asked.scope, &id).await?;
+                outline = reloaded.filter(|outline| may_write(outline, asked));
                 continue;
             }
             let (keep, turns) = match (place, answer) {
@@ -161,7 +162,7 @@ impl Conversations {
             let mut branches = Candidates::of_fork(asked.principal(), project(asked), &id, chain);
             let branch = loop {
                 let branch = branches.next();
-                outline = self.outline(&asked.scope, &branch).await?;
+                outline = self.writable(asked, &branch).await?;
                 if outline.is_some() {
                     break branch;
                 }
@@ -171,7 +172,7 @@ impl Conversations {
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                     forked => {
                         forked?;
-                        outline = self.outline(&asked.scope, &branch).await?;
+                        outline = self.writable(asked, &branch).await?;
                         break branch;
                     }
                 }
@@ -184,10 +185,10 @@ impl Conversations {
     async fn session_of(&self, asked: &Asked) -> Result<Session> {
         let Some(named) = &asked.session else { return self.session_by_content(asked).await };
         let mut others = own(asked, &named.id);
-        let id = match named.is_trusted {
-            true => session(&named.id),
-            false => others.next(),
-        };
+        if named.is_trusted {
+            others = others.beginning_with(session(&named.id));
+        }
+        let id = others.next();
         let outline = self.outline(&asked.scope, &id).await?;
         if outline.as_ref().is_some_and(|outline| may_write(outline, asked)) {
             return Ok(Session { id, outline, others });
@@ -244,11 +245,13 @@ impl Conversations {
         let query = SearchQuery::new(query).with_role(Role::Assistant).with_limit(20);
         let mut seen = Vec::new();
         for hit in self.store.search(&asked.scope, &query).await?.items {
-            let id = hit.session.id;
-            if seen.contains(&id) {
+            let session = hit.session;
+            if seen.contains(&session.id) {
                 continue;
             }
-            let Some(outline) = self.outline(&asked.scope, &id).await? else { continue };
+            let remembered = locked(&self.outlines).take(&asked.scope, &session.id);
+            let outline = self.outline_of(&asked.scope, &session, remembered).await?;
+            let (Some(outline), id) = (outline, session.id) else { continue };
             let is_ours = outline.from.as_deref() == Some(BY_CONTENT) && may_write(&outline, asked);
             if is_ours && matches!(place(&outline.known, &asked.said), Place::After(_)) {
                 return Ok(Some((id, outline)));
@@ -390,14 +393,29 @@ impl Conversations {
     /// What is stored of a session. Whoever gets it puts it back, unless it is not true any more.
     async fn outline(&self, scope: &Scope, id: &SessionId) -> Result<Option<Outline>> {
         let remembered = locked(&self.outlines).take(scope, id);
-        if let Some(outline) = remembered {
-            match self.store.find_session(scope, id).await? {
-                Some(session) if outline.is_of(&session) => return Ok(Some(outline)),
-                Some(_) => {}
-                None => return Ok(None),
-            }
+        let Some(session) = self.store.find_session(scope, id).await? else { return Ok(None) };
+        self.outline_of(scope, &session, remembered).await
+    }
+
+    /// What is remembered of a session, if that is true of it, and else what is stored.
+    async fn outline_of(
+        &self,
+        scope: &Scope,
+        session: &shs_store::Session,
+        remembered: Option<Outline>,
+    ) -> Result<Option<Outline>> {
+        match remembered.filter(|outline| outline.is_of(session)) {
+            Some(outline) => Ok(Some(outline)),
+            None => Outline::load(&*self.store, scope, session).await,
         }
-        Outline::load(&*self.store, scope, id).await
+    }
+
+    /// What is stored of a session, whatever is remembered.
+    async fn reload(&self, scope: &Scope, id: &SessionId) -> Result<Option<Outline>> {
+        match self.store.find_session(scope, id).await? {
+            Some(session) => Outline::load(&*self.store, scope, &session).await,
+            None => Ok(None),
+        }
     }
 
     fn put(&self, scope: &Scope, id: &SessionId, outline: Option<Outline>) {
@@ -421,16 +439,17 @@ impl Conversations {
 
 /// Whether whoever names a session may write to it.
 ///
-/// A session that belongs to a user is that user's, whoever names it; one that the application named without a user is not for clients that
-/// guess its name; and one that a client made is not taken for the application's, whoever guessed first.
+/// A session that belongs to a user is that user's, whoever names it; one that the application named without a user is
+/// not for clients that guess its name; and one that a client made is not taken for the application's, whoever guessed
+/// first.
 fn may_write(outline: &Outline, asked: &Asked) -> bool {
-    let is_trusted = asked.session.as_ref().is_some_and(|named| named.is_trusted);
-    let is_own = outline.user.as_deref() == asked.principal()
-        && outline.project.as_deref() == project(asked);
+    let is_users = outline.user.as_deref() == asked.principal();
     // The application says which session it is, and not whose.
-    if outline.user.is_some() && outline.user.as_deref() != asked.principal() {
+    if outline.user.is_some() && !is_users {
         return false;
     }
+    let is_trusted = asked.session.as_ref().is_some_and(|named| named.is_trusted);
+    let is_own = is_users && outline.project.as_deref() == project(asked);
     match outline.from.as_deref() {
         Some("extension" | "configuration") => is_trusted,
         Some(_) => is_own,

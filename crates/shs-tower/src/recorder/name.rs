@@ -56,6 +56,11 @@ impl Candidates {
         Self::new("client", principal, project, id, id, plain)
     }
 
+    /// The same, with this id before those that are derived.
+    pub(super) fn beginning_with(self, id: SessionId) -> Self {
+        Self { plain: Some(id), ..self }
+    }
+
     /// For the fork of a session that begins to differ with these turns.
     pub(super) fn of_fork(
         principal: Option<&str>,

@@ -3,7 +3,7 @@
 use hashlink::LruCache;
 use shs_store::limits::MAX_PAGE;
 use shs_store::{
-    Message, MessageQuery, Result, Scope, Seq, Session, SessionId, SessionKey, Store, StoreExt,
+    ErrorKind, Message, MessageQuery, Result, Scope, Seq, Session, SessionId, SessionKey, Store,
     Timestamp,
 };
 
@@ -28,17 +28,19 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// Reads it; `None` if there is no such session.
+    /// Reads the messages of a session; `None` if it was deleted meanwhile.
     pub(super) async fn load(
         store: &dyn Store,
         scope: &Scope,
-        id: &SessionId,
+        session: &Session,
     ) -> Result<Option<Self>> {
-        let Some(session) = store.find_session(scope, id).await? else { return Ok(None) };
-        let mut outline = Self::of(&session);
+        let mut outline = Self::of(session);
         let mut query = MessageQuery::new().with_limit(MAX_PAGE);
         loop {
-            let page = store.messages(scope, id, &query).await?;
+            let page = match store.messages(scope, &session.id, &query).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                page => page?,
+            };
             page.items.iter().for_each(|message| outline.push(message));
             match page.next {
                 Some(next) => query = query.with_after(next),

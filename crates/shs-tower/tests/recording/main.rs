@@ -11,6 +11,8 @@ mod custom;
 mod endings;
 mod history;
 mod identity;
+#[path = "../../../shs-sqlite/tests/numbers/mod.rs"]
+mod numbers;
 mod operation;
 mod principals;
 mod responses;

@@ -1,14 +1,21 @@
 //! Many tenants, users and projects at once, who send the ids of each other's sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
 use shs_store::{
     AdminStore, NewMessage, NewSession, Scope, SessionId, SessionOrder, SessionQuery, Store,
     StoreExt, TenantId, TenantQuery,
 };
-use shs_tower::{ProjectKey, SessionKey, TenantKey, UserKey};
+use shs_tower::{ProjectKey, RecordLayer, RequestBody, SessionKey, TenantKey, UserKey};
+use tower::{Layer, ServiceExt};
 
+use crate::numbers::Numbers;
 use crate::support::{Answer, Body, Setup, chat, turns};
 
 /// Who sends a request: a tenant, a user, a project.
@@ -57,15 +64,9 @@ fn operations() -> u32 {
     std::env::var("SHS_OPERATIONS").map_or(600, |text| text.parse().expect("it is a number"))
 }
 
-/// The next of numbers that look like chance, from a seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
+/// A place in a list of this length.
+fn at(numbers: &mut Numbers, length: usize) -> usize {
+    numbers.below(length as u64) as usize
 }
 
 /// What a client has of a conversation: what it sends again with its next turn.
@@ -100,10 +101,40 @@ async fn a_session_that_another_user_has_by_now_gets_nothing_of_what_was_remembe
 }
 
 #[tokio::test]
+async fn an_answer_does_not_follow_its_question_into_a_session_that_became_another_ones() {
+    let setup = Setup::with(RecordLayer::write_ahead);
+    let id = SessionId::new("chat").unwrap();
+    let store = Arc::clone(&setup.store);
+    let own = id.clone();
+    let service =
+        setup.layer.layer(tower::service_fn(move |request: Request<RequestBody<Body>>| {
+            let (store, id) = (Arc::clone(&store), own.clone());
+            async move {
+                request.into_body().collect().await.map_err(|_| "the request's body failed").ok();
+                assert!(store.delete_session(&Scope::DEFAULT, &id).await.unwrap());
+                let bob = NewSession::with_id(id.clone()).with_user("bob");
+                store.create_session(&Scope::DEFAULT, bob).await.unwrap();
+                store.append(&Scope::DEFAULT, &id, NewMessage::user("his")).await.unwrap();
+                let choice = json!({"message": {"content": "secret"}, "finish_reason": "stop"});
+                let answer = json!({ "choices": [choice] }).to_string();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer))))
+            }
+        }));
+    let request = by((None, Some("alice"), None), chat("chat", turns(["mine"])));
+    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    setup.recorder.flush().await;
+    assert_eq!(setup.said("chat").await, ["user: his"]);
+    assert_eq!(setup.of_user("bob").await, ["chat"]);
+    let theirs = setup.of_user("alice").await;
+    assert_eq!(setup.said(&theirs[0]).await, ["user: mine", "assistant: secret"]);
+}
+
+#[tokio::test]
 async fn whatever_ids_they_send_nobody_reads_or_writes_what_is_another_ones() {
     let seed = std::env::var("SHS_SEED").map_or(1, |seed| seed.parse().expect("it is a number"));
     eprintln!("SHS_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut numbers = Numbers::new(seed);
+    let everybody: Vec<usize> = (0..PRINCIPALS.len()).collect();
     let setup = Setup::new();
     // Ids that clients send: some of their own, and with time every id that the store has.
     let mut ids: Vec<String> =
@@ -111,17 +142,17 @@ async fn whatever_ids_they_send_nobody_reads_or_writes_what_is_another_ones() {
     let mut known: BTreeMap<(usize, String), Vec<Known>> = BTreeMap::new();
     let mut acknowledged: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for number in 0..operations() {
-        let who = chance.below(PRINCIPALS.len());
-        let id = ids[chance.below(ids.len())].clone();
+        let who = numbers.pick(&everybody);
+        let id = ids[at(&mut numbers, ids.len())].clone();
         // A new conversation, one that goes on, an edit of one, or one that was seen elsewhere.
         let of_id = known.entry((who, id.clone())).or_default();
-        let mut texts = match (chance.below(6), of_id.len()) {
+        let mut texts = match (numbers.below(6), of_id.len()) {
             (0, _) | (_, 0) => Vec::new(),
             (1, count) => {
-                let source = &of_id[chance.below(count)].texts;
-                source[..chance.below(source.len() / 2 + 1) * 2].to_vec()
+                let source = &of_id[at(&mut numbers, count)].texts;
+                source[..at(&mut numbers, source.len() / 2 + 1) * 2].to_vec()
             }
-            (_, count) => of_id[chance.below(count)].texts.clone(),
+            (_, count) => of_id[at(&mut numbers, count)].texts.clone(),
         };
         let question = format!("p{who} q{number}");
         let answer = format!("p{who} a{number}");
