@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use session_history_saver::Location;
 use session_history_saver::keeping::Existing;
+use shs_files::Identity;
 
 use crate::failure::{Failure, Result};
-use crate::place::{DATABASE, MARKER};
+use crate::place::{DATABASE, MARKER, files_in};
 
 /// What the names of files have behind that of the database that they belong to.
 const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", "-lock"];
@@ -73,7 +74,7 @@ pub(crate) fn check(
         }
     }
     if let Some(Location::Fs(folder)) = store
-        && is_linked_into(&about, folder)
+        && is_linked_into(&real, &about, folder)
     {
         return refused("is a file of the store by another name");
     }
@@ -195,43 +196,22 @@ fn is_database(file: &Path) -> io::Result<bool> {
     Ok(head == DATABASE)
 }
 
-#[cfg(unix)]
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => identity(&one) == identity(&other),
-        _ => false,
-    }
+    matches!((Identity::at(one), Identity::at(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// By another name it cannot be told here.
-#[cfg(not(unix))]
-fn is_same_file(_one: &Path, _other: &Path) -> bool {
-    false
-}
-
-/// Whether a file has another name in a folder.
-#[cfg(unix)]
-fn is_linked_into(about: &Metadata, folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-
-    if about.nlink() < 2 {
-        return false;
-    }
-    let Ok(entries) = folder.read_dir() else { return false };
-    let is_it = |entry: fs::DirEntry| {
-        fs::metadata(entry.path()).is_ok_and(|entry| identity(&entry) == identity(about))
-    };
-    entries.flatten().any(is_it)
-}
-
-#[cfg(not(unix))]
-fn is_linked_into(_about: &Metadata, _folder: &Path) -> bool {
-    false
+/// Whether a file has another name in a folder, or in one of those in it.
+fn is_linked_into(file: &Path, about: &Metadata, folder: &Path) -> bool {
+    has_other_names(about) && files_in(folder).iter().any(|entry| is_same_file(entry, file))
 }
 
 #[cfg(unix)]
-fn identity(about: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
+fn has_other_names(about: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(about) > 1
+}
 
-    (about.dev(), about.ino())
+/// How many it has is not told here.
+#[cfg(not(unix))]
+fn has_other_names(_: &Metadata) -> bool {
+    true
 }

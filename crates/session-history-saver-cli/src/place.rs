@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -149,4 +149,18 @@ fn is_session_of_python(path: &Path) -> bool {
     let Ok(text) = std::fs::read(path) else { return false };
     let Ok(Value::Object(session)) = serde_json::from_slice(&text) else { return false };
     session.contains_key("session_id") && session.get("messages").is_some_and(Value::is_array)
+}
+
+/// The files of a folder and of those in it: each tenant's are in one of its own.
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What is gone meanwhile has nothing in it.
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { &mut folders } else { &mut files }.push(entry.path());
+        }
+    }
+    files
 }

@@ -31,6 +31,18 @@ impl Identity {
         system::look(path)
     }
 
+    /// Whether something stands at a path, and is this if it is known what was there.
+    ///
+    /// # Errors
+    /// Those of [`at`](Self::at), but that nothing is there.
+    pub fn is_at(known: Option<Self>, path: &Path) -> io::Result<bool> {
+        match Self::at(path) {
+            Ok(found) => Ok(known.is_none_or(|known| known == found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Of an open file.
     ///
     /// # Errors

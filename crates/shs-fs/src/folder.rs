@@ -582,10 +582,8 @@ impl OpenFile {
 
 /// That the file at a path is the one that was opened there.
 pub(crate) fn check_place(path: &Path, identity: Option<Identity>) -> io::Result<()> {
-    match Identity::at(path) {
-        Ok(found) if identity.is_none_or(|identity| identity == found) => return Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(_) | Err(_) => {}
+    if Identity::is_at(identity, path)? {
+        return Ok(());
     }
     let what = format!(
         "{} is not the file that was opened there: it was moved, removed or replaced; put it back, or open the store again",

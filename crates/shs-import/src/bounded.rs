@@ -1,7 +1,6 @@
 //! JSON that is built up to a limit of memory.
 
 use std::cell::Cell;
-use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
@@ -72,6 +71,37 @@ pub(crate) fn from_slice(text: &[u8], budget: &Budget) -> serde_json::Result<Val
     Ok(value)
 }
 
+/// The part of a visitor that makes a [`Value`] which takes no memory beside itself.
+macro_rules! scalars {
+    () => {
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+
+        fn visit_unit<E>(self) -> Result<Value, E> {
+            Ok(Value::Null)
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+            Ok(value.into())
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+            Ok(value.into())
+        }
+
+        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+            Ok(value.into())
+        }
+
+        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+            Ok(value.into())
+        }
+    };
+}
+
+pub(crate) use scalars;
+
 /// Builds a [`Value`] within a budget.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounded<'b>(pub(crate) &'b Budget);
@@ -87,29 +117,7 @@ impl<'de> DeserializeSeed<'de> for Bounded<'_> {
 impl<'de> Visitor<'de> for Bounded<'_> {
     type Value = Value;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
+    scalars!();
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
         self.visit_string(text.to_owned())

@@ -1,10 +1,10 @@
 //! What a text of JSON is and how much is in it, without building it.
 
-use std::fmt;
-
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::bounded::scalars;
 
 /// Texts below this are read at once: what they become is small, whatever it is.
 pub(crate) const SMALL_BYTES: usize = 64 * 1024;
@@ -72,29 +72,7 @@ impl<'de> DeserializeSeed<'de> for Look<'_> {
 impl<'de> Visitor<'de> for Look<'_> {
     type Value = Value;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
+    scalars!();
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         // Only ids are looked at, and those are short.

@@ -44,9 +44,12 @@ impl State {
     }
 
     pub(crate) fn document_mut(&mut self, scope: &Scope, id: &SessionId) -> Result<&mut Document> {
-        let found = self.of_mut(scope).and_then(|own| own.documents.get_mut(id));
-        let found = found.filter(|document| scope.has(document.session()));
-        found.ok_or_else(|| Error::session_not_found(id))
+        visible(&mut self.own_mut(scope, id)?.documents, scope, id)
+    }
+
+    /// What the tenant of a scope has, for the work on this session.
+    fn own_mut(&mut self, scope: &Scope, id: &SessionId) -> Result<&mut Conversations> {
+        self.of_mut(scope).ok_or_else(|| Error::session_not_found(id))
     }
 
     pub(crate) fn create(
@@ -118,17 +121,14 @@ impl State {
         now: Timestamp,
     ) -> Result<Appended> {
         let mut last_arrival = self.last_arrival;
-        let document = self.document_mut(scope, id)?;
+        let Conversations { documents, arrivals, .. } = self.own_mut(scope, id)?;
+        let document = visible(documents, scope, id)?;
         let appended = document.append(batch, options, now, || next(&mut last_arrival))?;
-        self.last_arrival = last_arrival;
-        if let Some(own) = self.of_mut(scope)
-            && let Some(document) = own.documents.get(id)
-        {
-            let records = document.records();
-            for record in &records[records.len() - appended.inserted..] {
-                own.arrivals.insert(record.arrival, (id.clone(), record.message.seq));
-            }
+        let records = document.records();
+        for record in &records[records.len() - appended.inserted..] {
+            arrivals.insert(record.arrival, (id.clone(), record.message.seq));
         }
+        self.last_arrival = last_arrival;
         Ok(appended)
     }
 
@@ -140,15 +140,14 @@ impl State {
         patch: MessagePatch,
         now: Timestamp,
     ) -> Result<Message> {
-        let document = self.document_mut(scope, id)?;
+        let Conversations { documents, index, .. } = self.own_mut(scope, id)?;
+        let document = visible(documents, scope, id)?;
         let (before, message) = document.update_message(message_id, patch, now)?;
         let message = message.clone();
         if before.content != message.content
-            && let Some(own) = self.of_mut(scope)
-            && let Some(document) = own.documents.get(id)
             && let Some(record) = document.record(message_id)
         {
-            own.index.change(record.arrival, &before.content);
+            index.change(record.arrival, &before.content);
         }
         Ok(message)
     }
@@ -160,10 +159,9 @@ impl State {
         message_id: &MessageId,
         now: Timestamp,
     ) -> Result<bool> {
-        let record = self.document_mut(scope, id)?.delete_message(message_id, now);
-        if let (Some(record), Some(own)) = (&record, self.of_mut(scope)) {
-            own.forget(record);
-        }
+        let own = self.own_mut(scope, id)?;
+        let record = visible(&mut own.documents, scope, id)?.delete_message(message_id, now);
+        record.iter().for_each(|record| own.forget(record));
         Ok(record.is_some())
     }
 
@@ -225,6 +223,16 @@ impl State {
             Ok(Some(PendingStream::new(tenant.clone(), id.clone(), message.clone())))
         })
     }
+}
+
+/// The conversation, if it exists within the scope.
+fn visible<'d>(
+    documents: &'d mut HashMap<SessionId, Document>,
+    scope: &Scope,
+    id: &SessionId,
+) -> Result<&'d mut Document> {
+    let found = documents.get_mut(id).filter(|document| scope.has(document.session()));
+    found.ok_or_else(|| Error::session_not_found(id))
 }
 
 impl Conversations {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::TryStreamExt;
 use shs_store::{
-    AdminStore, Error, ErrorKind, Message, MessageQuery, Result, Scope, SearchQuery, Seq, Session,
-    SessionId, SessionQuery, StatsQuery, Store, TenantQuery,
+    AdminStore, AdminStoreExt, Error, ErrorKind, Message, MessageQuery, Result, Scope, SearchQuery,
+    Seq, Session, SessionId, SessionQuery, StatsQuery, Store, TenantQuery,
 };
 
 use crate::walk;
@@ -32,18 +33,11 @@ pub(crate) async fn snapshot_of<S: Store + ?Sized>(store: &S, scope: &Scope) -> 
 /// Checks that counts, numbers, search and stats agree with the messages in every tenant, of a store
 /// that nobody writes to meanwhile.
 pub(crate) async fn audit<S: AdminStore + ?Sized>(store: &S) {
-    let mut query = TenantQuery::new();
-    loop {
-        let page = store.tenants(&query).await.unwrap();
-        for tenant in page.items {
-            let (sessions, messages) = audit_scope(store, &Scope::of(tenant.id)).await;
-            assert_eq!((tenant.sessions, tenant.messages), (sessions, messages));
-            assert!(sessions > 0, "a tenant that is listed has a session");
-        }
-        match page.next {
-            Some(next) => query = query.with_after(next),
-            None => break,
-        }
+    let mut tenants = store.tenant_stream(TenantQuery::new());
+    while let Some(tenant) = tenants.try_next().await.unwrap() {
+        let (sessions, messages) = audit_scope(store, &Scope::of(tenant.id)).await;
+        assert_eq!((tenant.sessions, tenant.messages), (sessions, messages));
+        assert!(sessions > 0, "a tenant that is listed has a session");
     }
     audit_scope(store, &Scope::DEFAULT).await;
 }

@@ -4,11 +4,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use shs_store::{
-    AdminStore, AppendOptions, Appended, Clock, Deleted, Hit, ImportMode, Message, MessageId,
-    MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest, PendingStream, Result,
-    Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
-    Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
+    AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Hit, ImportMode, Message,
+    MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
+    PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
+    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
 };
 
 use crate::Fixture;
@@ -225,16 +226,10 @@ impl<S: Store> Store for Swapped<S> {
 #[async_trait]
 impl<S: AdminStore> AdminStore for Swapped<S> {
     async fn tenants(&self, query: &TenantQuery) -> Result<Page<Tenant>> {
-        let mut all = Vec::new();
-        let mut inner = TenantQuery::new().with_limit(1_000);
-        loop {
-            let page = self.0.tenants(&inner).await?;
-            let swapped =
-                |tenant: Tenant| Tenant::new(swap(&tenant.id), tenant.sessions, tenant.messages);
-            all.extend(page.items.into_iter().map(swapped));
-            let Some(next) = page.next else { return query.page_of(all) };
-            inner = inner.with_after(next);
-        }
+        let inner = self.0.tenant_stream(TenantQuery::new().with_limit(1_000));
+        let swapped =
+            |tenant: Tenant| Tenant::new(swap(&tenant.id), tenant.sessions, tenant.messages);
+        query.page_of(inner.map_ok(swapped).try_collect().await?)
     }
 
     async fn delete_tenant(&self, tenant: &TenantId) -> Result<Deleted> {

@@ -282,10 +282,15 @@ impl Link for Brotli<'_> {
 }
 
 #[cfg(test)]
+#[path = "../tests/recording/bits.rs"]
+mod bits;
+
+#[cfg(test)]
 mod tests {
     use flate2::Compression;
     use flate2::write::{GzEncoder, ZlibEncoder};
 
+    use super::bits::Bits;
     use super::*;
 
     const MIB: usize = 1024 * 1024;
@@ -337,31 +342,6 @@ mod tests {
         bits.push(3, 2);
         bits.align();
         bits.bytes
-    }
-
-    #[derive(Default)]
-    struct Bits {
-        bytes: Vec<u8>,
-        partial: u64,
-        count: u32,
-    }
-
-    impl Bits {
-        fn push(&mut self, value: u32, bits: u32) {
-            self.partial |= u64::from(value) << self.count;
-            self.count += bits;
-            while self.count >= 8 {
-                self.bytes.push(self.partial as u8);
-                self.partial >>= 8;
-                self.count -= 8;
-            }
-        }
-
-        fn align(&mut self) {
-            if self.count > 0 {
-                self.push(0, 8 - self.count);
-            }
-        }
     }
 
     #[test]

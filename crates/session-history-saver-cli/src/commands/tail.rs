@@ -1,7 +1,7 @@
 //! `shs tail`.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use session_history_saver::{
@@ -13,7 +13,7 @@ use crate::arguments::Tail;
 use crate::failure::{Failure, Result};
 use crate::find;
 use crate::output::Output;
-use crate::place::{Access, Missing, open};
+use crate::place::{Access, Missing, files_in, open};
 
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_millis(500);
@@ -139,20 +139,6 @@ impl State {
         files.sort();
         Self(files)
     }
-}
-
-/// The files of a folder and of those in it: each tenant's are in one of its own.
-fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // What is gone meanwhile has nothing in it.
-        for entry in folder.read_dir().into_iter().flatten().flatten() {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder { &mut folders } else { &mut files }.push(entry.path());
-        }
-    }
-    files
 }
 
 fn key(hit: &Hit) -> (SessionId, MessageId) {

@@ -1,8 +1,9 @@
 //! `shs tenants`.
 
+use futures::TryStreamExt;
 use serde_json::json;
 use session_history_saver::limits::MAX_PAGE;
-use session_history_saver::{AdminStore, Tenant, TenantQuery};
+use session_history_saver::{AdminStore, AdminStoreExt, Tenant, TenantQuery};
 
 use crate::failure::Result;
 use crate::output::Output;
@@ -23,14 +24,5 @@ pub(super) async fn run(store: &dyn AdminStore, output: &mut Output) -> Result<(
 
 /// All tenants that have conversations.
 pub(super) async fn all(store: &dyn AdminStore) -> Result<Vec<Tenant>> {
-    let mut tenants = Vec::new();
-    let mut query = TenantQuery::new().with_limit(MAX_PAGE);
-    loop {
-        let page = store.tenants(&query).await?;
-        tenants.extend(page.items);
-        match page.next {
-            Some(next) => query = query.with_after(next),
-            None => return Ok(tenants),
-        }
-    }
+    Ok(store.tenant_stream(TenantQuery::new().with_limit(MAX_PAGE)).try_collect().await?)
 }

@@ -70,13 +70,7 @@ impl Place {
     /// `Unavailable`, with what to do.
     pub(crate) fn check(&self) -> Result<()> {
         self.check_database()?;
-        match Identity::at(&self.log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Self::gone(&self.log, "was moved or removed while the database was open"))
-            }
-            Err(error) => Err(Self::gone(&self.log, "cannot be looked at").with_source(error)),
-            Ok(_) => Ok(()),
-        }
+        Self::look(None, &self.log, "was moved or removed while the database was open")
     }
 
     /// That the file at the path is the one that was opened.
@@ -84,21 +78,17 @@ impl Place {
     /// # Errors
     /// `Unavailable`, with what to do.
     pub(crate) fn check_database(&self) -> Result<()> {
-        let is_there = match Identity::at(&self.database) {
-            Ok(found) => self.identity.get().is_none_or(|opened| *opened == found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        let identity = self.identity.get().copied();
+        Self::look(identity, &self.database, "was moved, removed or replaced while it was open")
+    }
+
+    fn look(identity: Option<Identity>, path: &Path, gone: &str) -> Result<()> {
+        match Identity::is_at(identity, path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Self::gone(path, gone)),
             // What cannot be looked at now may be there.
-            Err(error) => {
-                return Err(Self::gone(&self.database, "cannot be looked at").with_source(error));
-            }
-        };
-        if !is_there {
-            return Err(Self::gone(
-                &self.database,
-                "was moved, removed or replaced while it was open",
-            ));
+            Err(error) => Err(Self::gone(path, "cannot be looked at").with_source(error)),
         }
-        Ok(())
     }
 
     fn gone(path: &Path, what: &str) -> Error {

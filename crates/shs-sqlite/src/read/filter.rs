@@ -14,7 +14,7 @@ const LACKS: &str = " AND NOT EXISTS (SELECT 1 FROM json_each(";
 ///
 /// Other columns of `s` that an index could serve have to be hidden from the planner with a `+`, or it
 /// may walk all sessions to find the few with a tag.
-pub(crate) fn tags(sql: &mut QueryBuilder<Sqlite>, any: &[String], all: &[String]) {
+fn tags(sql: &mut QueryBuilder<Sqlite>, any: &[String], all: &[String]) {
     let found_by = if any.is_empty() { &all[..all.len().min(1)] } else { any };
     if found_by.is_empty() {
         return;
@@ -38,16 +38,17 @@ pub(super) fn tenant(sql: &mut QueryBuilder<Sqlite>, tenant: &TenantId) {
     }
 }
 
-/// Narrows `sessions s` to those of a scope, a user and a project.
+/// Narrows `sessions s` to those of a scope that pass a filter.
 ///
-/// One index finds them: that by user or by project, which are a tenant's, or else one of the tenant's. If something else
-/// does already, all columns are hidden from the planner.
-pub(super) fn owner(
+/// One index finds them: that by tag, that by user or by project, which are a tenant's, or else one of the tenant's. If
+/// something else does already, all columns are hidden from the planner.
+pub(super) fn sessions(
     sql: &mut QueryBuilder<Sqlite>,
     scope: &Scope,
     filter: &SessionFilter,
-    mut is_found: bool,
+    is_found: bool,
 ) {
+    let mut is_found = is_found || filter.has_tags();
     let owners = [
         ("users", ["s.user", "+s.user"], scope.user_id()),
         ("users", ["s.user", "+s.user"], filter.user_id.as_deref()),
@@ -61,6 +62,7 @@ pub(super) fn owner(
     }
     sql.push(if is_found { " AND +s.tenant = " } else { " AND s.tenant = " });
     tenant(sql, scope.tenant_id());
+    tags(sql, &filter.tags_any, &filter.tags_all);
 }
 
 /// The key of a tenant's user or project; NULL if there is none of the name.

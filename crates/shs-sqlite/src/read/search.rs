@@ -111,14 +111,13 @@ impl Way {
             || filter.project_id.is_some()
             || query.role.is_some()
             || query.model.is_some();
-        let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
         if query.text.is_some() {
             Self::Index
         } else if query.status == Some(Status::Pending) {
             Self::Pending
         } else if has_token || query.status.is_some() {
             Self::Index
-        } else if tagged {
+        } else if filter.has_tags() {
             Self::Tags
         } else if is_shared || !scope.tenant_id().is_default() {
             Self::Index
@@ -182,8 +181,7 @@ fn build(
             sql.push(" AND s.id = ").push_bind(session.as_str().to_owned());
         }
     }
-    filter::owner(&mut sql, scope, filter, true);
-    filter::tags(&mut sql, &filter.tags_any, &filter.tags_all);
+    filter::sessions(&mut sql, scope, filter, true);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     if ranked && text.is_some() {
         bound_candidates(&mut sql, scope, query, text);
@@ -226,13 +224,17 @@ fn push_expression(
 ) {
     let is_named = !scope.tenant_id().is_default();
     let mark = if is_named { MARK.to_string() } else { String::new() };
-    let fixed = [
+    let fixed: Vec<String> = [
         query.role.map(|role| format!("scope : \"{mark}r{}\"", role_code(role))),
         query.status.map(|status| format!("scope : \"{mark}t{}\"", status_code(status))),
-    ];
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let has_fixed = !fixed.is_empty();
     let phrase = |clause| phrase(clause, &mark);
     let phrases = text.iter().flat_map(|text| text.positive()).map(phrase);
-    let mut wanted: Vec<String> = fixed.into_iter().flatten().chain(phrases).collect();
+    let mut wanted: Vec<String> = fixed.into_iter().chain(phrases).collect();
     let unwanted: Vec<String> = text.iter().flat_map(|text| text.negative()).map(phrase).collect();
     let filter = &query.filter;
     let names = [
@@ -242,13 +244,11 @@ fn push_expression(
         ("p", "projects", "name", filter.project_id.as_deref()),
         ("m", "models", "name", query.model.as_deref()),
     ];
+    let is_narrowed = has_fixed || names.iter().any(|(.., name)| name.is_some());
     // A prefix of digits is one of other tenants' marks too. What they have must not count among the candidates, and none
     // of it has a token without a mark.
-    let is_wide = !is_named
-        && query.role.is_none()
-        && query.status.is_none()
-        && text.iter().flat_map(|text| text.positive()).any(|clause| clause.prefix);
-    if (wanted.is_empty() || is_wide) && names.iter().all(|(.., name)| name.is_none()) {
+    let has_prefix = text.iter().flat_map(|text| text.positive()).any(|clause| clause.prefix);
+    if !is_narrowed && (wanted.is_empty() || (has_prefix && !is_named)) {
         // Each message has one role.
         let roles = Role::ALL.iter().map(|role| format!("\"{mark}r{}\"", role_code(*role)));
         let roles: Vec<String> = roles.collect();

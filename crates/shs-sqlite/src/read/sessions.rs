@@ -55,10 +55,9 @@ pub(crate) async fn list_sessions(
 /// where an index by tag, or by user and not by creation, finds the sessions, a sort of those.
 fn build(scope: &Scope, query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Failure> {
     let filter = &query.filter;
-    let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
     let has_user = scope.user_id().is_some() || filter.user_id.is_some();
     let is_owned = has_user || filter.project_id.is_some();
-    let sorted = tagged || (query.order == SessionOrder::Created && is_owned);
+    let sorted = filter.has_tags() || (query.order == SessionOrder::Created && is_owned);
     let (time, id) = match (query.order, sorted) {
         (SessionOrder::Created, true) => ("+s.created_at", "+s.id"),
         (SessionOrder::Created, false) => ("s.created_at", "s.id"),
@@ -79,8 +78,7 @@ fn build(scope: &Scope, query: &SessionQuery) -> Result<QueryBuilder<Sqlite>, Fa
     };
     sql.push(time).push(", ").push(id).push(") < (");
     sql.push_bind(at).push(", ").push_bind(after).push(")");
-    filter::owner(&mut sql, scope, filter, tagged);
-    filter::tags(&mut sql, &filter.tags_any, &filter.tags_all);
+    filter::sessions(&mut sql, scope, filter, false);
     filter::said(&mut sql, time, query.since, query.until);
     match query.ended {
         Some(true) => drop(sql.push(" AND s.ended_at IS NOT NULL")),

@@ -103,7 +103,7 @@ fn of_some(scope: &Scope, query: &StatsQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(
         "SELECT NULL, NULL, count(*), coalesce(sum(s.ended_at IS NULL), 0), NULL FROM sessions s WHERE true",
     );
-    owned(&mut sql, scope, query);
+    filter::sessions(&mut sql, scope, &query.filter, false);
     if query.has_range() {
         sql.push(" AND EXISTS (SELECT 1 FROM messages m WHERE m.session = s.key");
         filter::said(&mut sql, "+m.timestamp", query.since, query.until);
@@ -111,7 +111,7 @@ fn of_some(scope: &Scope, query: &StatsQuery) -> QueryBuilder<Sqlite> {
     }
     sql.push(" UNION ALL ");
     sql.push(USAGE).push("sessions s CROSS JOIN messages m ON m.session = s.key WHERE true");
-    owned(&mut sql, scope, query);
+    filter::sessions(&mut sql, scope, &query.filter, false);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
     sql.push(USAGE_END);
     sql
@@ -122,10 +122,3 @@ const USAGE: &str = "SELECT g.role, mo.name, g.messages, g.tokens, \
      iif(g.model IS NULL, NULL, ifnull(mo.checksum, -1)) FROM \
      (SELECT m.role, m.model, count(*) AS messages, coalesce(sum(m.tokens), 0) AS tokens FROM ";
 const USAGE_END: &str = " GROUP BY m.role, m.model) g LEFT JOIN models mo ON mo.key = g.model";
-
-fn owned(sql: &mut QueryBuilder<Sqlite>, scope: &Scope, query: &StatsQuery) {
-    let filter = &query.filter;
-    let tagged = !filter.tags_any.is_empty() || !filter.tags_all.is_empty();
-    filter::owner(sql, scope, filter, tagged);
-    filter::tags(sql, &filter.tags_any, &filter.tags_all);
-}

@@ -26,10 +26,12 @@ impl SessionFilter {
 
     /// Whether every session is meant.
     pub fn is_everything(&self) -> bool {
-        self.user_id.is_none()
-            && self.project_id.is_none()
-            && self.tags_any.is_empty()
-            && self.tags_all.is_empty()
+        self.user_id.is_none() && self.project_id.is_none() && !self.has_tags()
+    }
+
+    /// Whether some tags are asked for; for backends.
+    pub fn has_tags(&self) -> bool {
+        !self.tags_any.is_empty() || !self.tags_all.is_empty()
     }
 
     /// Whether the session is one of them.
@@ -134,4 +136,5 @@ macro_rules! page_methods {
     };
 }
 
-pub(super) use {filter_methods, page_methods, range_methods};
+pub(crate) use page_methods;
+pub(super) use {filter_methods, range_methods};

@@ -1,7 +1,7 @@
 //! What can be asked of a store, and what comes back.
 
 mod cursor;
-mod filter;
+pub(crate) mod filter;
 mod message;
 mod page;
 mod search;

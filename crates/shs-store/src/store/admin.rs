@@ -1,14 +1,15 @@
 //! Work across tenants.
 
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 
+use super::ext::{interrupt_stale, items};
 use super::{Deleted, Store};
+use crate::query::filter::page_methods;
 use crate::query::{PageBuilder, Position};
 use crate::streaming::StreamLease;
-use crate::{
-    Error, ErrorKind, Message, Page, PageRequest, Result, Scope, SessionId, TenantId, Timestamp,
-};
+use crate::{Error, Message, Page, PageRequest, Result, Scope, SessionId, TenantId, Timestamp};
 
 /// What operators do across the tenants of a store.
 ///
@@ -55,20 +56,25 @@ pub trait AdminStoreExt: AdminStore {
         loop {
             let page = self.pending_streams(&request).await?;
             for PendingStream { tenant, session_id, message } in page.items {
-                let lease = StreamLease::of(&message);
-                let Some(lease) = lease.filter(|lease| lease.until < now) else { continue };
                 let scope = Scope::of(tenant);
-                let patch = lease.interrupt();
-                match self.update_message(&scope, &session_id, &message.id, patch).await {
-                    Ok(_) => interrupted += 1,
-                    Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                    Err(error) => return Err(error),
-                }
+                let is_stale = interrupt_stale(self, &scope, &session_id, &message, now).await?;
+                interrupted += u64::from(is_stale);
             }
             if !request.move_on(page.next) {
                 return Ok(interrupted);
             }
         }
+    }
+
+    /// All tenants that have sessions, by name, page by page; the query's limit is the size of a page.
+    fn tenant_stream(&self, query: TenantQuery) -> BoxStream<'_, Result<Tenant>> {
+        let pages = stream::try_unfold(Some(query), move |query| async move {
+            let Some(mut query) = query else { return Ok::<_, Error>(None) };
+            let page = self.tenants(&query).await?;
+            let more = query.page.move_on(page.next);
+            Ok(Some((page.items, more.then_some(query))))
+        });
+        items(pages)
     }
 }
 
@@ -113,19 +119,7 @@ impl TenantQuery {
         Self::default()
     }
 
-    /// Sets the most tenants of a page, 1 to 1,000 (default 100).
-    #[must_use]
-    pub fn with_limit(mut self, limit: u32) -> Self {
-        self.page.limit = limit;
-        self
-    }
-
-    /// Asks for the page that follows a cursor.
-    #[must_use]
-    pub fn with_after(mut self, cursor: crate::Cursor) -> Self {
-        self.page.after = Some(cursor);
-        self
-    }
+    page_methods!();
 
     /// The tenant behind which the page begins; for backends.
     ///

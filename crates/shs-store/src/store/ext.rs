@@ -125,15 +125,9 @@ pub trait StoreExt: Store {
         let mut interrupted = 0;
         let pending = SearchQuery::all().with_status(Status::Pending);
         let mut pending = self.search_stream(scope, pending);
-        while let Some(hit) = pending.try_next().await? {
-            let lease = StreamLease::of(&hit.message);
-            let Some(lease) = lease.filter(|lease| lease.until < now) else { continue };
-            let patch = lease.interrupt();
-            match self.update_message(scope, &hit.session.id, &hit.message.id, patch).await {
-                Ok(_) => interrupted += 1,
-                Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                Err(error) => return Err(error),
-            }
+        while let Some(Hit { session, message, .. }) = pending.try_next().await? {
+            let is_stale = interrupt_stale(self, scope, &session.id, &message, now).await?;
+            interrupted += u64::from(is_stale);
         }
         Ok(interrupted)
     }
@@ -181,6 +175,24 @@ pub trait StoreExt: Store {
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
+
+/// Marks a message as interrupted whose lease ran out before `now`; `false` if it did not, or its writer has finished it
+/// meanwhile.
+pub(super) async fn interrupt_stale<S: Store + ?Sized>(
+    store: &S,
+    scope: &Scope,
+    session: &SessionId,
+    message: &Message,
+    now: Timestamp,
+) -> Result<bool> {
+    let lease = StreamLease::of(message);
+    let Some(lease) = lease.filter(|lease| lease.until < now) else { return Ok(false) };
+    match store.update_message(scope, session, &message.id, lease.interrupt()).await {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 /// The items of a stream of pages.
 pub(super) fn items<'a, T: Send + 'a>(

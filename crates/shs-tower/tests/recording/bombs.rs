@@ -16,6 +16,7 @@ use shs_store::{NewMessage, Status, Store};
 use shs_tower::decode::{Decoder, OpenAiChat, Prompt, ReplyDecoder};
 use shs_tower::{Limits, RecordLayer, Recorder, RecorderOptions};
 
+use crate::bits::Bits;
 use crate::support::{Answer, Body, Setup, body, chat, post, turns, until};
 
 /// What the process may take of memory, in KiB.
@@ -88,27 +89,8 @@ fn brotli_bomb() -> Vec<u8> {
         bits.push((1 << 24) - 22_594, 24);
     }
     bits.push(3, 2);
-    bits.push(0, 7);
+    bits.align();
     bits.bytes
-}
-
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    partial: u64,
-    count: u32,
-}
-
-impl Bits {
-    fn push(&mut self, value: u32, bits: u32) {
-        self.partial |= u64::from(value) << self.count;
-        self.count += bits;
-        while self.count >= 8 {
-            self.bytes.push(self.partial as u8);
-            self.partial >>= 8;
-            self.count -= 8;
-        }
-    }
 }
 
 /// As many objects as fit.

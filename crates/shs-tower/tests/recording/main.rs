@@ -3,6 +3,7 @@
 mod ahead;
 mod anthropic;
 mod any_bytes;
+mod bits;
 mod bodies;
 mod bombs;
 mod chat;
