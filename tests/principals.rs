@@ -1,7 +1,8 @@
-//! Many principals, tenants and users with names that look alike or mean something to a backend, work
-//! on sessions with the same ids, and a simple model knows what each of them must see.
+//! Many principals, tenants and users with names that look alike or mean something to a backend,
+//! work on sessions with the same ids, and a simple model knows what each of them must see.
 //!
-//! Each text, title and tag carries the mark of its owner, so whatever is shown at another's is noticed.
+//! Each text, title and tag carries the mark of its owner, so whatever is shown at another's is
+//! noticed.
 //!
 //! `SHS_OPERATIONS=100000`, on each backend, for a long run; `SHS_SEED` for other operations.
 

@@ -1,7 +1,7 @@
 //! Scripts of mixed operations, and what must hold of a store when the process that ran them is gone.
 //!
-//! The tasks belong to [`TENANTS`] in turn. Those of different tenants use the same ids, and some calls are
-//! made in the scope of the user whose session it is.
+//! The tasks belong to [`TENANTS`] in turn. Those of different tenants use the same ids, and some
+//! calls are made in the scope of the user whose session it is.
 //!
 //! Each task works by a script of its own, on sessions of its own and with messages of its own in the session
 //! [`SHARED`]. The script follows from a seed, so child and parent know the same one. The child prints a line before and
@@ -523,8 +523,8 @@ async fn contents_of(store: &dyn Store, scope: &Scope) -> Result<BTreeMap<Sessio
     Ok(sessions)
 }
 
-/// Reads a whole store, and checks that search and stats agree with the messages, and that each user
-/// sees their own sessions alone.
+/// Reads a whole store, and checks that search and stats agree with the messages, and that each
+/// user sees their own sessions alone.
 ///
 /// # Errors
 /// If it cannot be read.

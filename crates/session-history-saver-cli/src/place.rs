@@ -156,7 +156,7 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        // What is gone meanwhile has nothing in it.
+        // A folder that was removed meanwhile counts as empty.
         for entry in folder.read_dir().into_iter().flatten().flatten() {
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_folder { &mut folders } else { &mut files }.push(entry.path());

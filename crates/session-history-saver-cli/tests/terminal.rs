@@ -77,7 +77,8 @@ fn what_is_long_comes_in_a_pager() {
 #[test]
 fn an_interrupt_is_for_the_pager() {
     let folder = store();
-    // A shell's `wait` may miss a signal that comes as it begins; what is between two rounds is heard in the next.
+    // A shell's `wait` may miss a signal that comes as it begins; what is between two rounds is
+    // heard in the next.
     let pager = "cat > shown; trap 'echo heard; exit' INT; echo ready; while :; do sleep 0.2; done";
     std::fs::write(folder.path().join("pager"), pager).unwrap();
     let arguments = ["show", "billing-1"];

@@ -80,8 +80,9 @@ impl Config {
         }
     }
 
-    /// Leaves streamed answers of dead writers as they are: by default a tracker that has a store which several processes may
-    /// share (SQLite) looks for them every 30 s. See [`SessionTracker::sweep_streams`](crate::SessionTracker::sweep_streams).
+    /// Leaves streamed answers of dead writers as they are: by default a tracker that has a store
+    /// which several processes may share (SQLite) looks for them every 30 s. See
+    /// [`SessionTracker::sweep_streams`](crate::SessionTracker::sweep_streams).
     #[must_use]
     pub fn without_sweep(mut self) -> Self {
         self.sweep = false;

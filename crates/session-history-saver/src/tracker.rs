@@ -72,7 +72,8 @@ impl SessionTracker {
     /// As [`open_store`](crate::open_store), and as [`sweep_streams`](Self::sweep_streams).
     ///
     /// # Panics
-    /// Outside a tokio runtime with its time enabled, unless the [configuration](Config::without_sweep) says not to sweep.
+    /// Outside a tokio runtime with its time enabled, unless the
+    /// [configuration](Config::without_sweep) says not to sweep.
     pub async fn open(config: Config) -> Result<Self> {
         let store = Arc::new(TracedStore::new(open_admin_store(config.location()).await?));
         let defaults = Defaults {
@@ -106,12 +107,13 @@ impl SessionTracker {
         }
     }
 
-    /// This tracker, in the scope of a tenant: everything that is done through it, and through the handles that come
-    /// from it, stays in the tenant.
+    /// This tracker, in the scope of a tenant: everything that is done through it, and through the
+    /// handles that come from it, stays in the tenant.
     ///
     /// # Errors
-    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the name is none (see [`TenantId`]), or if this
-    /// tracker is in the scope of another tenant or of a user already: a scope can be narrowed, not left.
+    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the name is not valid (see [`TenantId`]),
+    /// or if this tracker is in the scope of another tenant or of a user already: a scope can be
+    /// narrowed, not left.
     ///
     /// # Examples
     /// ```
@@ -140,12 +142,12 @@ impl SessionTracker {
         Ok(Self { scope, ..self.clone() })
     }
 
-    /// This tracker, in the scope of one user of its tenant: sessions that are started through it are that user's, and
-    /// other users' sessions are not there.
+    /// This tracker, in the scope of one user of its tenant: sessions that are started through it
+    /// are that user's, and other users' sessions are not there.
     ///
     /// # Errors
-    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the id is not 1 to 255 bytes of text without control
-    /// characters, or if this tracker is in the scope of another user already.
+    /// [`InvalidInput`](shs_store::ErrorKind::InvalidInput) if the id is not 1 to 255 bytes of text
+    /// without control characters, or if this tracker is in the scope of another user already.
     pub fn as_user(&self, user_id: impl AsRef<str>) -> Result<Self> {
         let scope = self.scope.as_user(user_id)?;
         if !self.scope.has_user(scope.user_id()) {
@@ -155,20 +157,24 @@ impl SessionTracker {
         Ok(Self { scope, ..self.clone() })
     }
 
-    /// Whose sessions this tracker is about; the default tenant's, of all users, unless it was narrowed.
+    /// Whose sessions this tracker is about; the default tenant's, of all users, unless it was
+    /// narrowed.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// Marks streamed answers as interrupted whose writer has died, now and then for as long as this tracker, or a
-    /// clone of it, is not closed: those of all tenants in `store`, which has to be this tracker's.
+    /// Marks streamed answers as interrupted whose writer has died, now and then for as long as
+    /// this tracker, or a clone of it, is not closed: those of all tenants in `store`, which has to
+    /// be this tracker's.
     ///
-    /// [`open`](Self::open) does so unless the [configuration](Config::without_sweep) says otherwise. It is for trackers
-    /// that were made over a store of your own. An error of a later round is logged, and the next round tries again.
+    /// [`open`](Self::open) does so unless the [configuration](Config::without_sweep) says
+    /// otherwise. It is for trackers that were made over a store of your own. An error of a later
+    /// round is logged, and the next round tries again.
     ///
     /// # Errors
-    /// As [`AdminStoreExt::interrupt_all_stale_streams`](shs_store::AdminStoreExt::interrupt_all_stale_streams), of the
-    /// first round.
+    /// As
+    /// [`AdminStoreExt::interrupt_all_stale_streams`](shs_store::AdminStoreExt::interrupt_all_stale_streams),
+    /// of the first round.
     ///
     /// # Panics
     /// Outside a tokio runtime with its time enabled.
@@ -200,8 +206,8 @@ impl SessionTracker {
         self
     }
 
-    /// The store, for everything that the tracker has no short form for. It is not bound to the [scope](Self::scope): pass
-    /// that to its methods.
+    /// The store, for everything that the tracker has no short form for. It is not bound to the
+    /// [scope](Self::scope): pass that to its methods.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -347,7 +353,8 @@ impl SessionTracker {
         Ok(deleted || never_saved)
     }
 
-    /// Deletes all sessions of a user of the tenant, saved or not, and says what was deleted from the store.
+    /// Deletes all sessions of a user of the tenant, saved or not, and says what was deleted from
+    /// the store.
     ///
     /// # Errors
     /// As [`Store::delete_user`].

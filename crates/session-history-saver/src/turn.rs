@@ -95,8 +95,8 @@ impl Turn {
         self
     }
 
-    /// Adds the message only if this holds: a [`Conflict`](shs_store::ErrorKind::Conflict) if not. A message that is stored
-    /// already is returned whatever has come since.
+    /// Adds the message only if this holds: a [`Conflict`](shs_store::ErrorKind::Conflict) if not.
+    /// A message that is stored already is returned whatever has come since.
     ///
     /// A session that is saved at its end numbers its messages then, and refuses this as
     /// [`Unsupported`](shs_store::ErrorKind::Unsupported).

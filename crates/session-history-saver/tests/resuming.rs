@@ -1,4 +1,5 @@
-//! An answer is begun once, and resumed by one writer at a time; a running tracker finds the answers of dead ones.
+//! An answer is begun once, and resumed by one writer at a time; a running tracker finds the
+//! answers of dead ones.
 
 #![cfg(feature = "memory")]
 

@@ -93,8 +93,8 @@ impl Export {
         }
     }
 
-    /// Sets whose sessions are exported: those of a tenant, or of one of its users (default: the default tenant). What is
-    /// chosen is chosen among them.
+    /// Sets whose sessions are exported: those of a tenant, or of one of its users (default: the
+    /// default tenant). What is chosen is chosen among them.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self

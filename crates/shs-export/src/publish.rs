@@ -36,7 +36,8 @@ impl Draft {
                 // A link stays, and what it leads to is replaced.
                 let target = if about.is_ok() { fs::canonicalize(&target)? } else { target };
                 fs::create_dir_all(folder_of(&target)).map_err(|error| match error.kind() {
-                    // It is not the file that is there already, but something in the place of its folder.
+                    // It is not the file that is there already, but something in the place of its
+                    // folder.
                     io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
                     _ => error,
                 })?;

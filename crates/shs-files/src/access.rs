@@ -9,15 +9,16 @@ use crate::folder_of;
 /// Makes a file that is not there, for writing, which nobody else can read.
 ///
 /// # Errors
-/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the name.
+/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the
+/// name.
 pub fn create_new(path: &Path) -> io::Result<File> {
     let file = private().write(true).create_new(true).open(path)?;
     own_like_folder(path)?;
     Ok(file)
 }
 
-/// Opens a file for reading and writing, and makes it if it is not there, so that nobody else can read it. One that is there
-/// keeps its access rights.
+/// Opens a file for reading and writing, and makes it if it is not there, so that nobody else can
+/// read it. One that is there keeps its access rights.
 ///
 /// # Errors
 /// Those of the file system.
@@ -31,7 +32,8 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     private().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Makes a folder, and those above it that are missing, which nobody else can look into. One that is there stays as it is.
+/// Makes a folder, and those above it that are missing, which nobody else can look into. One that
+/// is there stays as it is.
 ///
 /// # Errors
 /// Those of the file system.
@@ -55,18 +57,20 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a new file or folder the access rights and, where the process may do that, the owner and the group of the one
-/// that it replaces or copies. On Windows it does nothing: the rights are those that the folder hands down.
+/// Gives a new file or folder the access rights and, where the process may do that, the owner and
+/// the group of the one that it replaces or copies. On Windows it does nothing: the rights are
+/// those that the folder hands down.
 ///
 /// # Errors
-/// Those of the file system. That a process may not give a file away is none: then it is this process's, and no
-/// more people may read it than the original.
+/// Those of the file system. A process that may not give files away keeps the file as its own,
+/// without an error; no more people can read it than the original.
 pub fn take_after(path: &Path, original: &Metadata) -> io::Result<()> {
     give_to(path, original)?;
     if cfg!(unix) { fs::set_permissions(path, original.permissions()) } else { Ok(()) }
 }
 
-/// Gives what root has made to the owner of the folder that it is in; whatever others make is theirs.
+/// Gives what root has made to the owner of the folder that it is in; whatever others make is
+/// theirs.
 ///
 /// # Errors
 /// Those of the file system.

@@ -10,8 +10,8 @@ use crate::{create_new, folder_of, open_or_create, take_after};
 
 /// Waits until names that were made, renamed or removed in a folder are on disk.
 ///
-/// On Windows the folder is opened for writing and flushed, which a file system may refuse; then it keeps its names as it
-/// keeps them without being asked.
+/// On Windows the folder is opened for writing and flushed, which a file system may refuse; then it
+/// keeps its names as it keeps them without being asked.
 ///
 /// # Errors
 /// Those of the file system; [`NotFound`](io::ErrorKind::NotFound) if there is no such folder.
@@ -19,7 +19,8 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
 
-/// Waits until the content of a file, and what there is to know about it, is on disk, whoever wrote it.
+/// Waits until the content of a file, and what there is to know about it, is on disk, whoever wrote
+/// it.
 ///
 /// # Errors
 /// Those of the file system. On Windows the process needs the right to write to the file.
@@ -35,10 +36,11 @@ pub fn sync_file_data(path: &Path) -> io::Result<()> {
     system::open_to_sync(path)?.sync_data()
 }
 
-/// Gives a file or a folder another name in the same folder, at once. A file that has the name already is replaced, a folder is not.
+/// Gives a file or a folder another name in the same folder, at once. A file that has the name
+/// already is replaced, a folder is not.
 ///
-/// On Windows another program may have the file open in a way that forbids this, as virus scanners do for a moment. It
-/// is tried again there for about half a second.
+/// On Windows another program may have the file open in a way that forbids this, as virus scanners
+/// do for a moment. It is tried again there for about half a second.
 ///
 /// # Errors
 /// Those of the file system. If there is one, the names are as they were.
@@ -46,8 +48,8 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     system::rename(from, to)
 }
 
-/// Makes an empty file in a folder, with a random name between a prefix and a suffix, which nobody else can read where
-/// [`create_new`] keeps others out. Dropping it removes it.
+/// Makes an empty file in a folder, with a random name between a prefix and a suffix, which nobody
+/// else can read where [`create_new`] keeps others out. Dropping it removes it.
 ///
 /// # Errors
 /// Those of the file system.
@@ -57,7 +59,8 @@ pub fn draft(folder: &Path, prefix: &str, suffix: &str) -> io::Result<NamedTempF
     system::draft(&mut builder, folder)
 }
 
-/// Gives a draft its name, at once, and replaces a file that has it already. The draft must have been synced.
+/// Gives a draft its name, at once, and replaces a file that has it already. The draft must have
+/// been synced.
 ///
 /// # Errors
 /// Those of [`rename`]; the draft is removed then.
@@ -65,20 +68,22 @@ pub fn persist(draft: NamedTempFile, to: &Path) -> io::Result<()> {
     system::persist(draft, to)
 }
 
-/// Gives a draft its name, at once, unless anything has it already. The draft must have been synced.
+/// Gives a draft its name, at once, unless anything has it already. The draft must have been
+/// synced.
 ///
 /// # Errors
-/// Those of the file system, after which the draft is removed; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the
-/// name.
+/// Those of the file system, after which the draft is removed;
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the name.
 pub fn persist_new(draft: NamedTempFile, to: &Path) -> io::Result<()> {
     system::persist_new(draft, to)
 }
 
-/// Copies a file to a new one, with its access rights as [`take_after`] gives them, and waits until it is on disk. Its name is
-/// there for good once the folder is [synced](sync_folder).
+/// Copies a file to a new one, with its access rights as [`take_after`] gives them, and waits until
+/// it is on disk. Its name is there for good once the folder is [synced](sync_folder).
 ///
 /// # Errors
-/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the name.
+/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if anything has the
+/// name.
 pub fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
     copy_into(from, &create_new(to)?, to)
 }
@@ -116,11 +121,13 @@ pub fn place_folder(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Puts a folder where another one is, and gives that one the name `kept`, where nothing is.
 ///
-/// On Linux and macOS the two change places at once, where the file system can do that. Elsewhere both are renamed: whoever
-/// is interrupted between the two finds both, under `from` and `kept`. On Windows nothing in them may be open.
+/// On Linux and macOS the two change places at once, where the file system can do that. Elsewhere
+/// both are renamed: whoever is interrupted between the two finds both, under `from` and `kept`. On
+/// Windows nothing in them may be open.
 ///
 /// # Errors
-/// Those of the file system. Then the folder is where it was, unless it says that it could not be put back.
+/// Those of the file system. Then the folder is where it was, unless it says that it could not be
+/// put back.
 pub fn replace_folder(from: &Path, to: &Path, kept: &Path) -> io::Result<()> {
     if exchange(from, to).is_ok() {
         fs::rename(from, kept)?;
@@ -248,8 +255,8 @@ mod system {
         })
     }
 
-    /// Closed first, and through the one function that renames: tempfile's replaces nothing that is open anywhere, and takes no
-    /// long paths.
+    /// Closed first, and through the one function that renames: tempfile's replaces nothing that is
+    /// open anywhere, and takes no long paths.
     pub(super) fn persist(draft: NamedTempFile, to: &Path) -> io::Result<()> {
         let mut draft = draft.into_temp_path();
         rename(&draft, to)?;
@@ -257,7 +264,8 @@ mod system {
         Ok(())
     }
 
-    /// By a second name, as the first is given up when the draft is dropped; tempfile's own way is for file systems without links.
+    /// By a second name, as the first is given up when the draft is dropped; tempfile's own way is
+    /// for file systems without links.
     pub(super) fn persist_new(draft: NamedTempFile, to: &Path) -> io::Result<()> {
         match fs::hard_link(draft.path(), to) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -6,8 +6,9 @@ use std::path::Path;
 
 /// Which file it is, whatever its name: to find out whether an open file is still at its path.
 ///
-/// It is never given twice among files of a volume that exist at the same time, but on Windows' ReFS, whose numbers are longer than
-/// the system tells here. A file that was removed may leave its own to a new one; while it is open, it does not.
+/// It is never given twice among files of a volume that exist at the same time, but on Windows'
+/// ReFS, whose numbers are longer than the system tells here. A file that was removed may leave its
+/// own to a new one; while it is open, it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     volume: u64,

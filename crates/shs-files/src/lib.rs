@@ -1,9 +1,11 @@
-//! What the crates of `session-history-saver` that keep files need of the operating system: the one place that knows which it is.
+//! What the crates of `session-history-saver` that keep files need of the operating system: the one
+//! place that knows which it is.
 //!
 //! # What is promised where
 //!
-//! **Durable** means that it survives a power cut, as far as the disk keeps what it says that it has. **At once** means that whoever
-//! looks, or starts after a crash, finds the old or the new, whole.
+//! **Durable** means that it survives a power cut, as far as the disk keeps what it says that it
+//! has. **At once** means that whoever looks, or starts after a crash, finds the old or the new,
+//! whole.
 //!
 //! | | Linux | macOS | Windows |
 //! |---|---|---|---|
@@ -17,10 +19,11 @@
 //! | [`take_after`] | mode, owner and group of what is replaced | the same | nothing: rights are handed down, and the read-only mark would keep the file from being synced |
 //! | [`Identity`] | device and inode | the same | serial number of the volume, and index of the file |
 //!
-//! On macOS nothing is run by our own checks, only compiled. On Windows, Wine runs the tests, and no power was cut.
+//! On macOS nothing is run by our own checks, only compiled. On Windows, Wine runs the tests, and
+//! no power was cut.
 //!
-//! A new file of a process that runs as root belongs to the owner of the folder it is in, so that whatever an
-//! administrator does with a store leaves it usable for the service that it belongs to.
+//! A new file of a process that runs as root belongs to the owner of the folder it is in, so that
+//! whatever an administrator does with a store leaves it usable for the service that it belongs to.
 
 mod access;
 mod durable;
@@ -39,7 +42,8 @@ pub use identity::Identity;
 pub use lock::{lock_path, share, unlock};
 pub use position::write_all_at;
 
-/// Whether a file that is open may be impossible to replace, or keep its name after it was removed, until it is closed.
+/// Whether a file that is open may be impossible to replace, or keep its name after it was removed,
+/// until it is closed.
 pub const OPEN_FILES_STAY: bool = cfg!(windows);
 
 /// The folder that a file is in.

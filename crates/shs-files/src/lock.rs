@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file to lock so that others can read the one at `path`: on Unix the file itself, on Windows one beside it,
-/// `NAME.lock`, which is empty.
+/// The file to lock so that others can read the one at `path`: on Unix the file itself, on Windows
+/// one beside it, `NAME.lock`, which is empty.
 ///
-/// Locks are mandatory on Windows: nobody else can read a file that is locked there, not even its owner through another handle.
+/// Locks are mandatory on Windows: nobody else can read a file that is locked there, not even its
+/// owner through another handle.
 pub fn lock_path(path: &Path) -> PathBuf {
     if cfg!(unix) {
         return path.to_owned();
@@ -17,14 +18,16 @@ pub fn lock_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Gives back what [`File::try_lock`] and its siblings took, at once; a file that is not locked stays as it is.
+/// Gives back what [`File::try_lock`] and its siblings took, at once; a file that is not locked
+/// stays as it is.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn unlock(file: &File) -> io::Result<()> {
     match file.unlock() {
-        // The standard library unlocks twice there, as there can be two locks. Wine says this of the second time, where Windows
-        // says that nothing is locked, which the standard library knows.
+        // The standard library unlocks twice there, as there can be two locks. Wine says this of
+        // the second time, where Windows says that nothing is locked, which the standard library
+        // knows.
         Err(error) if cfg!(windows) && error.raw_os_error() == Some(ERROR_LOCK_VIOLATION) => Ok(()),
         unlocked => unlocked,
     }
@@ -32,8 +35,8 @@ pub fn unlock(file: &File) -> io::Result<()> {
 
 const ERROR_LOCK_VIOLATION: i32 = 33;
 
-/// Makes a lock that this process alone has one that others can have beside it. Another may take it between the two; then
-/// this waits until that one shares it.
+/// Makes a lock that this process alone has one that others can have beside it. Another may take it
+/// between the two; then this waits until that one shares it.
 ///
 /// # Errors
 /// Those of the file system.

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io;
 
-/// Writes bytes at a place in an open file, in as few calls as the system has for it. On Windows the place where
-/// the file's next read or write would go moves behind them.
+/// Writes bytes at a place in an open file, in as few calls as the system has for it. On Windows
+/// the place where the file's next read or write would go moves behind them.
 ///
 /// # Errors
 /// Those of the file system; then some of the bytes may have been written.

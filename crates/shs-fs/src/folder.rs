@@ -68,8 +68,9 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Looks at a folder that is there, to read only. If nobody has it open, nobody can open it meanwhile; but on Windows, where
-    /// locks need a file of their own, only if anybody ever had it open.
+    /// Looks at a folder that is there, to read only. If nobody has it open, nobody can open it
+    /// meanwhile; but on Windows, where locks need a file of their own, only if anybody ever had it
+    /// open.
     ///
     /// # Errors
     /// `NotFound` if there is no store.
@@ -107,8 +108,8 @@ impl Folder {
         Self { path, durability, marker, lock, identity, is_in_use, changed }
     }
 
-    /// That the folder is still where it was opened: what is written into one that was moved away, or replaced, nobody
-    /// finds at its path.
+    /// That the folder is still where it was opened: what is written into one that was moved away,
+    /// or replaced, nobody finds at its path.
     pub(crate) fn check_place(&self) -> io::Result<()> {
         check_place(&self.path.join(MARKER), self.identity)
     }
@@ -197,7 +198,7 @@ impl Folder {
         self.everywhere(|name, kind| !kind.is_file() && has_extension(name, EXTENSION))
     }
 
-    /// What is among the tenants' folders and is none.
+    /// What stands among the tenants' folders and is not a tenant's folder.
     pub(crate) fn odd_folders(&self) -> Result<Vec<String>> {
         let mut odd = Vec::new();
         self.walk_tenants(&mut |folder, is_tenants| {
@@ -302,7 +303,8 @@ impl Folder {
         fs::symlink_metadata(self.path.join(name)).map(|about| about.len())
     }
 
-    /// Whether two names that differ by case alone are one file's, on a file system that does not tell them apart.
+    /// Whether two names that differ by case alone are one file's, on a file system that does not
+    /// tell them apart.
     pub(crate) fn is_one_file(&self, one: &str, other: &str) -> bool {
         let at = |name: &str| Identity::at(&self.path.join(name)).ok();
         cfg!(any(windows, target_os = "macos"))
@@ -344,7 +346,8 @@ impl Folder {
         })
     }
 
-    /// Makes a tenant's folder if it is missing; it is there for good once the [names are synced](Self::sync_names).
+    /// Makes a tenant's folder if it is missing; it is there for good once the [names are
+    /// synced](Self::sync_names).
     fn make_folder(&self, folder: &str) -> io::Result<()> {
         if folder.is_empty() || self.path.join(folder).is_dir() {
             return Ok(());
@@ -501,7 +504,8 @@ fn beside(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Locks a folder, which is made a store's if it is none. Returns its format file, and what is locked.
+/// Locks a folder, and makes it a store's if it is not one. Returns its format file, and what is
+/// locked.
 ///
 /// # Errors
 /// `Unavailable` if another process or store has it open.
@@ -572,8 +576,8 @@ impl OpenFile {
         Ok(Self { file, identity })
     }
 
-    /// This file with what there is to know of it, if it still has its name: another program may have put another one in its
-    /// place.
+    /// This file with what there is to know of it, if it still has its name: another program may
+    /// have put another one in its place.
     fn at_its_path(self: Arc<Self>, path: &Path) -> Option<(Arc<Self>, fs::Metadata)> {
         let (identity, about) = Identity::look(path).ok()?;
         (identity == self.identity).then_some((self, about))

@@ -12,29 +12,33 @@
 //!   times. When it is full, and at `flush`, the files themselves are synced. After a power cut the next opening writes
 //!   what it holds into the files; `close` removes it. Do not delete it while the folder is not closed: it may be the
 //!   only place of what was acknowledged.
-//! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off before the next write
-//!   and never read as data; any other damage is a [`Corrupt`](ErrorKind::Corrupt) error of that session that names file, line and
-//!   byte, and so is a line that no store writes, whatever its checksum. The content of messages is not looked at before it
-//!   is read.
+//! - Each line carries a checksum. A torn last line, which was never acknowledged, is cut off
+//!   before the next write and never read as data; any other damage is a
+//!   [`Corrupt`](ErrorKind::Corrupt) error of that session that names file, line and byte, and so
+//!   is a line that no store writes, whatever its checksum. The content of messages is not looked
+//!   at before it is read.
 //! - What is made or written anew as a whole (new sessions, forks, imports, a file without a deleted message) is
 //!   staged beside its place, synced and renamed.
-//! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away the highest one,
-//!   `.arrivals` notes that it was given. Leave it in the folder, or a cursor from before may pass over what is stored later.
-//!   A conversation's file can be put back into its folder, but not into another one, where its numbers are taken: then it
-//!   cannot be read until it is repaired. Open it in a folder of its own, and [import](Store::import) it from there.
+//! - A search's cursor is a message's number in the order of arrival. Before a deletion takes away
+//!   the highest one, `.arrivals` notes that it was given. Leave it in the folder, or a cursor from
+//!   before may pass over what is stored later. A conversation's file can be put back into its
+//!   folder, but not into another one, where its numbers are taken: then it cannot be read until it
+//!   is repaired. Open it in a folder of its own, and [import](Store::import) it from there.
 //! - Memory holds the sessions and, for each message, everything but its content, some 500 bytes; the first search
 //!   reads all files, and each other one what was written since the last, into an index of their words.
 //!
-//! One process at a time has a folder open to write: the file `shs-fs.format` is locked (on Windows,
-//! where a locked file cannot be read, an empty one beside it: `shs-fs.format.lock`). Others can
-//! [read it](FsOptions::with_read_only) meanwhile. For several that write there is `shs-sqlite`.
+//! One process at a time has a folder open to write: the file `shs-fs.format` is locked (on
+//! Windows, where a locked file cannot be read, an empty one beside it: `shs-fs.format.lock`).
+//! Others can [read it](FsOptions::with_read_only) meanwhile. For several that write there is
+//! `shs-sqlite`.
 //!
-//! The files of the default tenant stand in the folder itself, those of another one in `tenants/TENANT`. A file belongs to
-//! the tenant in whose folder it is.
+//! The files of the default tenant stand in the folder itself, those of another one in
+//! `tenants/TENANT`. A file belongs to the tenant in whose folder it is.
 //!
-//! A file that cannot be read, because it is damaged or has another name than its session, is an error for whoever asks for that
-//! session, and is told in the log when the folder is opened. The others go on without it: lists, searches and stats do not have it.
-//! [`verify`] says what is wrong with it, and [`repair`] keeps what can be read.
+//! A file that cannot be read, because it is damaged or has another name than its session, is an
+//! error for whoever asks for that session, and is told in the log when the folder is opened. The
+//! others go on without it: lists, searches and stats do not have it. [`verify`] says what is wrong
+//! with it, and [`repair`] keeps what can be read.
 //!
 //! A folder of the Python package `session-history-saver` opens as it is: each `NAME.json` becomes a file of
 //! ours, and stays beside it as `NAME.json.python-backup`.
@@ -138,8 +142,9 @@ impl FsStore {
     /// # Errors
     /// - [`Unavailable`](ErrorKind::Unavailable) if the folder cannot be made, read or written, or is open in another
     ///   process or store.
-    /// - [`Corrupt`](ErrorKind::Corrupt) if the journal or the note of numbers is damaged, or a `.json` file is not the Python
-    ///   package's. A conversation's file that is damaged is no error here, but for whoever asks for that conversation.
+    /// - [`Corrupt`](ErrorKind::Corrupt) if the journal or the note of numbers is damaged, or a
+    ///   `.json` file is not the Python package's. A conversation's file that is damaged is no
+    ///   error here, but for whoever asks for that conversation.
     /// - [`Unsupported`](ErrorKind::Unsupported) if a newer version of this library wrote it.
     ///
     /// # Panics

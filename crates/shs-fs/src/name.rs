@@ -1,7 +1,8 @@
 //! File names that are safe on every file system.
 //!
-//! The conversations of the default tenant stand in the folder itself, those of another tenant in `tenants/TENANT/`. Names are
-//! paths below the folder, with `/` between their parts on every system.
+//! The conversations of the default tenant stand in the folder itself, those of another tenant in
+//! `tenants/TENANT/`. Names are paths below the folder, with `/` between their parts on every
+//! system.
 
 use shs_store::{SessionId, SessionKey, TenantId};
 use uuid::Uuid;
@@ -13,7 +14,8 @@ pub(crate) const TENANTS: &str = "tenants";
 
 /// Longest encoded id before it is shortened, in bytes; file systems take 255 with the extension.
 const MAX_BYTES: usize = 180;
-/// What the name of a folder begins with in which the name of a tenant goes on that is too long for one.
+/// What the name of a folder begins with in which the name of a tenant goes on that is too long for
+/// one.
 const GOES_ON: char = '+';
 
 /// The name of a conversation's file.
@@ -34,7 +36,8 @@ pub(crate) fn file_name(key: &SessionKey) -> String {
 
 /// The folder of a tenant, with a `/` behind it; nothing for the default one.
 ///
-/// The name is encoded as an id is. A long one goes on in folders below, so that it can be read from their names.
+/// The name is encoded as an id is. A long one goes on in folders below, so that it can be read
+/// from their names.
 pub(crate) fn tenant_folder(tenant: &TenantId) -> String {
     let mut folder = String::new();
     if tenant.is_default() {
@@ -67,7 +70,7 @@ pub(crate) fn tenant_of(folder: &str) -> Option<TenantId> {
         name.push_str(if number == 0 { part } else { part.strip_prefix(GOES_ON)? });
     }
     let tenant = TenantId::new(decoded(&name)?).ok()?;
-    // Which is not so for a name that is none of ours.
+    // A folder that no store has made has another name.
     (!tenant.is_default() && tenant_folder(&tenant) == folder).then_some(tenant)
 }
 
@@ -92,8 +95,8 @@ pub(crate) fn key_of(name: &str) -> Option<SessionKey> {
     (file_name(&key) == name).then_some(key)
 }
 
-/// Whether this may be the name of a conversation's file in the folder or in a tenant's, and nowhere else; on any system, so
-/// no device either.
+/// Whether this may be the name of a conversation's file in the folder or in a tenant's, and
+/// nowhere else; on any system, so no device either.
 pub(crate) fn is_conversation(name: &str) -> bool {
     let (folder, file) = split(name);
     let stem = file.split('.').next().unwrap_or_default();
@@ -134,7 +137,8 @@ fn decoded(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Where to cut an encoded name after so many bytes at the most, and not in the middle of an escape.
+/// Where to cut an encoded name after so many bytes at the most, and not in the middle of an
+/// escape.
 fn whole_escapes(name: &str, most: usize) -> usize {
     if name.len() <= most {
         return name.len();

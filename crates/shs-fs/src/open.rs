@@ -94,7 +94,8 @@ fn check_journal(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-/// Reads all files, on as many threads as there are processors. One that cannot be read leaves the others as they are.
+/// Reads all files, on as many threads as there are processors. One that cannot be read leaves the
+/// others as they are.
 fn read_all(folder: &Folder, names: &[String]) -> Vec<(String, Result<Conversation>)> {
     let next = AtomicUsize::new(0);
     // By threads, each of which reads on until there is no file left.
@@ -125,7 +126,8 @@ fn take_next<'n>(next: &AtomicUsize, names: &'n [String]) -> Option<(usize, &'n 
     names.get(at).map(|name| (at, name.as_str()))
 }
 
-/// Reads a conversation's file up to a place. Where the file system takes names that differ by case as one, so does this.
+/// Reads a conversation's file up to a place. Where the file system takes names that differ by case
+/// as one, so does this.
 ///
 /// # Errors
 /// Also if it has not the name that goes with the id in it.

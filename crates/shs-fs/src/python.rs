@@ -32,7 +32,8 @@ pub(crate) fn migrate(folder: &Folder, noted: i64) -> Result<usize> {
     });
     let mut arrival = noted;
     for name in folder.names()? {
-        // One that cannot be read keeps nobody from what is to be migrated; its numbers are behind those noted, or known as given twice.
+        // One that cannot be read keeps nobody from what is to be migrated; its numbers are behind
+        // those noted, or known as given twice.
         let Ok(conversation) = Conversation::read(folder, &name) else { continue };
         arrival = arrival.max(conversation.last_arrival());
     }

@@ -55,11 +55,11 @@ pub(crate) struct Unreadable {
 type Arrival = (i64, (SessionId, Seq));
 
 impl State {
-    /// All conversations of a folder that was just opened, in which no number up to `noted` is to be given again. Each file was
-    /// read, or there is an error.
+    /// All conversations of a folder that was just opened, in which no number up to `noted` is to
+    /// be given again. Each file was read, or there is an error.
     ///
-    /// Of two that have messages with one number of arrival, as after a file was copied from another folder, the second by
-    /// name counts as one that cannot be read.
+    /// Of two that have messages with one number of arrival, as after a file was copied from
+    /// another folder, the second by name counts as one that cannot be read.
     pub(crate) fn new(files: Vec<(String, Result<Conversation>)>, noted: i64) -> Self {
         let mut state = Self { last_arrival: noted, noted, ..Self::default() };
         let mut places: Vec<(i64, usize)> = Vec::new();
@@ -102,8 +102,8 @@ impl State {
         state
     }
 
-    /// Notes a file that cannot be read, under the id that its name says. Of which conversation a file is whose name does
-    /// not say it, nobody can ask; it stays as it is.
+    /// Notes a file that cannot be read, under the id that its name says. Of which conversation a
+    /// file is whose name does not say it, nobody can ask; it stays as it is.
     fn set_damaged(&mut self, name: String, error: Error) {
         tracing::error!(file = name, %error, "a conversation cannot be read; the others can");
         if let Some(key) = key_of(&name) {
@@ -211,8 +211,8 @@ impl State {
         self.of_mut(&tenant).insert(conversation);
     }
 
-    /// Takes a conversation out, while its file is still as it was. The index is dropped, to be made anew, if a
-    /// content cannot be read any more.
+    /// Takes a conversation out, while its file is still as it was. The index is dropped, to be
+    /// made anew, if a content cannot be read any more.
     pub(crate) fn remove(&mut self, folder: &Folder, key: &SessionKey) -> Option<Conversation> {
         self.tenants.get_mut(&key.tenant)?.remove(folder, &key.id)
     }

@@ -240,8 +240,9 @@ impl<'a> Work<'a> {
         Ok(session)
     }
 
-    /// Before a file goes or is replaced: closes it where it could not be otherwise. So that nothing depends on whether it goes,
-    /// what was written to it is brought to the disk in its place.
+    /// Before a file goes or is replaced: closes it where it could not be otherwise. So that
+    /// nothing depends on whether it goes, what was written to it is brought to the disk in its
+    /// place.
     fn let_go(&mut self, key: &SessionKey, name: &str) -> Result<()> {
         if !OPEN_FILES_STAY {
             return Ok(());
@@ -295,7 +296,8 @@ impl<'a> Work<'a> {
         self.publish(scope.tenant_id(), session, std::iter::empty())
     }
 
-    /// The key of a session that exists within a scope, after another try to read it if it could not be read.
+    /// The key of a session that exists within a scope, after another try to read it if it could
+    /// not be read.
     fn find(&mut self, scope: &Scope, id: &SessionId) -> Result<SessionKey> {
         let key = scope.key(id);
         self.recover(&key)?;

@@ -23,8 +23,8 @@ async fn open() -> (TempDir, PathBuf, FsStore, SessionId) {
     (parent, path, store, id)
 }
 
-/// Nothing is acknowledged while the folder, a conversation's file or the journal is away, and everything goes on when it
-/// is back.
+/// Nothing is acknowledged while the folder, a conversation's file or the journal is away, and
+/// everything goes on when it is back.
 #[tokio::test]
 async fn nothing_is_acknowledged_that_is_not_at_its_place() {
     for name in ["", "s.jsonl", ".journal", "shs-fs.format"] {

@@ -70,7 +70,8 @@ impl Import {
         self
     }
 
-    /// Sets the tenant, or the user of one, whose the conversations become (default: the default tenant).
+    /// Sets the tenant, or the user of one, whose the conversations become (default: the default
+    /// tenant).
     pub fn with_scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self

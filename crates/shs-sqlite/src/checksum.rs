@@ -104,7 +104,8 @@ macro_rules! counts_of_tenant {
     };
 }
 
-/// A statement that adds to the totals, from a query for `tenant`, `role`, `model`, `messages` and `tokens`.
+/// A statement that adds to the totals, from a query for `tenant`, `role`, `model`, `messages` and
+/// `tokens`.
 macro_rules! add_to_totals {
     ($query:literal) => {
         concat!(
@@ -199,7 +200,8 @@ pub(crate) fn of_name_in(tenant: i64, name: &str) -> i64 {
     of_name(name).wrapping_add(tenant.wrapping_mul(weight!(tenant)))
 }
 
-/// The checksum of a tenant's session that is to be written, whose messages were changed so many times.
+/// The checksum of a tenant's session that is to be written, whose messages were changed so many
+/// times.
 pub(crate) fn of_written_session(tenant: i64, session: &Session, edits: i64) -> i64 {
     let fork = session.forked_from.as_ref();
     let joined = Joined::default()

@@ -22,9 +22,9 @@
 //!   messages are missing; a search that finds it behind has it brought up to date first, so it finds every
 //!   acknowledged message. While nothing can be written (a full disk, another process that keeps the file locked), a
 //!   search that needs this fails as a write does.
-//! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word of a tenant's message is
-//!   in the index under that number: so a search of one tenant reads nothing of another, and is as fast as if it were alone.
-//!
+//! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word
+//!   of a named tenant's message is in the index under that number: so a search of one tenant finds
+//!   nothing of another. Ranks weigh a word by how rare it is in the whole database.
 //! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file
 //!   nor next to it.
 //!
@@ -38,11 +38,13 @@
 //! transaction, and is cut back to 64 MB afterwards. Nothing here reads so: a stream or an export that waits for its consumer
 //! holds no snapshot.
 //!
-//! New files are their owner's alone to read; one that is there keeps its access rights, and files beside it take after it.
+//! New files are their owner's alone to read; one that is there keeps its access rights, and files
+//! beside it take after it.
 //!
-//! When the database or its log is moved away, removed or replaced while a store has it open, every write fails as
-//! [`Unavailable`](shs_store::ErrorKind::Unavailable), until it is put back or the store opened again: nothing is acknowledged that is not
-//! at its place. (On Windows the system does not allow it.)
+//! When the database or its log is moved away, removed or replaced while a store has it open, every
+//! write fails as [`Unavailable`](shs_store::ErrorKind::Unavailable), until it is put back or the
+//! store opened again: nothing is acknowledged that is not at its place. (On Windows the system
+//! does not allow it.)
 //!
 //! A database of the Python package `session-history-saver` opens as it is: its content is moved into the
 //! schema here, and the old database stays beside it as `history.db.python-backup`. The Python package

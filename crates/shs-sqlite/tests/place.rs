@@ -27,7 +27,8 @@ fn beside(path: &Path, rest: &str) -> PathBuf {
     PathBuf::from(format!("{}{rest}", path.display()))
 }
 
-/// Nothing is acknowledged while the database or its log is away, and everything goes on when it is back.
+/// Nothing is acknowledged while the database or its log is away, and everything goes on when it is
+/// back.
 #[tokio::test]
 async fn nothing_is_acknowledged_that_is_not_at_its_place() {
     for rest in ["", "-wal"] {

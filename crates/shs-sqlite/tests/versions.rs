@@ -105,7 +105,8 @@ async fn is_brought_to_the_newest(version: usize) {
     store.close().await.unwrap();
 }
 
-/// What a store with the third schema wrote, checksums and all. A user was deleted before, whose key was 3.
+/// What a store with the third schema wrote, checksums and all. A user was deleted before, whose
+/// key was 3.
 const THIRD: &str = r#"
     INSERT INTO users (key, name, checksum) VALUES (1, 'alice', 663665735), (2, 'bob', 4123767104);
     INSERT INTO projects (key, name, checksum) VALUES (1, 'bot', 18809873);

@@ -112,8 +112,8 @@ impl Document {
     /// A new session without messages.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if it breaks a limit, or names another user than the
-    /// scope.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it breaks a limit, or names another user than
+    /// the scope.
     pub fn create(scope: &Scope, mut new: NewSession, now: Timestamp) -> Result<Self> {
         scope.claim(&mut new.user_id)?;
         Ok(Self::assemble(new.into_session(now)?, Vec::new()))
@@ -406,8 +406,8 @@ pub fn plan_append(
 /// The session that a fork makes, without messages yet.
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) if `up_to` is beyond the last number, a limit is broken, or
-/// the new session names another user than the scope.
+/// [`InvalidInput`](ErrorKind::InvalidInput) if `up_to` is beyond the last number, a limit is
+/// broken, or the new session names another user than the scope.
 pub fn fork_session(
     scope: &Scope,
     source: &Session,

@@ -57,8 +57,8 @@ impl StreamLease {
         Map::from_iter([(STREAM_KEY.to_owned(), Value::Null)])
     }
 
-    /// The change that marks a message of this writer as interrupted, unless the writer finished it, or another one
-    /// took it over.
+    /// The change that marks a message of this writer as interrupted, unless the writer finished
+    /// it, or another one took it over.
     pub fn interrupt(&self) -> MessagePatch {
         MessagePatch::new()
             .with_expected_writer(&*self.writer)

@@ -30,8 +30,8 @@ pub(crate) async fn snapshot_of<S: Store + ?Sized>(store: &S, scope: &Scope) -> 
     all
 }
 
-/// Checks that counts, numbers, search and stats agree with the messages in every tenant, of a store
-/// that nobody writes to meanwhile.
+/// Checks that counts, numbers, search and stats agree with the messages in every tenant, of a
+/// store that nobody writes to meanwhile.
 pub(crate) async fn audit<S: AdminStore + ?Sized>(store: &S) {
     let mut tenants = store.tenant_stream(TenantQuery::new());
     while let Some(tenant) = tenants.try_next().await.unwrap() {

@@ -14,8 +14,8 @@ use shs_store::{
 
 use crate::Fixture;
 
-/// A fixture whose stores keep the default tenant's data under a tenant with a name, and the other way
-/// round. With it the suite shows that every rule holds in any tenant.
+/// A fixture whose stores keep the default tenant's data under a tenant with a name, and the other
+/// way round. With it the suite shows that every rule holds in any tenant.
 ///
 /// ```ignore
 /// shs_testkit::conformance!(in_a_tenant, InTenant<MyFixture>);
@@ -60,8 +60,8 @@ fn scope(scope: &Scope) -> Scope {
     }
 }
 
-/// The fingerprint of a cursor is that of its scope, so a cursor that a rule makes is made for the other
-/// name. It is made again for the one beneath.
+/// The fingerprint of a cursor is that of its scope, so a cursor that a rule makes is made for the
+/// other name. It is made again for the one beneath.
 macro_rules! swapped_query {
     ($query:expr, $scope:expr, $fingerprint:expr) => {{
         let mut query = $query.clone();

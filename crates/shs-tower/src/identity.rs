@@ -7,13 +7,14 @@ use http::header::HeaderName;
 use http::{HeaderMap, request};
 use serde_json::Value;
 
-/// The id of a conversation, put into a request's extensions by the application. It is taken as it is: the
-/// application is the authority for it. If the session is another user's already, it is left alone, and the exchange goes
-/// into one of its own.
+/// The id of a conversation, put into a request's extensions by the application. It is taken as it
+/// is: the application is the authority for it. If the session is another user's already, it is
+/// left alone, and the exchange goes into one of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub String);
 
-/// The tenant, put into a request's extensions by whatever authenticated the client. Nothing is shared between tenants.
+/// The tenant, put into a request's extensions by whatever authenticated the client. Nothing is
+/// shared between tenants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantKey(pub String);
 

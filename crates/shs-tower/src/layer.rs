@@ -21,16 +21,19 @@ use crate::{Ladder, Limits, Record, Recorder, Redact};
 /// # Who is trusted
 /// A client can send any header and any body. So everything that is done for a request stays in the
 /// [scope](shs_store::Scope) of the tenant and the user that the application has authenticated
-/// ([`TenantKey`](crate::TenantKey), [`UserKey`](crate::UserKey)): a conversation of anybody else is neither found,
-/// nor continued, nor forked, whatever ids or histories the client sends. Projects are kept apart too.
+/// ([`TenantKey`](crate::TenantKey), [`UserKey`](crate::UserKey)): a conversation of anybody else
+/// is neither found, nor continued, nor forked, whatever ids or histories the client sends.
+/// Projects are kept apart too.
 ///
-/// Two users who send the same session id get two sessions. Whoever comes first gets the id as it is, the others
-/// `id~hash`, with a hash of user, project and id; what they sent stands in the session's metadata. No client can choose
-/// such an id: one with a `~` in it is always replaced by one with a hash.
+/// Two users who send the same session id get two sessions. Whoever comes first gets the id as it
+/// is, the others `id~hash`, with a hash of user, project and id; what they sent stands in the
+/// session's metadata. No client can choose such an id: one with a `~` in it is always replaced by
+/// one with a hash.
 ///
-/// A session that the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it is within the tenant,
-/// whoever its users are, unless a client made it. Without any authentication, all clients are one nobody, and share the
-/// ids they send. Read tenants and users from a header only where something in front of the service sets it.
+/// A session that the application itself names ([`SessionKey`](crate::SessionKey)) is taken as it
+/// is within the tenant, whoever its users are, unless a client made it. Without any
+/// authentication, all clients are one nobody, and share the ids they send. Read tenants and users
+/// from a header only where something in front of the service sets it.
 ///
 /// # Where it belongs
 /// Inside of layers that compress, so that it sees plain bodies; outside of those that time out or limit, so that it sees what
@@ -114,7 +117,8 @@ impl RecordLayer {
         self.with(|settings| settings.session = ladder)
     }
 
-    /// Sets where the tenant is named (default: [`Ladder::tenants`]). A request that names none is the default tenant's.
+    /// Sets where the tenant is named (default: [`Ladder::tenants`]). A request that names none is
+    /// the default tenant's.
     #[must_use]
     pub fn tenant(self, ladder: Ladder) -> Self {
         self.with(|settings| settings.tenant = ladder)

@@ -8,7 +8,8 @@ use crate::app::App;
 use crate::refusal::Refusal;
 use crate::visitor::Visitor;
 
-/// The conversations of the visitor who sends a request, and no others: the store itself finds nothing else through it.
+/// The conversations of the visitor who sends a request, and no others: the store itself finds
+/// nothing else through it.
 ///
 /// Handlers take it as an argument, so that none of them can forget to ask whose a conversation is.
 pub(crate) struct History(pub(crate) SessionTracker);

@@ -53,8 +53,8 @@ impl Folder {
         })
     }
 
-    /// The file of a conversation. Any text can be an id, or the name of a tenant, so the file's name is a UUID made of
-    /// both: of their JSON, which no two keys share.
+    /// The file of a conversation. Any text can be an id, or the name of a tenant, so the file's
+    /// name is a UUID made of both: of their JSON, which no two keys share.
     fn file(&self, key: &SessionKey) -> PathBuf {
         let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, json_of(key).as_bytes());
         self.path.join(format!("{name}.json"))

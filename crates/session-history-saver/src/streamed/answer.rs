@@ -38,11 +38,11 @@ use crate::SessionHandle;
 /// seconds after a drop, the text since the last save is lost, which is logged at level ERROR.
 ///
 /// # When someone else changes the message
-/// If it was marked as interrupted, its writer was thought dead: the writer lives and goes on, the message
-/// is pending again. If it is delivered or in error, someone else has completed it on purpose, and if it is pending with
-/// another's lease, someone has [resumed](super::StartAnswer::resume) it: that
-/// stays, and `push` and `finish` fail with [`Conflict`](ErrorKind::Conflict). The text is then still in
-/// [`text`](Self::text).
+/// If it was marked as interrupted, its writer was thought dead: the writer lives and goes on, the
+/// message is pending again. If it is delivered or in error, someone else has completed it on
+/// purpose, and if it is pending with another's lease, someone has
+/// [resumed](super::StartAnswer::resume) it: that stays, and `push` and `finish` fail with
+/// [`Conflict`](ErrorKind::Conflict). The text is then still in [`text`](Self::text).
 ///
 /// # With save-at-end
 /// With [`Saving::AtEnd`](crate::Saving::AtEnd), the text stays in memory and the message joins the unsaved

@@ -143,10 +143,10 @@ impl StartAnswer {
     /// Writes the message, pending and without text, and begins to measure its time.
     ///
     /// # Errors
-    /// As [`Turn::send`](crate::Turn::send); a [`Conflict`](shs_store::ErrorKind::Conflict) if the session has a
-    /// message with this id, whatever its state: [`resume`](Self::resume) goes on with one;
-    /// [`Unsupported`](shs_store::ErrorKind::Unsupported) if it is not called on a tokio runtime with its time enabled,
-    /// because a task saves what comes.
+    /// As [`Turn::send`](crate::Turn::send); a [`Conflict`](shs_store::ErrorKind::Conflict) if the
+    /// session has a message with this id, whatever its state: [`resume`](Self::resume) goes on
+    /// with one; [`Unsupported`](shs_store::ErrorKind::Unsupported) if it is not called on a tokio
+    /// runtime with its time enabled, because a task saves what comes.
     ///
     /// # Cancel safety
     /// If the future is dropped, the message may have been written; it is marked as interrupted when its
@@ -158,21 +158,22 @@ impl StartAnswer {
         Answer::begin(self.session, self.message, self.options).await
     }
 
-    /// Goes on with the answer of this id that is stored, behind its text: it is pending again, with a lease of this
-    /// writer's. What else was said here (role, model, metadata, time) is not looked at.
+    /// Goes on with the answer of this id that is stored, behind its text: it is pending again,
+    /// with a lease of this writer's. What else was said here (role, model, metadata, time) is not
+    /// looked at.
     ///
-    /// It can be resumed if it was interrupted, failed, or is pending and its writer's lease has run out. Of several who try
-    /// at once, in whatever processes, one succeeds.
+    /// It can be resumed if it was interrupted, failed, or is pending and its writer's lease has
+    /// run out. Of several who try at once, in whatever processes, one succeeds.
     ///
     /// # Errors
     /// [`NotFound`](shs_store::ErrorKind::NotFound) if there is no such message;
-    /// [`Conflict`](shs_store::ErrorKind::Conflict) if it is delivered, is no answer that was begun with a lease, or
-    /// somebody else writes it; [`Unsupported`](shs_store::ErrorKind::Unsupported) as for [`begin`](Self::begin), and
-    /// for a session that is saved at its end.
+    /// [`Conflict`](shs_store::ErrorKind::Conflict) if it is delivered, is no answer that was begun
+    /// with a lease, or somebody else writes it; [`Unsupported`](shs_store::ErrorKind::Unsupported)
+    /// as for [`begin`](Self::begin), and for a session that is saved at its end.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the answer may be pending again, with nobody to write it; it is marked as interrupted when
-    /// the lease has run out.
+    /// If the future is dropped, the answer may be pending again, with nobody to write it; it is
+    /// marked as interrupted when the lease has run out.
     pub async fn resume(self) -> Result<Answer> {
         if let Some(mistake) = self.mistake {
             return Err(mistake.with_op("append").with_session(self.session.id()));

@@ -16,7 +16,8 @@
 
 use uuid::Uuid;
 
-/// The longest name that a record can have, in bytes; a file with a longer one is synced in its place.
+/// The longest name that a record can have, in bytes; a file with a longer one is synced in its
+/// place.
 pub(crate) const MOST_NAME: usize = u8::MAX as usize;
 
 /// How a record begins. The lines of conversations are UTF-8, which never has the first byte.

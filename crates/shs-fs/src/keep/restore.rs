@@ -83,8 +83,8 @@ fn put(backup: &Path, folder: &Path, existing: Existing) -> Result<Restored> {
         publish_folder(draft, folder)?;
         return Ok(restored);
     }
-    // Held until the folder has its other name, but where nothing in it may be open then: whoever opens it in between keeps it
-    // from being renamed.
+    // Held until the folder has its other name, but where nothing in it may be open then: whoever
+    // opens it in between keeps it from being renamed.
     let locked = if folder.join(MARKER).exists() { Some(lock(folder)?) } else { None };
     let locked = locked.filter(|_| !OPEN_FILES_STAY);
     let kept = replace_folder(draft, folder, BEFORE_RESTORE)?;

@@ -25,7 +25,8 @@ use crate::{blocking, context, python};
 ///
 /// - each line of each conversation's file has its checksum, its place and its order, and all of its content can be read and is within
 ///   the limits; numbers rise, ids are there once
-/// - torn ends, drafts that were left behind, files with the name of a conversation that are none, and folders that are no tenant's
+/// - torn ends, drafts that were left behind, files with the name of a conversation that are none,
+///   and folders that are no tenant's
 /// - no number of arrival is in two files, and no conversation
 /// - the journal, the note of the numbers that were given, the list of a deletion and the format file
 /// - files of the Python package that wait to be migrated

@@ -12,8 +12,9 @@ use crate::keep::with;
 
 /// The path of an open database, and which files were there.
 ///
-/// SQLite goes on with a file that was moved away or removed, and with a log that was: what it commits then, nobody finds at
-/// the path. So the writer looks after each commit, before it acknowledges anything, whether both are still there.
+/// SQLite goes on with a file that was moved away or removed, and with a log that was: what it
+/// commits then, nobody finds at the path. So the writer looks after each commit, before it
+/// acknowledges anything, whether both are still there.
 #[derive(Debug)]
 pub(crate) struct Place {
     database: PathBuf,
@@ -23,7 +24,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The place of a database, which is made empty if it is missing, so that nobody else can read it.
+    /// The place of a database, which is made empty if it is missing, so that nobody else can read
+    /// it.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be made.
@@ -63,8 +65,8 @@ impl Place {
         }
     }
 
-    /// That the file at the path is the one that was opened, and that the log, which is there while a connection is
-    /// open, is beside it.
+    /// That the file at the path is the one that was opened, and that the log, which is there while
+    /// a connection is open, is beside it.
     ///
     /// # Errors
     /// `Unavailable`, with what to do.

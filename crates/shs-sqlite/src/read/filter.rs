@@ -40,8 +40,8 @@ pub(super) fn tenant(sql: &mut QueryBuilder<Sqlite>, tenant: &TenantId) {
 
 /// Narrows `sessions s` to those of a scope that pass a filter.
 ///
-/// One index finds them: that by tag, that by user or by project, which are a tenant's, or else one of the tenant's. If
-/// something else does already, all columns are hidden from the planner.
+/// One index finds them: that by tag, that by user or by project, which are a tenant's, or else one
+/// of the tenant's. If something else does already, all columns are hidden from the planner.
 pub(super) fn sessions(
     sql: &mut QueryBuilder<Sqlite>,
     scope: &Scope,

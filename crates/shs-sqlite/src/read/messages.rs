@@ -21,7 +21,8 @@ use crate::row::{
     tenant,
 };
 
-/// Narrows `sessions s` to one of a scope: by its id, its tenant's name, and its user's name or NULL.
+/// Narrows `sessions s` to one of a scope: by its id, its tenant's name, and its user's name or
+/// NULL.
 macro_rules! in_scope {
     ($id:literal, $tenant:literal, $user:literal) => {
         concat!(
@@ -129,7 +130,8 @@ fn before(seq: Seq) -> Seq {
     Seq::new(seq.get() - 1).unwrap_or(Seq::ZERO)
 }
 
-/// Brings a tail up to date, if its messages are still those of the session, and that is in the scope.
+/// Brings a tail up to date, if its messages are still those of the session, and that is in the
+/// scope.
 async fn refresh(
     connection: &mut SqliteConnection,
     cache: &Cache,

@@ -28,7 +28,8 @@ pub(crate) enum Searched {
 /// How a search may go about.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Search {
-    /// The index has all messages up to this one; if none is said, it has to have all that there are.
+    /// The index has all messages up to this one; if none is said, it has to have all that there
+    /// are.
     pub(crate) indexed: Option<i64>,
     /// Whether there are other tenants beside the default one, or may be.
     pub(crate) is_shared: bool,
@@ -214,8 +215,8 @@ fn bound_candidates(
 /// The query in FTS5's language (<https://www.sqlite.org/fts5.html#full_text_query_syntax>), of quoted tokens only.
 /// Names become the tokens of their keys; no key is 0, so that nothing has the token of a name that is not known.
 ///
-/// For a tenant with a name each token has the mark before it, which SQLite replaces by the tenant's key and the mark. A
-/// tenant that is not known is an x, which is no key.
+/// For a tenant with a name each token has the mark before it, which SQLite replaces by the
+/// tenant's key and the mark. A tenant that is not known is an x, which is no key.
 fn push_expression(
     sql: &mut QueryBuilder<Sqlite>,
     scope: &Scope,
@@ -245,8 +246,8 @@ fn push_expression(
         ("m", "models", "name", query.model.as_deref()),
     ];
     let is_narrowed = has_fixed || names.iter().any(|(.., name)| name.is_some());
-    // A prefix of digits is one of other tenants' marks too. What they have must not count among the candidates, and none
-    // of it has a token without a mark.
+    // A prefix of digits is one of other tenants' marks too. What they have must not count among
+    // the candidates, and none of it has a token without a mark.
     let has_prefix = text.iter().flat_map(|text| text.positive()).any(|clause| clause.prefix);
     if !is_narrowed && (wanted.is_empty() || (has_prefix && !is_named)) {
         // Each message has one role.

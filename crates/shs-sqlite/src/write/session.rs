@@ -159,8 +159,8 @@ impl Operation for Flush {
     }
 }
 
-/// Deletes a session with everything that hangs on it, and its tenant and the names of its user and project
-/// if no other session has them.
+/// Deletes a session with everything that hangs on it, and its tenant and the names of its user and
+/// project if no other session has them.
 pub(super) async fn delete(
     transaction: &mut Transaction<'_>,
     stored: &StoredSession,

@@ -146,8 +146,8 @@ impl<'a> Transaction<'a> {
         Ok(query.fetch_optional(&mut *self.connection).await?.is_some())
     }
 
-    /// Inserts a session's row and tags, and counts it. Its counts are taken as they are. Returns its key
-    /// and that of its tenant.
+    /// Inserts a session's row and tags, and counts it. Its counts are taken as they are. Returns
+    /// its key and that of its tenant.
     pub(crate) async fn insert_session(
         &mut self,
         tenant: &TenantId,
@@ -460,7 +460,8 @@ pub(crate) fn scope_tokens(
 /// Stands between a tenant's key and a token in the index: it is in no token.
 pub(crate) const MARK: char = '\u{e000}';
 
-/// Tokens as the index holds those of a tenant, so that no other one finds them: see `schema/4.sql`.
+/// Tokens as the index holds those of a tenant, so that no other one finds them: see
+/// `schema/4.sql`.
 pub(crate) fn owned_by(tenant: i64, tokens: String) -> String {
     if tenant == 0 || tokens.is_empty() {
         return tokens;

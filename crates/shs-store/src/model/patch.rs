@@ -263,8 +263,8 @@ impl MessagePatch {
         self
     }
 
-    /// Makes the change only if the message is pending and its [lease](crate::streaming) names this writer;
-    /// a [`Conflict`](ErrorKind::Conflict) if not.
+    /// Makes the change only if the message is pending and its [lease](crate::streaming) names this
+    /// writer; a [`Conflict`](ErrorKind::Conflict) if not.
     #[must_use]
     pub fn with_expected_writer(mut self, writer: impl Into<String>) -> Self {
         self.expected_writer = Some(writer.into());

@@ -10,9 +10,10 @@ use crate::{Error, Result, Scope, Seq, SessionId, TenantId, Timestamp};
 
 /// An opaque mark of where a page ended, to ask for the page that follows.
 ///
-/// It is short URL-safe text. It holds a position, not a result: it stays valid while data is written,
-/// after a restart and in another process. It belongs to the query that made it; with another filter,
-/// order or scope, or altered, it is refused. It is not a secret and not a permission.
+/// It is short URL-safe text. It holds a position, not a result: it stays valid while data is
+/// written, after a restart and in another process. It belongs to the query that made it; with
+/// another filter, order or scope, or altered, it is refused. It is not a secret and not a
+/// permission.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);

@@ -155,9 +155,9 @@ impl SearchQuery {
         }
     }
 
-    /// The numbers of arrival of the messages that the text matches, in the query's order, from where the page
-    /// begins; for backends that have the numbers of all messages of the scope's tenant, and an index of
-    /// those, in memory.
+    /// The numbers of arrival of the messages that the text matches, in the query's order, from
+    /// where the page begins; for backends that have the numbers of all messages of the scope's
+    /// tenant, and an index of those, in memory.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of this query.

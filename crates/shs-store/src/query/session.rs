@@ -99,7 +99,8 @@ impl SessionQuery {
         Position::Session(self.time_of(session), session.id.clone())
     }
 
-    /// Whether a session of the scope's tenant is in the scope and passes every filter; for backends.
+    /// Whether a session of the scope's tenant is in the scope and passes every filter; for
+    /// backends.
     pub fn matches(&self, scope: &Scope, session: &Session) -> bool {
         scope.has(session)
             && self.filter.matches(session)
@@ -124,7 +125,8 @@ impl SessionQuery {
         }
     }
 
-    /// The page, out of all sessions of the scope's tenant in any order; for backends that have them in memory.
+    /// The page, out of all sessions of the scope's tenant in any order; for backends that have
+    /// them in memory.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit or the cursor is not valid.

@@ -42,11 +42,11 @@ pub trait AdminStore: Store {
 /// Conveniences on top of [`AdminStore`], for every store.
 #[async_trait]
 pub trait AdminStoreExt: AdminStore {
-    /// Marks the streamed messages of all tenants as interrupted whose lease ran out before `now`, and
-    /// says how many.
+    /// Marks the streamed messages of all tenants as interrupted whose lease ran out before `now`,
+    /// and says how many.
     ///
-    /// As [`StoreExt::interrupt_stale_streams`](crate::StoreExt::interrupt_stale_streams), for every
-    /// tenant. A message that its writer finishes meanwhile is left as it is.
+    /// As [`StoreExt::interrupt_stale_streams`](crate::StoreExt::interrupt_stale_streams), for
+    /// every tenant. A message that its writer finishes meanwhile is left as it is.
     ///
     /// # Errors
     /// As [`AdminStore::pending_streams`] and [`Store::update_message`].
@@ -66,7 +66,8 @@ pub trait AdminStoreExt: AdminStore {
         }
     }
 
-    /// All tenants that have sessions, by name, page by page; the query's limit is the size of a page.
+    /// All tenants that have sessions, by name, page by page; the query's limit is the size of a
+    /// page.
     fn tenant_stream(&self, query: TenantQuery) -> BoxStream<'_, Result<Tenant>> {
         let pages = stream::try_unfold(Some(query), move |query| async move {
             let Some(mut query) = query else { return Ok::<_, Error>(None) };
@@ -189,10 +190,12 @@ impl PendingStream {
     }
 
     /// The page, out of pending messages by rising numbers of arrival behind
-    /// [`begins_after`](Self::begins_after); for backends. `load` returns `None` for what is passed over.
+    /// [`begins_after`](Self::begins_after); for backends. `load` returns `None` for what is passed
+    /// over.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the limit is not valid, and whatever `load` fails with.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if the limit is not valid, and whatever `load`
+    /// fails with.
     pub fn page_of<T>(
         request: &PageRequest,
         numbered: impl Iterator<Item = (i64, T)>,

@@ -18,12 +18,14 @@ use crate::{
 /// appending one message or walking all pages as a stream, is in [`StoreExt`](crate::StoreExt).
 ///
 /// # Scope
-/// - Every method about data takes a [`Scope`]: a tenant and, optionally, one of its users. A session is
-///   known by its tenant and its id; two tenants can use one id, and their sessions never meet.
-/// - Nothing of another tenant exists for a call: it is not found, listed, counted, searched, forked from,
-///   changed or deleted, and no error tells that it is there.
+/// - Every method about data takes a [`Scope`]: a tenant and, optionally, one of its users. A
+///   session is known by its tenant and its id; two tenants can use one id, and their sessions
+///   never meet.
+/// - Nothing of another tenant exists for a call: it is not found, listed, counted, searched,
+///   forked from, changed or deleted, and no error tells that it is there.
 /// - Within the scope of a user only that user's sessions exist. Those of other users, and those of
-///   nobody, are as if they were not there; but an id is taken for the whole tenant, whoever has it.
+///   nobody, are as if they were not there; but an id is taken for the whole tenant, whoever has
+///   it.
 /// - The store checks the scope as part of the operation, not before it.
 /// - A cursor belongs to the scope that it was made in.
 /// - Work across tenants is another trait: [`AdminStore`](crate::AdminStore).
@@ -77,9 +79,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// In the scope of a user it is that user's.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant, also when a
-    ///   repetition finds what an earlier attempt created, and also by a session that does not exist
-    ///   within the scope.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant, also
+    ///   when a repetition finds what an earlier attempt created, and also by a session that does
+    ///   not exist within the scope.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if it names another user than the scope.
     async fn create_session(&self, scope: &Scope, new: NewSession) -> Result<Session>;
 
@@ -107,8 +109,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Its messages are found by no search any more, and counted by no stats. Forks of it stay.
     async fn delete_session(&self, scope: &Scope, id: &SessionId) -> Result<bool>;
 
-    /// Deletes all sessions of a user of the tenant, and says how many sessions and messages went; a repetition says zero,
-    /// and so does another user's scope.
+    /// Deletes all sessions of a user of the tenant, and says how many sessions and messages went;
+    /// a repetition says zero, and so does another user's scope.
     ///
     /// Each session goes whole or not at all. If the call fails or is dropped, some may be gone and others
     /// not; a repetition deletes the rest.
@@ -199,7 +201,8 @@ pub trait Store: Debug + Send + Sync + 'static {
         message_id: &MessageId,
     ) -> Result<bool>;
 
-    /// Copies a session up to a number, itself included, into a new session of the same tenant, and returns that.
+    /// Copies a session up to a number, itself included, into a new session of the same tenant, and
+    /// returns that.
     ///
     /// The copies keep ids, numbers, times and all else; numbering goes on after `up_to`.
     /// What `new` does not give (user, project, title, tags, metadata) is taken from the source;
@@ -208,8 +211,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the source does not exist.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the new id is taken in the tenant.
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `up_to` is beyond the source's last number, or
-    ///   `new` names another user than the scope.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if `up_to` is beyond the source's last
+    ///   number, or `new` names another user than the scope.
     async fn fork(
         &self,
         scope: &Scope,
@@ -225,14 +228,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// repeated. In the scope of a user, a session that names no user becomes that user's.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant and the mode is
-    ///   [`ImportMode::CreateOnly`], or the session that has it does not exist within the scope and the
-    ///   mode is [`ImportMode::Overwrite`].
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the id is taken in the tenant and
+    ///   the mode is [`ImportMode::CreateOnly`], or the session that has it does not exist within
+    ///   the scope and the mode is [`ImportMode::Overwrite`].
     /// - [`Conflict`](crate::ErrorKind::Conflict) if the mode is [`ImportMode::InPlaceOf`] and the session is not in that state, and
     ///   [`NotFound`](crate::ErrorKind::NotFound) if it does not exist.
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the numbers do not rise or an id occurs twice, as
-    ///   [`Transcript::new`] says (check it again, as its fields can have been changed since), or it names
-    ///   another user than the scope.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) if the numbers do not rise or an id
+    ///   occurs twice, as [`Transcript::new`] says (check it again, as its fields can have been
+    ///   changed since), or it names another user than the scope.
     async fn import(
         &self,
         scope: &Scope,

@@ -29,9 +29,9 @@ use crate::{
 /// to a backend of one's own: a key-value server, an object store, a table with one JSON column. It is right before
 /// it is fast: each append loads and saves a conversation, each search reads all of the tenant's.
 ///
-/// A conversation is stored under a [`SessionKey`]: two keys are the same if both the tenant and the id are.
-/// Do not join the two with a separator that either may have in it. Users need not be looked at here:
-/// [`Documents`] does that, on what was loaded.
+/// A conversation is stored under a [`SessionKey`]: two keys are the same if both the tenant and
+/// the id are. Do not join the two with a separator that either may have in it. Users need not be
+/// looked at here: [`Documents`] does that, on what was loaded.
 ///
 /// # Cancel safety
 /// A dropped future of [`save`](Self::save) or [`delete`](Self::delete) must have done all or nothing.
@@ -183,8 +183,8 @@ impl<D: DocumentStore> Documents<D> {
         Err(Error::new(ErrorKind::Unavailable, "the session is written to by too many at once"))
     }
 
-    /// Deletes the conversations of a tenant that are wanted, one after the other; whoever calls it has
-    /// the turn.
+    /// Deletes the conversations of a tenant that are wanted, one after the other; whoever calls it
+    /// has the turn.
     async fn remove_all(
         &self,
         tenant: &TenantId,

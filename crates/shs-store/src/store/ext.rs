@@ -176,8 +176,8 @@ pub trait StoreExt: Store {
 
 impl<S: Store + ?Sized> StoreExt for S {}
 
-/// Marks a message as interrupted whose lease ran out before `now`; `false` if it did not, or its writer has finished it
-/// meanwhile.
+/// Marks a message as interrupted whose lease ran out before `now`; `false` if it did not, or its
+/// writer has finished it meanwhile.
 pub(super) async fn interrupt_stale<S: Store + ?Sized>(
     store: &S,
     scope: &Scope,

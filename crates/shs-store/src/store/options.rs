@@ -88,8 +88,8 @@ impl ImportMode {
         Self::InPlaceOf { last_seq: session.last_seq, updated_at: session.updated_at }
     }
 
-    /// Whether a session of this id may be imported where this one of the scope's tenant is stored, or
-    /// none; for backends.
+    /// Whether a session of this id may be imported where this one of the scope's tenant is stored,
+    /// or none; for backends.
     ///
     /// # Errors
     /// Those of [`Store::import`](crate::Store::import) that depend on what is stored.

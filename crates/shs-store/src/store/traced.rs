@@ -16,9 +16,9 @@ use crate::{
 
 /// Gives every operation of a store a `tracing` span at level DEBUG.
 ///
-/// A span has the name of the operation prefixed by `shs.` and the fields `store`, `tenant`, `session`,
-/// `message_id`, `count` and `limit`, where they apply, `outcome` (`ok` or `error`), and `error.kind`
-/// after an error; never content, and no user's id.
+/// A span has the name of the operation prefixed by `shs.` and the fields `store`, `tenant`,
+/// `session`, `message_id`, `count` and `limit`, where they apply, `outcome` (`ok` or `error`), and
+/// `error.kind` after an error; never content, and no user's id.
 #[derive(Clone, Debug)]
 pub struct TracedStore<S> {
     inner: S,

@@ -126,7 +126,8 @@ pub async fn an_expected_status_must_hold<F: Fixture>(place: &Place<F>) {
     assert_eq!(snapshot(store).await, before);
 }
 
-/// A change that expects a writer is made while the message is that writer's, and refused otherwise.
+/// A change that expects a writer is made while the message is that writer's, and refused
+/// otherwise.
 pub async fn an_expected_writer_must_hold<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;

@@ -402,7 +402,8 @@ struct Comparison<F: Fixture> {
     place: Place<F>,
     store: Arc<F::Store>,
     model: MemoryStore,
-    /// The last walk of each kind: its scope, its query, and the cursors of the store and of the model.
+    /// The last walk of each kind: its scope, its query, and the cursors of the store and of the
+    /// model.
     walks: [Option<Begun>; 3],
 }
 

@@ -112,8 +112,8 @@ fn said_of(error: &Error, id: &SessionId) -> String {
     error.to_string().replace(id.as_str(), "ID")
 }
 
-/// To whoever asks, a session outside of the scope is as one that was never there, down to the words of
-/// the errors, and nothing of it changes.
+/// To whoever asks, a session outside of the scope is as one that was never there, down to the
+/// words of the errors, and nothing of it changes.
 pub async fn what_is_outside_of_the_scope_is_as_if_it_were_not_there<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -214,8 +214,8 @@ pub async fn naming_another_user_is_refused<F: Fixture>(place: &Place<F>) {
     assert_eq!(snapshot_of(store, &Scope::DEFAULT).await, before);
 }
 
-/// An id is taken for the whole tenant: who may not see the session that has it gets `AlreadyExists`, and
-/// cannot put anything in its place.
+/// An id is taken for the whole tenant: who may not see the session that has it gets
+/// `AlreadyExists`, and cannot put anything in its place.
 pub async fn an_id_is_taken_for_the_whole_tenant<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let acme = tenant("acme");
@@ -377,7 +377,8 @@ pub async fn tenants_are_told_apart_byte_by_byte<F: Fixture>(place: &Place<F>) {
     }
 }
 
-/// A search finds the words of its tenant alone, whatever the words are, and ranks them by no others.
+/// A search finds the words of its tenant alone, whatever the words are, and ranks them by no
+/// others.
 pub async fn words_of_other_tenants_are_not_found<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let scopes: Vec<Scope> = ["", "1", "2", "12", "u1"].map(tenant).into();
@@ -483,8 +484,8 @@ pub async fn deleting_a_tenant_deletes_exactly_its_sessions<F: Fixture>(place: &
     assert_eq!(walk::hits(store, &scopes[1], &SearchQuery::all()).await.len(), 1);
 }
 
-/// Pending messages with a lease are listed whatever their tenant, on pages of any size, and those whose
-/// lease ran out are marked as interrupted.
+/// Pending messages with a lease are listed whatever their tenant, on pages of any size, and those
+/// whose lease ran out are marked as interrupted.
 pub async fn stale_streams_of_all_tenants_are_interrupted<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let pending = |id: &str, until: Option<i64>| {

@@ -9,7 +9,8 @@ use crate::audit::{refused, snapshot};
 use crate::sample::{at, map, session, session_id};
 use crate::{Fixture, Place, walk};
 
-/// The time that a store tells is the one by which it sets its own times, and goes on with its clock.
+/// The time that a store tells is the one by which it sets its own times, and goes on with its
+/// clock.
 pub async fn the_store_tells_the_time_that_it_stores<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     let before = store.now();

@@ -283,7 +283,8 @@ fn derived(repeats: Uuid, part: &[u8]) -> MessageId {
     MessageId::new(Uuid::new_v5(&repeats, part).to_string()).expect("a UUID is an id")
 }
 
-/// In which scope everything for a request is done. A session that the application named is the tenant's, whoever its user is.
+/// In which scope everything for a request is done. A session that the application named is the
+/// tenant's, whoever its user is.
 fn scope(tenant: Option<&Found>, user: Option<&Found>, session: Option<&Found>) -> Scope {
     let tenant = tenant.map_or(Ok(Scope::DEFAULT), |found| Scope::tenant(user_name(&found.id)));
     let tenant = tenant.expect("a name that does not fit was replaced");

@@ -439,9 +439,9 @@ impl Conversations {
 
 /// Whether whoever names a session may write to it.
 ///
-/// A session that belongs to a user is that user's, whoever names it; one that the application named without a user is
-/// not for clients that guess its name; and one that a client made is not taken for the application's, whoever guessed
-/// first.
+/// A session that belongs to a user is that user's, whoever names it; one that the application
+/// named without a user is not for clients that guess its name; and one that a client made is not
+/// taken for the application's, whoever guessed first.
 fn may_write(outline: &Outline, asked: &Asked) -> bool {
     let is_users = outline.user.as_deref() == asked.principal();
     // The application says which session it is, and not whose.

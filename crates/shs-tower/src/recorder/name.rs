@@ -12,7 +12,8 @@ pub(super) fn name(text: &str) -> String {
     name
 }
 
-/// A user's, tenant's or project's id: as it is if a store takes it, and else by a digest, so that two never become one.
+/// A user's, tenant's or project's id: as it is if a store takes it, and else by a digest, so that
+/// two never become one.
 pub(super) fn user_name(id: &str) -> String {
     if fits(id) && !id.starts_with(DIGEST) { id.to_owned() } else { digest(&[id]) }
 }
@@ -35,7 +36,8 @@ const DIGEST: &str = "sha256:";
 /// How many ids are tried where others have taken them, before one is made by chance.
 const MOST_TAKEN: u32 = 8;
 
-/// The ids under which a session is looked for, one after the other, until there is one that nobody else has.
+/// The ids under which a session is looked for, one after the other, until there is one that nobody
+/// else has.
 #[derive(Clone, Debug)]
 pub(super) struct Candidates {
     /// What was named, or what is forked, and for whom.
@@ -87,7 +89,8 @@ impl Candidates {
         Self { seed, base: base.to_owned(), plain, derived: 0 }
     }
 
-    /// The next id. The same come in the same order for the same client, in any process; after some that are all taken, one by chance.
+    /// The next id. The same come in the same order for the same client, in any process; after some
+    /// that are all taken, one by chance.
     pub(super) fn next(&mut self) -> SessionId {
         if let Some(plain) = self.plain.take() {
             return plain;

@@ -78,9 +78,10 @@ impl Outline {
     }
 }
 
-/// The outlines of the sessions that were last written to. Others may write to them too, delete them, and make others with
-/// their ids: an outline is compared with the session before it is used, and whoever uses it tells the store what last
-/// number it expects, and forgets the outline if that does not hold.
+/// The outlines of the sessions that were last written to. Others may write to them too, delete
+/// them, and make others with their ids: an outline is compared with the session before it is used,
+/// and whoever uses it tells the store what last number it expects, and forgets the outline if that
+/// does not hold.
 #[derive(Debug)]
 pub(super) struct Outlines {
     by_key: LruCache<SessionKey, Outline>,
@@ -97,7 +98,8 @@ impl Outlines {
         Self { by_key: LruCache::new(MOST_SESSIONS), messages: 0 }
     }
 
-    /// Takes the outline of a session out that exists within the scope; whoever takes it puts it back.
+    /// Takes the outline of a session out that exists within the scope; whoever takes it puts it
+    /// back.
     pub(super) fn take(&mut self, scope: &Scope, id: &SessionId) -> Option<Outline> {
         let key = scope.key(id);
         let is_visible = |outline: &Outline| scope.has_user(outline.user.as_deref());

@@ -76,8 +76,8 @@ pub(super) async fn mend(
     Ok(())
 }
 
-/// The tenant of a session whose own is not known: if there are several, one that nobody has, so that no tenant is
-/// shown what may be another's.
+/// The tenant of a session whose own is not known: if there are several, one that nobody has, so
+/// that no tenant is shown what may be another's.
 const TENANT: &str = "iif(EXISTS (SELECT 1 FROM tenants WHERE key > 0), \
      (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'tenants'), 0)";
 
