@@ -29,7 +29,8 @@ pub(crate) struct Written {
 /// What came of bringing a batch to the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
-    pub(crate) done: Vec<SessionKey>,
+    /// What is on disk, each with how long its file was before.
+    pub(crate) done: Vec<(SessionKey, u64)>,
     pub(crate) failed: Vec<Failed>,
 }
 
@@ -98,17 +99,16 @@ impl Disk {
         if batch.is_empty() {
             return Committed::default();
         }
-        let before: Vec<(SessionKey, u64)> =
-            batch.iter().map(|(key, written)| (key.clone(), written.before)).collect();
         let large = batch.extract_if(|_, written| written.bytes.is_none()).collect();
         let mut committed = Committed::default();
         self.sync(large, &mut committed);
         self.commit_small(folder, batch, &mut committed);
         // What is on disk somewhere else is not acknowledged.
-        let Err(error) = self.check_place(folder) else { return committed };
-        let failed =
-            before.into_iter().map(|(key, before)| Failed { key, before, error: again(&error) });
-        Committed { done: Vec::new(), failed: failed.collect() }
+        if let Err(error) = self.check_place(folder) {
+            let failed = |(key, before)| Failed { key, before, error: again(&error) };
+            committed.failed.extend(committed.done.drain(..).map(failed));
+        }
+        committed
     }
 
     fn commit_small(
@@ -136,7 +136,7 @@ impl Disk {
             self.keep(bytes);
             self.files.insert(name, file);
             match &written {
-                Ok(()) => committed.done.push(key),
+                Ok(()) => committed.done.push((key, before)),
                 Err(error) => committed.failed.push(Failed { key, before, error: again(error) }),
             }
         }
@@ -158,7 +158,7 @@ impl Disk {
             match result {
                 Ok(()) => {
                     self.files.remove(&name);
-                    committed.done.push(key);
+                    committed.done.push((key, before));
                 }
                 Err(error) => {
                     self.is_file_in_doubt |= self.files.contains_key(&name);

@@ -1,11 +1,11 @@
 //! All conversations in memory, and what is asked of them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use shs_store::text::FollowingIndex;
 use shs_store::{
-    Error, Hit, Message, MessageQuery, Page, PageRequest, PendingStream, Result, Scope,
+    Error, ErrorKind, Hit, Message, MessageQuery, Page, PageRequest, PendingStream, Result, Scope,
     SearchQuery, Seq, Session, SessionId, SessionKey, SessionQuery, Stats, StatsQuery, Status,
     Tenant, TenantId, TenantQuery,
 };
@@ -24,6 +24,8 @@ pub(crate) struct State {
     nothing: Conversations,
     /// Whether the list of a deletion that failed is still in the folder.
     pub(crate) has_intent: bool,
+    /// Conversations whose files could not be read for now, which the next write tries again.
+    pub(crate) failed: BTreeSet<SessionKey>,
     /// One order for all tenants.
     pub(crate) last_arrival: i64,
     /// Up to where no number is given after another opening, also if its message is gone.
@@ -219,6 +221,10 @@ impl State {
 
     /// Notes a conversation whose file cannot be read for now.
     pub(crate) fn set_unreadable(&mut self, key: SessionKey, unreadable: Unreadable) {
+        // One that is damaged is read again when somebody writes to it.
+        if unreadable.error.kind() == ErrorKind::Unavailable {
+            self.failed.insert(key.clone());
+        }
         self.of_mut(&key.tenant).unreadable.insert(key.id, unreadable);
     }
 
@@ -226,27 +232,15 @@ impl State {
         self.of_tenant(&key.tenant).unreadable.get(&key.id)
     }
 
-    /// The conversations whose files cannot be read.
-    pub(crate) fn all_unreadable(&self) -> Vec<(SessionKey, Unreadable)> {
-        let mut all = Vec::new();
-        for (tenant, own) in &self.tenants {
-            for (id, unreadable) in &own.unreadable {
-                let key = SessionKey { tenant: tenant.clone(), id: id.clone() };
-                all.push((key, unreadable.clone()));
-            }
-        }
-        all
-    }
-
     /// That no conversation is missing in what is asked of all.
     ///
     /// # Errors
     /// Why one cannot be read.
     pub(crate) fn all_readable(&self) -> Result<()> {
-        match self.all_unreadable().first() {
-            Some((key, unreadable)) => Err(unreadable.error_of(&key.id)),
+        self.tenants.values().try_for_each(|own| match own.an_unreadable() {
+            Some(error) => Err(error),
             None => Ok(()),
-        }
+        })
     }
 
     /// Drops a tenant's index, to be made anew by the next search.
@@ -306,6 +300,11 @@ impl State {
 }
 
 impl Conversations {
+    /// Why one of them cannot be read, if there is such a one.
+    pub(crate) fn an_unreadable(&self) -> Option<Error> {
+        self.unreadable.iter().next().map(|(id, unreadable)| unreadable.error_of(id))
+    }
+
     /// The conversation with this id, if it exists within the scope.
     pub(crate) fn visible(&self, scope: &Scope, id: &SessionId) -> Result<&Conversation> {
         let conversation = self.conversation(id)?;

@@ -37,6 +37,8 @@ pub(crate) struct Work<'a> {
     disk: &'a mut Disk,
     /// What was written behind files and is not on disk yet.
     written: HashMap<SessionKey, Written>,
+    /// Whether the folder was found at its place; before a batch is acknowledged it is looked for again.
+    is_at_place: bool,
 }
 
 impl<'a> Work<'a> {
@@ -46,14 +48,14 @@ impl<'a> Work<'a> {
         clock: &'a dyn Clock,
         disk: &'a mut Disk,
     ) -> Self {
-        Self { folder, state, clock, disk, written: HashMap::new() }
+        Self { folder, state, clock, disk, written: HashMap::new(), is_at_place: false }
     }
 
     /// Brings to the disk what was written. Returns the sessions for which that failed; their changes are taken back.
     pub(crate) fn sync(&mut self) -> Vec<(SessionKey, Error)> {
         let written = std::mem::take(&mut self.written);
         let Committed { done, failed } = self.disk.commit(self.folder, written);
-        for key in done {
+        for (key, _) in done {
             if let Ok(conversation) = self.state.conversation_mut(&key) {
                 conversation.synced = conversation.length;
                 conversation.is_cut = false;
@@ -117,7 +119,10 @@ impl<'a> Work<'a> {
     /// the next opening would go on; names that are not on disk.
     fn settle(&mut self) -> Result<()> {
         let mut settle = || {
-            self.folder.check_place()?;
+            if !self.is_at_place {
+                self.folder.check_place()?;
+                self.is_at_place = true;
+            }
             if self.state.has_intent {
                 self.folder.remove(INTENT)?;
             }
@@ -126,11 +131,10 @@ impl<'a> Work<'a> {
         };
         settle().map_err(|error| unavailable("the folder cannot be written", error))?;
         self.state.has_intent = false;
-        for (key, unreadable) in self.state.all_unreadable() {
-            // One that is damaged is read again when somebody writes to it.
-            if unreadable.error.kind() == ErrorKind::Unavailable {
-                // Who needs it says that it cannot be read.
-                let _ = self.recover(&key);
+        for key in std::mem::take(&mut self.state.failed) {
+            // Who needs it says that it cannot be read.
+            if self.recover(&key).is_err() {
+                self.state.failed.insert(key);
             }
         }
         Ok(())
@@ -353,12 +357,10 @@ impl<'a> Work<'a> {
     /// Deletes those sessions of a tenant that are wanted.
     fn delete_some(&mut self, scope: &Scope, wanted: impl Fn(&Session) -> bool) -> Result<Deleted> {
         self.settle()?;
-        let tenant = scope.tenant_id();
         // One that cannot be read may be among them.
-        let unreadable = self.state.all_unreadable();
-        if let Some((key, unreadable)) = unreadable.iter().find(|(key, _)| key.tenant == *tenant) {
+        if let Some(error) = self.state.of(scope).an_unreadable() {
             return Err(match scope.user_id() {
-                None => unreadable.error_of(&key.id),
+                None => error,
                 // It may be another user's, who is nobody to this one.
                 Some(_) => Error::corrupt(
                     "a conversation of the tenant cannot be read, and may be this user's; the log names it",
