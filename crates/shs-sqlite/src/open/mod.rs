@@ -108,9 +108,11 @@ pub(crate) fn readers(options: &SqliteOptions, place: Arc<Place>) -> Readers {
 async fn switch_to_wal(connection: &mut SqliteConnection, timeout: Duration) -> Result<()> {
     let deadline = Instant::now() + timeout;
     loop {
-        match sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await {
-            Ok(row) => {
-                let mode: String = row.try_get(0).map_err(|e| translate(&Arc::new(e)))?;
+        // It names the mode before the commit that changes it, which may fail: so it is run to the end.
+        match sqlx::query("PRAGMA journal_mode = WAL").fetch_all(&mut *connection).await {
+            Ok(rows) => {
+                let mode = rows.first().map_or(Ok(String::new()), |row| row.try_get(0));
+                let mode = mode.map_err(|error| translate(&Arc::new(error)))?;
                 if mode.eq_ignore_ascii_case("wal") {
                     return Ok(());
                 }
