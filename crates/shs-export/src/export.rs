@@ -20,13 +20,13 @@ use crate::{Format, Report, Split, SystemMessages};
 /// ```
 /// # use std::sync::Arc;
 /// use shs_export::{Export, Format};
-/// use shs_store::{NewMessage, NewSession, Store, StoreExt};
+/// use shs_store::{NewMessage, NewSession, Scope, Store, StoreExt};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store: Arc<dyn Store> = Arc::new(shs_memory::MemoryStore::new());
-/// let session = store.create_session(NewSession::new()).await?;
-/// store.append(&session.id, NewMessage::user("Who is alice@example.com?")).await?;
-/// store.append(&session.id, NewMessage::assistant("A customer.")).await?;
+/// let session = store.create_session(&Scope::DEFAULT, NewSession::new()).await?;
+/// store.append(&Scope::DEFAULT, &session.id, NewMessage::user("Who is alice@example.com?")).await?;
+/// store.append(&Scope::DEFAULT, &session.id, NewMessage::assistant("A customer.")).await?;
 ///
 /// let export = Export::new(store, Format::OpenAi).with_redaction(r"\S+@\S+")?.without_duplicates();
 /// let mut lines = Vec::new();

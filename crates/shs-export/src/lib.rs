@@ -82,12 +82,12 @@
 //! use std::sync::Arc;
 //!
 //! use shs_export::{Export, Format};
-//! use shs_store::{NewMessage, NewSession, Store, StoreExt};
+//! use shs_store::{NewMessage, NewSession, Scope, Store, StoreExt};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let store: Arc<dyn Store> = Arc::new(shs_memory::MemoryStore::new());
-//! let session = store.create_session(NewSession::new()).await?;
-//! store.append(&session.id, NewMessage::user("Hello!")).await?;
+//! let session = store.create_session(&Scope::DEFAULT, NewSession::new()).await?;
+//! store.append(&Scope::DEFAULT, &session.id, NewMessage::user("Hello!")).await?;
 //! let text = Export::new(store, Format::Text).session(&session.id).to_string().await?;
 //! assert_eq!(text, "[USER]: Hello!\n");
 //! # Ok::<_, shs_store::Error>(())

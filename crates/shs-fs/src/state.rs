@@ -431,8 +431,7 @@ impl Conversations {
                 }
             }
         };
-        let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
-        query.page_of(scope, text.as_ref(), numbers, load, rank)
+        query.page_of(scope, text.as_ref(), numbers, load)
     }
 
     pub(crate) fn stats(&self, scope: &Scope, query: &StatsQuery) -> Stats {

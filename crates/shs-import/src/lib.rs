@@ -61,7 +61,7 @@
 //! # Examples
 //! ```
 //! use shs_import::{Import, Input};
-//! use shs_store::{SessionId, StoreExt};
+//! use shs_store::{Scope, SessionId, StoreExt};
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let store = shs_memory::MemoryStore::new();
@@ -71,7 +71,8 @@
 //! let input = Input::Reader("conversations.json".to_owned(), Box::new(export.as_bytes()));
 //! let report = Import::new().run(&store, input, |problem| eprintln!("{problem}")).await?;
 //! assert_eq!((report.imported, report.failed), (1, 0));
-//! let messages = store.last_messages(&SessionId::new("c1")?, 10).await?;
+//! let id = SessionId::new("c1")?;
+//! let messages = store.last_messages(&Scope::DEFAULT, &id, 10).await?;
 //! assert_eq!(messages[1].content, "In Switzerland.");
 //! # Ok::<_, shs_store::Error>(())
 //! # }).unwrap();

@@ -277,8 +277,7 @@ impl Conversations {
                 .filter(|message| query.matches(scope, document.session(), message))
                 .map(|message| (document.session().clone(), message.clone())))
         };
-        let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
-        query.page_of(scope, text.as_ref(), numbers, load, rank)
+        query.page_of(scope, text.as_ref(), numbers, load)
     }
 
     pub(crate) fn stats(&self, scope: &Scope, query: &StatsQuery) -> Stats {

@@ -24,7 +24,8 @@
 //!   search that needs this fails as a write does.
 //! - Tenants share the tables and the text index. Keys begin with the tenant's number, and each word
 //!   of a named tenant's message is in the index under that number: so a search of one tenant finds
-//!   nothing of another. Ranks weigh a word by how rare it is in the whole database.
+//!   nothing of another. Ranks are not FTS5's, which depend on all that is stored, but those of
+//!   [`Ranking`](shs_store::text::Ranking).
 //! - [Opened to read only](SqliteOptions::with_read_only), nothing is written, neither to the file
 //!   nor next to it.
 //!

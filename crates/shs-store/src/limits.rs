@@ -29,6 +29,9 @@ pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_QUERY_BYTES: usize = 4_096;
 /// Most candidates that a search ordered by rank weighs, newest first.
 pub const MAX_RANKED: usize = 10_000;
+/// Bytes of text at which a search ordered by rank weighs no more candidates: with the last one it
+/// may have more.
+pub const MAX_RANKED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Checks a short name such as an id, a tag or a model: 1 to [`MAX_ID_BYTES`] bytes, no control characters.
 pub(crate) fn check_name(what: &str, value: &str) -> Result<()> {

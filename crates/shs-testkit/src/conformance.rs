@@ -154,6 +154,7 @@ macro_rules! conformance {
                 a_cursor_at_an_extreme_gives_a_page,
                 tenants_are_told_apart_byte_by_byte,
                 words_of_other_tenants_are_not_found,
+                ranks_tell_nothing_of_what_others_said,
                 tenants_are_listed_by_name,
                 deleting_a_tenant_deletes_exactly_its_sessions,
                 stale_streams_of_all_tenants_are_interrupted,

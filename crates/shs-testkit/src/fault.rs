@@ -169,20 +169,20 @@ impl Fault {
 /// # Examples
 /// ```
 /// use shs_memory::MemoryStore;
-/// use shs_store::{ErrorKind, NewMessage, NewSession, Store, StoreExt};
+/// use shs_store::{ErrorKind, NewMessage, NewSession, Scope, Store, StoreExt};
 /// use shs_testkit::{Fault, FaultStore, Operation};
 ///
 /// # futures::executor::block_on(async {
 /// let store = FaultStore::new(MemoryStore::new());
-/// let id = store.create_session(NewSession::new()).await?.id;
+/// let id = store.create_session(&Scope::DEFAULT, NewSession::new()).await?.id;
 /// let message = NewMessage::user("Hello!");
 ///
 /// store.inject(Fault::after(Operation::Append));
-/// let lost = store.append(&id, message.clone()).await.unwrap_err();
+/// let lost = store.append(&Scope::DEFAULT, &id, message.clone()).await.unwrap_err();
 /// assert_eq!(lost.kind(), ErrorKind::Unavailable);
 /// // It was stored, and repeating it stores nothing twice.
-/// store.append(&id, message).await?;
-/// assert_eq!(store.session(&id).await?.message_count, 1);
+/// store.append(&Scope::DEFAULT, &id, message).await?;
+/// assert_eq!(store.session(&Scope::DEFAULT, &id).await?.message_count, 1);
 /// # Ok::<_, shs_store::Error>(())
 /// # }).unwrap();
 /// ```

@@ -1,7 +1,7 @@
 //! The query language: any text is a query, and whoever answers it finds the same.
 
 use session_history_saver::limits::MAX_QUERY_BYTES;
-use session_history_saver::text::{InvertedIndex, Query};
+use session_history_saver::text::{InvertedIndex, Query, Ranking};
 
 /// Takes the first line as a query and the rest as the content of a message.
 ///
@@ -25,7 +25,9 @@ fn find(query: &Query, content: &str) {
     index.insert(1, content);
     assert_eq!(index.newest_first(query, None).next().is_some(), matches, "newest first");
     assert_eq!(index.oldest_first(query, None).next().is_some(), matches, "oldest first");
-    assert!(index.rank(query, 1).is_finite());
+    let mut ranking = Ranking::new(query);
+    assert_eq!(ranking.weigh(1, content), matches, "ranked");
+    assert!(ranking.best_first().all(|(_, rank)| rank.is_finite()));
     let snippet = query.snippet(content);
     assert!(content.contains(&snippet.text), "a snippet is a piece of the content");
     assert!(!matches || !snippet.matches.is_empty(), "a match is marked");

@@ -3,8 +3,9 @@
 use futures::TryStreamExt;
 use shs_store::limits::MAX_RANKED;
 use shs_store::query::{PageBuilder, Position};
-use shs_store::text::{Clause, Query};
+use shs_store::text::{Clause, Query, Ranking};
 use shs_store::{Hit, Page, Role, Scope, SearchOrder, SearchQuery, Status};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Either, Executor, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::filter;
@@ -43,14 +44,13 @@ pub(crate) async fn search(
     Search { indexed, is_shared }: Search,
 ) -> Result<Searched, Failure> {
     let text = query.parsed_text()?;
-    let ranked = query.order == SearchOrder::Rank;
-    let has_words = text.as_ref().is_some_and(|text| text.positive().next().is_some());
-    let mut page = PageBuilder::new(query.page.checked_limit()?);
+    let limit = query.page.checked_limit()?;
     let after = query.begins_after(scope)?;
     if text.as_ref().is_some_and(Query::is_empty) {
-        return Ok(Searched::Page(page.finish(query.fingerprint(scope))));
+        return Ok(Searched::Page(Page::new(Vec::new(), None)));
     }
     let way = Way::of(scope, query, is_shared);
+    let mut chosen = Chosen::new(query, text.as_ref(), limit);
     let mut sql = build(scope, query, way, text.as_ref(), after);
     {
         let mut results = connection.fetch_many(sql.build());
@@ -68,26 +68,121 @@ pub(crate) async fn search(
                 }
                 continue;
             }
-            let rank: Option<f64> = if ranked { row.try_get(0)? } else { None };
-            let session = row::session(&row, 1)?.session;
-            let MessageRow { key, message, .. } = row::message(&row, 2)?;
-            let weight = message.weight();
-            // bm25() is lower for better matches.
-            let rank = ranked.then(|| -rank.unwrap_or(0.0));
-            let hit = Hit::new(session, message, text.as_ref(), rank);
-            if has_words && hit.snippet.matches.is_empty() {
-                return Err(corrupt("search", "it names a message without the words").into());
-            }
-            if !page.push(hit, Position::Arrival(key), weight) {
+            if !chosen.push(&row)? {
                 break;
             }
         }
     }
+    let page = match chosen {
+        Chosen::Hits { page, .. } => page,
+        Chosen::Ranked { ranking, text } => best(connection, scope, query, text, ranking).await?,
+    };
     let mut page = page.finish(query.fingerprint(scope));
-    if ranked {
+    if query.order == SearchOrder::Rank {
         page.next = None;
     }
     Ok(Searched::Page(page))
+}
+
+/// What the rows of a search become.
+enum Chosen<'q> {
+    Hits {
+        page: PageBuilder<Hit>,
+        text: Option<&'q Query>,
+        /// Of all, if the order is by rank, without a text to rank by.
+        rank: Option<f64>,
+    },
+    Ranked {
+        ranking: Ranking<'q>,
+        text: &'q Query,
+    },
+}
+
+impl<'q> Chosen<'q> {
+    fn new(query: &SearchQuery, text: Option<&'q Query>, limit: usize) -> Self {
+        match (query.order, text) {
+            (SearchOrder::Rank, Some(text)) => Self::Ranked { ranking: Ranking::new(text), text },
+            (order, text) => {
+                let rank = (order == SearchOrder::Rank).then_some(0.0);
+                Self::Hits { page: PageBuilder::new(limit), text, rank }
+            }
+        }
+    }
+
+    /// Takes a row; `false` if no more are wanted.
+    fn push(&mut self, row: &SqliteRow) -> Result<bool, Failure> {
+        match self {
+            Self::Hits { page, text, rank } => {
+                let (key, hit) = hit(row, *text, *rank)?;
+                if text.is_some() && hit.snippet.matches.is_empty() {
+                    return Err(without_words());
+                }
+                let weight = hit.message.weight();
+                Ok(page.push(hit, Position::Arrival(key), weight))
+            }
+            Self::Ranked { ranking, .. } => {
+                if !ranking.weigh(row.try_get(0)?, row.try_get(1)?) {
+                    return Err(without_words());
+                }
+                Ok(!ranking.is_full())
+            }
+        }
+    }
+}
+
+fn without_words() -> Failure {
+    corrupt("search", "it names a message without the words").into()
+}
+
+/// A hit, and its number of arrival, from a row with the session and then the message.
+fn hit(row: &SqliteRow, text: Option<&Query>, rank: Option<f64>) -> Result<(i64, Hit), Failure> {
+    let session = row::session(row, 0)?.session;
+    let MessageRow { key, message, .. } = row::message(row, 1)?;
+    Ok((key, Hit::new(session, message, text, rank)))
+}
+
+/// The best of the messages that were weighed, as they are now: one that was changed meanwhile and
+/// has lost the words, or was deleted, is left out.
+async fn best(
+    connection: &mut SqliteConnection,
+    scope: &Scope,
+    query: &SearchQuery,
+    text: &Query,
+    ranking: Ranking<'_>,
+) -> Result<PageBuilder<Hit>, Failure> {
+    let limit = query.page.checked_limit()?;
+    let mut page = PageBuilder::new(limit);
+    let offset = usize::try_from(query.page.offset).unwrap_or(usize::MAX);
+    let ranked: Vec<(i64, f64)> = ranking.best_first().skip(offset).take(limit).collect();
+    let keys: Vec<i64> = ranked.iter().map(|(key, _)| *key).collect();
+    let mut sql =
+        QueryBuilder::new(concat!("SELECT ", session_columns!(), ", ", message_columns!()));
+    sql.push(" FROM json_each(").push_bind(row::to_json(&keys));
+    sql.push(concat!(
+        ") wanted CROSS JOIN messages m ON m.key = wanted.value \
+         CROSS JOIN sessions s ON s.key = m.session",
+        session_joins!(),
+        message_joins!(),
+        "WHERE TRUE"
+    ));
+    filter::kind(&mut sql, query.role, query.status, query.model.as_deref());
+    filter::sessions(&mut sql, scope, &query.filter, true);
+    filter::said(&mut sql, "+m.timestamp", query.since, query.until);
+    sql.push(" ORDER BY wanted.key");
+    let mut rows = sql.build().fetch(connection);
+    let mut ranks = ranked.into_iter();
+    while !page.is_full()
+        && let Some(row) = rows.try_next().await?
+    {
+        let (key, mut hit) = hit(&row, Some(text), None)?;
+        // The rows come in the order of the keys, and may lack some.
+        hit.rank = ranks.by_ref().find(|(ranked, _)| *ranked == key).map(|(_, rank)| rank);
+        if !hit.snippet.matches.is_empty() {
+            let weight = hit.message.weight();
+            page.push(hit, Position::Arrival(key), weight);
+        }
+    }
+    Ok(page)
 }
 
 /// By what the messages are found.
@@ -139,7 +234,7 @@ fn build(
     after: Option<i64>,
 ) -> QueryBuilder<Sqlite> {
     let filter = &query.filter;
-    let ranked = query.order == SearchOrder::Rank;
+    let ranked = query.order == SearchOrder::Rank && text.is_some();
     let mut sql = QueryBuilder::new(concat!(
         "SELECT ",
         counter!("indexed"),
@@ -147,8 +242,11 @@ fn build(
         counter!("arrival"),
         ", EXISTS (SELECT 1 FROM tenants WHERE key > 0) FROM counters WHERE only_row = 1; SELECT "
     ));
-    sql.push(if ranked && text.is_some() { "bm25(search, 0.0, 1.0), " } else { "NULL, " });
-    sql.push(concat!(session_columns!(), ", ", message_columns!()));
+    sql.push(if ranked {
+        "m.key, m.content"
+    } else {
+        concat!(session_columns!(), ", ", message_columns!())
+    });
     let (from, key) = match way {
         Way::Index => (
             " FROM search CROSS JOIN messages m ON m.key = search.rowid \
@@ -161,7 +259,11 @@ fn build(
         }
     };
     sql.push(from);
-    sql.push(concat!(session_joins!(), message_joins!(), "WHERE "));
+    sql.push(if ranked {
+        " WHERE "
+    } else {
+        concat!(session_joins!(), message_joins!(), "WHERE ")
+    });
     match (query.order, after) {
         (SearchOrder::Oldest, after) => {
             sql.push(key).push(" > ").push_bind(after.unwrap_or(0));
@@ -184,32 +286,16 @@ fn build(
     }
     filter::sessions(&mut sql, scope, filter, true);
     filter::said(&mut sql, "+m.timestamp", query.since, query.until);
-    if ranked && text.is_some() {
-        bound_candidates(&mut sql, scope, query, text);
-    }
-    sql.push(match query.order {
-        SearchOrder::Oldest => " ORDER BY ",
-        SearchOrder::Rank if text.is_some() => " ORDER BY 1, ",
-        _ => " ORDER BY ",
-    });
-    sql.push(key);
+    sql.push(" ORDER BY ").push(key);
     sql.push(if query.order == SearchOrder::Oldest { " LIMIT +" } else { " DESC LIMIT +" });
+    if ranked {
+        // Those beyond the bytes that are weighed are not asked for.
+        sql.push_bind(MAX_RANKED as i64);
+        return sql;
+    }
     sql.push_bind(i64::from(query.page.limit) + 1);
     sql.push(" OFFSET +").push_bind(i64::try_from(query.page.offset).unwrap_or(i64::MAX));
     sql
-}
-
-/// Narrows a ranked search to the newest matches: weighing costs by the number of matches.
-fn bound_candidates(
-    sql: &mut QueryBuilder<Sqlite>,
-    scope: &Scope,
-    query: &SearchQuery,
-    text: Option<&Query>,
-) {
-    sql.push(" AND search.rowid >= coalesce((SELECT rowid FROM search WHERE search MATCH ");
-    push_expression(sql, scope, query, text);
-    sql.push(" ORDER BY rowid DESC LIMIT 1 OFFSET +").push_bind(MAX_RANKED as i64 - 1);
-    sql.push("), 0)");
 }
 
 /// The query in FTS5's language (<https://www.sqlite.org/fts5.html#full_text_query_syntax>), of quoted tokens only.

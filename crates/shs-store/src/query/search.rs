@@ -8,8 +8,7 @@ use super::cursor::fingerprint;
 use super::filter::{filter_methods, page_methods, range_methods};
 use super::message::message_filter_methods;
 use super::{Page, PageBuilder, PageRequest, Position, SessionFilter};
-use crate::limits::MAX_RANKED;
-use crate::text::{InvertedIndex, Query, Snippet};
+use crate::text::{InvertedIndex, Query, Ranking, Snippet};
 use crate::{Error, Message, Result, Role, Scope, Session, SessionId, Status, Timestamp};
 
 /// The order of search hits.
@@ -22,7 +21,9 @@ pub enum SearchOrder {
     Newest,
     /// First stored first; with a cursor, the way to follow what arrives.
     Oldest,
-    /// Best match first. There is one page: the best `limit` of the newest 10,000 matches.
+    /// Best match first, by [`text::Ranking`](crate::text::Ranking), and the last stored first among
+    /// equals. There is one page: the best `limit` of the newest matches, 10,000 or so many of them
+    /// as have 8 MiB of text.
     Rank,
 }
 
@@ -187,7 +188,7 @@ impl SearchQuery {
     ///
     /// `candidates` come in the order of the query, newest first for a ranked one, and after
     /// [`begins_after`](Self::begins_after). `load` returns the session and the message of a number, or `None` if they
-    /// do not pass the filters. `rank` weighs a number.
+    /// do not pass the filters.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit is not valid, and whatever `load` fails
@@ -198,35 +199,14 @@ impl SearchQuery {
         text: Option<&Query>,
         candidates: impl Iterator<Item = i64>,
         mut load: impl FnMut(i64) -> Result<Option<(Session, Message)>>,
-        rank: impl Fn(i64) -> f64,
     ) -> Result<Page<Hit>> {
         let limit = self.page.checked_limit()?;
         let mut page = PageBuilder::new(limit);
         let mut to_skip = self.page.offset;
-        if self.order == SearchOrder::Rank {
-            let mut ranked = Vec::new();
-            for number in candidates {
-                if ranked.len() == MAX_RANKED {
-                    break;
-                }
-                if load(number)?.is_some() {
-                    ranked.push((rank(number), number));
-                }
-            }
-            ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
-            let offset = usize::try_from(to_skip).unwrap_or(usize::MAX);
-            for (rank, number) in ranked.into_iter().skip(offset) {
-                if page.is_full() {
-                    break;
-                }
-                if let Some((session, message)) = load(number)? {
-                    let weight = message.weight();
-                    let hit = Hit::new(session, message, text, Some(rank));
-                    page.push(hit, Position::Arrival(number), weight);
-                }
-            }
-            return Ok(page.finish(self.fingerprint(scope)));
+        if let (SearchOrder::Rank, Some(text)) = (self.order, text) {
+            return self.ranked_page(scope, text, candidates, load);
         }
+        let rank = (self.order == SearchOrder::Rank).then_some(0.0);
         for number in candidates {
             let Some((session, message)) = load(number)? else { continue };
             if to_skip > 0 {
@@ -238,9 +218,49 @@ impl SearchQuery {
                 break;
             }
             let weight = message.weight();
-            page.push(Hit::new(session, message, text, None), Position::Arrival(number), weight);
+            page.push(Hit::new(session, message, text, rank), Position::Arrival(number), weight);
         }
-        Ok(page.finish(self.fingerprint(scope)))
+        Ok(self.finished(scope, page))
+    }
+
+    /// The best of the newest matches.
+    fn ranked_page(
+        &self,
+        scope: &Scope,
+        text: &Query,
+        mut candidates: impl Iterator<Item = i64>,
+        mut load: impl FnMut(i64) -> Result<Option<(Session, Message)>>,
+    ) -> Result<Page<Hit>> {
+        let mut ranking = Ranking::new(text);
+        while !ranking.is_full()
+            && let Some(number) = candidates.next()
+        {
+            if let Some((_, message)) = load(number)? {
+                ranking.weigh(number, &message.content);
+            }
+        }
+        let mut page = PageBuilder::new(self.page.checked_limit()?);
+        let offset = usize::try_from(self.page.offset).unwrap_or(usize::MAX);
+        for (number, rank) in ranking.best_first().skip(offset) {
+            if page.is_full() {
+                break;
+            }
+            if let Some((session, message)) = load(number)? {
+                let weight = message.weight();
+                let hit = Hit::new(session, message, Some(text), Some(rank));
+                page.push(hit, Position::Arrival(number), weight);
+            }
+        }
+        Ok(self.finished(scope, page))
+    }
+
+    /// The page; one by rank is the only one.
+    fn finished(&self, scope: &Scope, page: PageBuilder<Hit>) -> Page<Hit> {
+        let mut page = page.finish(self.fingerprint(scope));
+        if self.order == SearchOrder::Rank {
+            page.next = None;
+        }
+        page
     }
 }
 
@@ -252,7 +272,8 @@ pub struct Hit {
     pub session: Session,
     /// The message.
     pub message: Message,
-    /// How well it matches, in a search ordered by rank; higher is better, comparable within a page only.
+    /// How well it matches, in a search ordered by rank; higher is better, comparable within a page
+    /// only. It is 0 if the search has no text.
     pub rank: Option<f64>,
     /// The place of the match, shortened, with the matches marked; empty in a search without text.
     pub snippet: Snippet,

@@ -60,6 +60,10 @@ use crate::{
 /// gone), and [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored is damaged. What else a method fails
 /// with stands with it. Where several errors apply, it is one of them.
 ///
+/// If damage hides whose a session is, each user of the tenant who asks for that very id is told
+/// `Corrupt`: to the one whose it is, [`NotFound`](crate::ErrorKind::NotFound) would be wrong, and
+/// the others learn that there is something under the id, and nothing else.
+///
 /// An error names the store, the operation (by the method's name; `append` for [`append_opts`](Self::append_opts))
 /// and, unless it is about the store as a whole, the ids; it never holds content.
 ///
@@ -247,7 +251,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// All backends find the same messages: see [`text`](crate::text). Every acknowledged message is found,
     /// at once. Walking the pages repeats no message and skips none that was there throughout.
-    /// A search ordered by rank has one page. Pages may be short, as those of [`messages`](Self::messages).
+    /// A search ordered by rank has one page; its ranks are those of
+    /// [`text::Ranking`](crate::text::Ranking), and depend on nothing but the messages of the scope
+    /// that match. Pages may be short, as those of [`messages`](Self::messages).
     async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>>;
 
     /// Computes totals over the scope, without loading messages where the backend can.

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::clock::new_uuid;
 use crate::document::Revision;
-use crate::text::InvertedIndex;
 use crate::{
     Clock, Document, Error, ErrorKind, Hit, Message, MessageId, MessagePatch, MessageQuery,
     NewMessage, NewSession, Page, PageRequest, Result, Scope, SearchOrder, SearchQuery, Seq,
@@ -408,16 +407,12 @@ impl<D: DocumentStore> Store for Documents<D> {
             let after = query.begins_after(scope)?;
             let documents = self.load_all(scope.tenant_id()).await?;
             let mut found = BTreeMap::new();
-            let mut index = InvertedIndex::new();
             for document in &documents {
                 for record in document.records() {
                     let (session, message) = (document.session(), &record.message);
                     let fits = query.matches(scope, session, message)
                         && text.as_ref().is_none_or(|text| text.matches(&message.content));
                     if fits {
-                        if query.order == SearchOrder::Rank {
-                            index.insert(record.arrival, &message.content);
-                        }
                         found.insert(record.arrival, (session, message));
                     }
                 }
@@ -435,8 +430,7 @@ impl<D: DocumentStore> Store for Documents<D> {
                     .get(&number)
                     .map(|(session, message)| ((*session).clone(), (*message).clone())))
             };
-            let rank = |number| text.as_ref().map_or(0.0, |text| index.rank(text, number));
-            query.page_of(scope, text.as_ref(), numbers.into_iter(), load, rank)
+            query.page_of(scope, text.as_ref(), numbers.into_iter(), load)
         };
         search.await.map_err(self.context("search"))
     }

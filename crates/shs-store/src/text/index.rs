@@ -24,8 +24,6 @@ use super::query::{Clause, Query};
 #[derive(Debug, Default)]
 pub struct InvertedIndex {
     postings: BTreeMap<Box<str>, Postings>,
-    lengths: HashMap<i64, u32>,
-    total_length: u64,
 }
 
 /// Text numbers, and where in each text the token stands.
@@ -53,14 +51,10 @@ impl InvertedIndex {
         for (token, at) in places {
             self.postings.entry(token.into()).or_default().insert(number, at.into());
         }
-        self.lengths.insert(number, length);
-        self.total_length += u64::from(length);
     }
 
     /// Removes a text; `text` is what was added under this number.
     pub fn remove(&mut self, number: i64, text: &str) {
-        let Some(length) = self.lengths.remove(&number) else { return };
-        self.total_length -= u64::from(length);
         tokens(text, |token| {
             if let Some(postings) = self.postings.get_mut(token) {
                 postings.remove(&number);
@@ -168,24 +162,6 @@ impl InvertedIndex {
             })
             .count()
     }
-
-    /// How well a text matches: BM25 with k1 = 1.2 and b = 0.75, higher is better.
-    pub fn rank(&self, query: &Query, number: i64) -> f64 {
-        const K1: f64 = 1.2;
-        const B: f64 = 0.75;
-        let texts = self.lengths.len().max(1) as f64;
-        let average = (self.total_length as f64 / texts).max(1.0);
-        let length = f64::from(self.lengths.get(&number).copied().unwrap_or(0));
-        query
-            .positive()
-            .map(|clause| {
-                let having = (self.cost(clause) as f64).min(texts);
-                let idf = ((texts - having + 0.5) / (having + 0.5) + 1.0).ln();
-                let frequency = self.count(clause, number) as f64;
-                idf * frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length / average))
-            })
-            .sum()
-    }
 }
 
 #[cfg(test)]
@@ -224,15 +200,5 @@ mod tests {
             index.remove(number as i64, text);
         }
         assert!(index.postings.is_empty());
-        assert_eq!(index.total_length, 0);
-    }
-
-    #[test]
-    fn more_matches_in_a_shorter_text_rank_higher() {
-        let mut index = InvertedIndex::new();
-        index.insert(1, "one charge among many other words that say nothing of it");
-        index.insert(2, "charge charge");
-        let query = Query::parse("charge").unwrap();
-        assert!(index.rank(&query, 2) > index.rank(&query, 1));
     }
 }

@@ -24,19 +24,22 @@
 //!
 //! For backends: index [`tokens`] of each message's content with their positions, and answer a
 //! [`Query`] from its [clauses](Query::clauses), or use the [`InvertedIndex`], or one that
-//! [follows](FollowingIndex).
+//! [follows](FollowingIndex). What matches is ordered by rank with a [`Ranking`].
 
 mod analyze;
 mod fold;
 mod following;
 mod index;
+mod occurrences;
 #[cfg(test)]
 mod properties;
 mod query;
+mod ranking;
 mod snippet;
 
 pub use analyze::{MAX_TOKEN_BYTES, Token, analyze, tokens};
 pub use following::FollowingIndex;
 pub use index::InvertedIndex;
 pub use query::{Clause, Query};
+pub use ranking::Ranking;
 pub use snippet::Snippet;

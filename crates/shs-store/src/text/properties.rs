@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::analyze::{Kind, analyze_slowly};
 use super::fold::{continues, is_word};
 use super::snippet::cut_slowly;
-use super::{InvertedIndex, MAX_TOKEN_BYTES, Query, analyze};
+use super::{InvertedIndex, MAX_TOKEN_BYTES, Query, Ranking, analyze};
 
 /// Text of many scripts, close enough together that queries find something; with marks, joiners, jamo, widths
 /// and the signs of the query language.
@@ -143,9 +143,17 @@ proptest! {
             let mut newest: Vec<i64> = index.newest_first(&query, None).collect();
             newest.reverse();
             prop_assert_eq!(&newest, &expected, "{:?}", query);
-            for number in found {
-                prop_assert!(index.rank(&query, number).is_finite());
+            let mut ranking = Ranking::new(&query);
+            for (number, text) in (0..).zip(&contents) {
+                prop_assert_eq!(ranking.weigh(number, text), expected.contains(&number));
             }
+            let mut ranked: Vec<i64> = Vec::new();
+            for (number, rank) in ranking.best_first() {
+                prop_assert!(rank.is_finite());
+                ranked.push(number);
+            }
+            ranked.sort();
+            prop_assert_eq!(&ranked, &expected, "{:?}", query);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The query language.
 
-use super::analyze::{Kind, Token, analyze};
+#[cfg(test)]
+use super::analyze::Token;
+use super::analyze::{Kind, analyze};
+use super::occurrences::Occurrences;
 use super::snippet::{self, Snippet};
 use crate::limits::MAX_QUERY_BYTES;
 use crate::{Error, Result};
@@ -82,12 +85,13 @@ impl Query {
 
     /// Whether a text matches.
     pub fn matches(&self, text: &str) -> bool {
-        let tokens = analyze(text);
-        !self.is_empty()
-            && self
-                .clauses
-                .iter()
-                .all(|clause| clause.find(&tokens).next().is_some() != clause.negated)
+        self.is_met_by(&Occurrences::of(self, text).counts)
+    }
+
+    /// Whether a text matches that has each clause so often.
+    pub(super) fn is_met_by(&self, counts: &[u32]) -> bool {
+        let mut clauses = self.clauses.iter().zip(counts);
+        !self.is_empty() && clauses.all(|(clause, count)| (*count > 0) != clause.negated)
     }
 
     /// The place of the match in a text, shortened, with the matches marked.
@@ -106,7 +110,9 @@ impl Clause {
         }
     }
 
-    /// The places in a text's tokens where the clause matches, as the number of the first token.
+    /// The places in a text's tokens where the clause matches, as the number of the first token; to
+    /// compare with.
+    #[cfg(test)]
     pub(super) fn find<'a>(&'a self, tokens: &'a [Token]) -> impl Iterator<Item = usize> + 'a {
         tokens.windows(self.tokens.len()).enumerate().filter_map(move |(first, window)| {
             let hit = window.iter().enumerate().all(|(at, t)| self.token_matches(at, &t.text));

@@ -418,6 +418,51 @@ pub async fn words_of_other_tenants_are_not_found<F: Fixture>(place: &Place<F>) 
     }
 }
 
+/// A search by rank finds the same in the same order and with the same ranks, whatever others say:
+/// neither how rare a word is with them tells of their messages, nor how long those are.
+pub async fn ranks_tell_nothing_of_what_others_said<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    let acme = tenant("acme");
+    let scopes = [
+        (acme.clone(), vec![tenant("beta"), Scope::DEFAULT, user(&Scope::DEFAULT, "bob")]),
+        (user(&acme, "alice"), vec![user(&acme, "bob"), tenant("beta")]),
+        (user(&Scope::DEFAULT, "alice"), vec![user(&Scope::DEFAULT, "bob"), acme.clone()]),
+    ];
+    let own = [
+        "a red apple",
+        "apple, apple, and one red pear",
+        "red red apple with many words behind it that say nothing of fruit at all",
+        "an apple that is red, red as the other apple",
+    ];
+    let queries = ["red apple", "apple", "re* \"apple\"", "red -pear"];
+    let queries = queries.map(|text| SearchQuery::new(text).with_order(SearchOrder::Rank));
+    for (number, (scope, others)) in scopes.iter().enumerate() {
+        let new = session(format!("own-{number}"));
+        let id = store.create_session(scope, new).await.unwrap().id;
+        for (number, text) in own.iter().enumerate() {
+            store.append(scope, &id, said(number.to_string(), *text)).await.unwrap();
+        }
+        let all = async || {
+            let mut found = Vec::new();
+            for query in &queries {
+                found.push(store.search(scope, query).await.unwrap());
+            }
+            found
+        };
+        let alone = all().await;
+        assert!(alone.iter().all(|page| page.items.len() >= 3));
+        for (at, other) in others.iter().enumerate() {
+            let new = session(format!("of-another-{number}-{at}"));
+            let id = store.create_session(other, new).await.unwrap().id;
+            let texts = (0..30).map(|n| said(n.to_string(), "red ".repeat(n + 1) + "apples"));
+            store.append_all(other, &id, texts.collect()).await.unwrap();
+            let texts = (0..5).map(|n| said(format!("a{n}"), "apple ".repeat(40 * n + 1)));
+            store.append_all(other, &id, texts.collect()).await.unwrap();
+        }
+        assert_eq!(all().await, alone, "{scope:?}");
+    }
+}
+
 /// The tenants that have sessions are listed by name with what they have, on pages of any size.
 pub async fn tenants_are_listed_by_name<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;

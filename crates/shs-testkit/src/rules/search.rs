@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use shs_store::limits::{MAX_QUERY_BYTES, PAGE_BYTES};
-use shs_store::text::{Query, Snippet};
+use shs_store::text::{Query, Ranking, Snippet};
 use shs_store::{
     Hit, ImportMode, MessageId, MessagePatch, NewMessage, Role, Scope, SearchOrder, SearchQuery,
     SessionPatch, Status, Store, StoreExt,
@@ -326,11 +326,17 @@ pub async fn search_filters_give_what_passes_all_of_them<F: Fixture>(place: &Pla
     }
 }
 
-/// A search by rank has one page, best first, with the same messages as any other order has.
+/// A search by rank has one page, best first, with the same messages as any other order has, and
+/// with the ranks of [`Ranking`].
 pub async fn a_search_by_rank_has_one_page_best_first<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;
     corpus(store).await;
     for text in QUERIES {
+        let parsed = Query::parse(text).unwrap();
+        let mut expected = Ranking::new(&parsed);
+        for (number, content) in CORPUS.iter().enumerate().rev() {
+            expected.weigh(number as i64, content);
+        }
         let query = SearchQuery::new(*text).with_order(SearchOrder::Rank);
         let page = store.search(&Scope::DEFAULT, &query).await.unwrap();
         assert_eq!(page.next, None, "{text:?}");
@@ -338,6 +344,16 @@ pub async fn a_search_by_rank_has_one_page_best_first<F: Fixture>(place: &Place<
         assert!(ranks.iter().all(|rank| rank.is_finite()), "{text:?}");
         assert!(ranks.is_sorted_by(|a, b| a >= b), "{text:?}");
         let mut ranked = numbers(&page.items);
+        let expected: Vec<(i64, f64)> = expected.best_first().collect();
+        let order: Vec<i64> = expected.iter().map(|(number, _)| *number).collect();
+        assert_eq!(
+            ranked.iter().map(|number| *number as i64).collect::<Vec<_>>(),
+            order,
+            "{text:?}"
+        );
+        for ((_, expected), rank) in expected.iter().zip(&ranks) {
+            assert!((expected - rank).abs() < 1e-9, "{text:?}: {rank} and not {expected}");
+        }
         ranked.sort();
         assert_eq!(ranked, found(store, &SearchQuery::new(*text)).await, "{text:?}");
         if let Some(best) = page.items.first() {
