@@ -125,7 +125,7 @@ impl TenantQuery {
     /// The tenant behind which the page begins; for backends.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the cursor is not one of a list of tenants.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of a list of tenants.
     pub fn begins_after(&self) -> Result<Option<TenantId>> {
         match self.page.position(TENANTS)? {
             Some(Position::Tenant(tenant)) => Ok(Some(tenant)),
@@ -137,7 +137,7 @@ impl TenantQuery {
     /// The page, out of all tenants that have sessions, in any order; for backends.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the limit or the cursor is not valid.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit or the cursor is not valid.
     pub fn page_of(&self, mut tenants: Vec<Tenant>) -> Result<Page<Tenant>> {
         let mut page = PageBuilder::new(self.page.checked_limit()?);
         let after = self.begins_after()?;
@@ -180,7 +180,7 @@ impl PendingStream {
     /// The number of arrival behind which the page begins; for backends.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the cursor is not one of such a list.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the cursor is not one of such a list.
     pub fn begins_after(page: &PageRequest) -> Result<Option<i64>> {
         match page.position(PENDING)? {
             Some(Position::Arrival(number)) => Ok(Some(number)),
@@ -194,7 +194,7 @@ impl PendingStream {
     /// over.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the limit is not valid, and whatever `load`
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit is not valid, and whatever `load`
     /// fails with.
     pub fn page_of<T>(
         request: &PageRequest,
