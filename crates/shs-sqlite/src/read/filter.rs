@@ -5,25 +5,22 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::row::{role_code, status_code, to_json};
 
-/// Sessions with one of some tags, as a list of keys; the tags are bound as a JSON array.
-const TAGGED: &str = "(SELECT session FROM session_tags WHERE tag IN (SELECT value FROM json_each(";
-/// Tags of which the session lacks one; the tags are bound as a JSON array.
-const LACKS: &str = " AND NOT EXISTS (SELECT 1 FROM json_each(";
-
-/// Narrows `sessions s` to those with the tags, found through the index by tag.
+/// Narrows `sessions s` to those of a tenant with the tags, found through the index by tag.
 ///
 /// Other columns of `s` that an index could serve have to be hidden from the planner with a `+`, or it
 /// may walk all sessions to find the few with a tag.
-fn tags(sql: &mut QueryBuilder<Sqlite>, any: &[String], all: &[String]) {
+fn tags(sql: &mut QueryBuilder<Sqlite>, of: &TenantId, any: &[String], all: &[String]) {
     let found_by = if any.is_empty() { &all[..all.len().min(1)] } else { any };
     if found_by.is_empty() {
         return;
     }
-    sql.push(" AND s.key IN ").push(TAGGED).push_bind(to_json(found_by)).push(")))");
+    sql.push(" AND s.key IN (SELECT session FROM session_tags WHERE tenant = ");
+    tenant(sql, of);
+    sql.push(" AND tag IN (SELECT value FROM json_each(").push_bind(to_json(found_by)).push(")))");
     if !all.is_empty() {
-        sql.push(LACKS).push_bind(to_json(all)).push(
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM json_each(").push_bind(to_json(all)).push(
             ") wanted WHERE NOT EXISTS (SELECT 1 FROM session_tags t \
-             WHERE t.tag = wanted.value AND t.session = s.key))",
+             WHERE t.tenant = s.tenant AND t.tag = wanted.value AND t.session = s.key))",
         );
     }
 }
@@ -62,7 +59,7 @@ pub(super) fn sessions(
     }
     sql.push(if is_found { " AND +s.tenant = " } else { " AND s.tenant = " });
     tenant(sql, scope.tenant_id());
-    tags(sql, &filter.tags_any, &filter.tags_all);
+    tags(sql, scope.tenant_id(), &filter.tags_any, &filter.tags_all);
 }
 
 /// The key of a tenant's user or project; NULL if there is none of the name.

@@ -59,7 +59,7 @@ impl Operation for UpdateSession {
             .await?;
         if session.tags != stored.session.tags {
             delete_tags(transaction, stored.key).await?;
-            transaction.insert_tags(stored.key, &session.tags).await?;
+            transaction.insert_tags(stored.owner.tenant, stored.key, &session.tags).await?;
         }
         let active = i64::from(!session.is_ended()) - i64::from(!stored.session.is_ended());
         if active != 0 {

@@ -187,23 +187,25 @@ impl<'a> Transaction<'a> {
             .execute(&mut *self.connection)
             .await?;
         let key = done.last_insert_rowid();
-        self.insert_tags(key, &session.tags).await?;
+        self.insert_tags(tenant, key, &session.tags).await?;
         self.count_sessions(tenant, 1, i64::from(!session.is_ended())).await?;
         Ok((key, tenant))
     }
 
     pub(crate) async fn insert_tags(
         &mut self,
+        tenant: i64,
         session: i64,
         tags: &[String],
     ) -> Result<(), sqlx::Error> {
-        const SQL: &str =
-            "INSERT INTO session_tags (tag, session) SELECT value, ?2 FROM json_each(?1)";
+        const SQL: &str = "INSERT INTO session_tags (tenant, tag, session) \
+             SELECT ?3, value, ?2 FROM json_each(?1)";
         if tags.is_empty() {
             return Ok(());
         }
         let tags = to_json(tags);
-        sqlx::query(SQL).bind(tags).bind(session).execute(&mut *self.connection).await?;
+        let insert = sqlx::query(SQL).bind(tags).bind(session).bind(tenant);
+        insert.execute(&mut *self.connection).await?;
         Ok(())
     }
 

@@ -36,7 +36,8 @@ pub(super) async fn make_anew(transaction: &mut Transaction<'_>) -> Result<(), F
          total_tokens = (SELECT coalesce(sum(m.tokens), 0) FROM messages m WHERE m.session = sessions.key), \
          last_seq = max(last_seq, (SELECT coalesce(max(m.seq), 0) FROM messages m WHERE m.session = sessions.key))",
         "DELETE FROM session_tags",
-        "INSERT INTO session_tags (tag, session) SELECT DISTINCT j.value, s.key FROM sessions s, json_each(s.tags) j",
+        "INSERT INTO session_tags (tenant, tag, session) \
+         SELECT DISTINCT s.tenant, j.value, s.key FROM sessions s, json_each(s.tags) j",
         "DELETE FROM totals",
         "INSERT INTO totals (tenant, role, model, messages, tokens) \
          SELECT s.tenant, m.role, coalesce(m.model, 0), count(*), coalesce(sum(m.tokens), 0) \

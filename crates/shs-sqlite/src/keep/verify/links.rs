@@ -47,16 +47,16 @@ const LINKS: [(&str, &str, &str); 9] = [
     (
         "a tag that its session does not have",
         "session_tags",
-        "SELECT session FROM (SELECT tag, session FROM session_tags EXCEPT \
-         SELECT j.value, s.key FROM sessions s, \
+        "SELECT session FROM (SELECT tenant, tag, session FROM session_tags EXCEPT \
+         SELECT s.tenant, j.value, s.key FROM sessions s, \
          json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) j)",
     ),
     (
         "a tag of the session is missing",
         "session_tags",
-        "SELECT key FROM (SELECT j.value, s.key FROM sessions s, \
+        "SELECT key FROM (SELECT s.tenant, j.value, s.key FROM sessions s, \
          json_each(CASE WHEN json_valid(s.tags) THEN s.tags ELSE '[]' END) j \
-         EXCEPT SELECT tag, session FROM session_tags)",
+         EXCEPT SELECT tenant, tag, session FROM session_tags)",
     ),
 ];
 

@@ -78,6 +78,17 @@ CREATE INDEX sessions_created ON sessions (tenant, created_at, id);
 CREATE INDEX sessions_user    ON sessions (user, updated_at, id) WHERE user IS NOT NULL;
 CREATE INDEX sessions_project ON sessions (project, updated_at, id) WHERE project IS NOT NULL;
 
+CREATE TABLE session_tags_4 (
+    tenant  INTEGER NOT NULL,             -- tenants.key
+    tag     TEXT NOT NULL,
+    session INTEGER NOT NULL,             -- sessions.key, of the same tenant
+    PRIMARY KEY (tenant, tag, session)
+) STRICT, WITHOUT ROWID;
+INSERT INTO session_tags_4 SELECT 0, tag, session FROM session_tags;
+DROP TABLE session_tags;
+ALTER TABLE session_tags_4 RENAME TO session_tags;
+CREATE INDEX session_tags_session ON session_tags (session);
+
 CREATE TABLE totals_4 (
     tenant   INTEGER NOT NULL,            -- tenants.key
     role     INTEGER NOT NULL,
