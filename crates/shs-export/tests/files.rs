@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use shs_export::{Export, Format, Split};
 use shs_store::{ErrorKind, NewSession, Scope, SessionId, SessionQuery, Store};
-use support::{assistant, call, lines, one, result, store, user, written};
+use support::{assistant, call, result, store, user, written};
+#[cfg(feature = "parquet")]
+use support::{lines, one};
 
 #[tokio::test]
 async fn a_page_has_nothing_but_text_in_it() {

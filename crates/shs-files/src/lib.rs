@@ -19,8 +19,8 @@
 //! | [`take_after`] | mode, owner and group of what is replaced | the same | nothing: rights are handed down, and the read-only mark would keep the file from being synced |
 //! | [`Identity`] | device and inode | the same | serial number of the volume, and index of the file |
 //!
-//! On macOS nothing is run by our own checks, only compiled. On Windows, Wine runs the tests, and
-//! no power was cut.
+//! For macOS our own checks only compile, and run nothing. For Windows, Wine runs tests (README.md of
+//! the project has which), and no power was cut.
 //!
 //! A new file of a process that runs as root belongs to the owner of the folder it is in, so that
 //! whatever an administrator does with a store leaves it usable for the service that it belongs to.

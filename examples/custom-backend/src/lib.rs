@@ -3,10 +3,11 @@
 //! [`Folder`] implements the five methods of [`DocumentStore`]; [`Documents`] makes a full
 //! [`Store`](shs_store::Store) of it. `tests/conformance.rs` runs the whole suite of `shs-testkit` on it.
 //!
-//! Two things make it right:
+//! Three things make it right:
 //! - Each method does its work as one closure on a thread for blocking work, which runs to its end although the
 //!   caller goes away. So a dropped future has done all or nothing.
 //! - Comparing the revision and changing the file happen under one lock, which other processes respect too.
+//! - A file is published by `shs-files`, which knows what "on disk" and "at once" take on each operating system.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use shs_files::{rename, sync_folder};
 use shs_store::document::Revision;
 use shs_store::{
     Document, DocumentStore, Documents, Error, ErrorKind, Result, SessionKey, TenantId,
@@ -86,13 +88,8 @@ impl Folder {
         write!(file, "{}\n{json}", json_of(key))?;
         file.sync_all()?;
         drop(file);
-        fs::rename(&staged, self.file(key))?;
-        self.sync()
-    }
-
-    /// Waits until the names in the folder are on disk.
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        rename(&staged, &self.file(key))?;
+        sync_folder(&self.path)
     }
 }
 
@@ -144,7 +141,7 @@ impl DocumentStore for Folder {
             let is_expected = folder.is_at(&key, Some(expected))?;
             if is_expected {
                 fs::remove_file(folder.file(&key))?;
-                folder.sync()?;
+                sync_folder(&folder.path)?;
             }
             Ok(is_expected)
         };

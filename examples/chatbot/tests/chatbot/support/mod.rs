@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod server;
+#[cfg(unix)]
 pub(crate) mod webdriver;
 
 use std::time::{Duration, Instant};
