@@ -1,45 +1,19 @@
 //! One conversation in memory: everything but the content of its messages, which stays in its file.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use shs_store::clock::new_uuid;
-use shs_store::model::ContentDigest;
+use shs_store::model::{ContentDigest, MessageHead};
 use shs_store::{Error, Message, MessageId, Result, Seq, Session, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::arrivals::HIGHEST;
+use crate::entries::{Entries, Entry, Original, Place};
 use crate::folder::{Folder, unavailable};
 use crate::line::{Change, Line};
 use crate::name::{split, tenant_of};
 use crate::outline::{Outline, Outlined};
-
-/// Where a message's line stands in its file, without its line break.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) at: u64,
-    pub(crate) length: usize,
-}
-
-/// A message in memory.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// The message without its content, parts, metadata and unknown keys.
-    pub(crate) head: Message,
-    pub(crate) arrival: i64,
-    pub(crate) original: Original,
-    pub(crate) place: Place,
-}
-
-/// What was appended under a message's id.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Original {
-    Known(ContentDigest),
-    /// The message that this line added.
-    AsAdded(Place),
-}
 
 /// A conversation.
 #[derive(Debug)]
@@ -47,9 +21,7 @@ pub(crate) struct Conversation {
     /// Whose folder its file is in.
     pub(crate) tenant: TenantId,
     pub(crate) session: Session,
-    /// By rising number.
-    pub(crate) entries: Vec<Entry>,
-    seqs: HashMap<MessageId, Seq>,
+    pub(crate) entries: Entries,
     /// The name of its file.
     pub(crate) name: String,
     /// Which file that is, among those that have or had the name.
@@ -80,8 +52,7 @@ impl Conversation {
         Self {
             tenant,
             session,
-            entries: Vec::new(),
-            seqs: HashMap::new(),
+            entries: Entries::default(),
             name,
             incarnation,
             length: 0,
@@ -111,14 +82,6 @@ impl Conversation {
         reading.run(content)
     }
 
-    pub(crate) fn entry(&self, id: &MessageId) -> Option<&Entry> {
-        self.seqs.get(id).and_then(|seq| self.entry_at(*seq))
-    }
-
-    pub(crate) fn entry_at(&self, seq: Seq) -> Option<&Entry> {
-        self.index_of(seq).map(|at| &self.entries[at])
-    }
-
     /// The number of arrival of its last message, which is the highest; 0 if it has none.
     pub(crate) fn last_arrival(&self) -> i64 {
         last_arrival(&self.entries)
@@ -126,36 +89,25 @@ impl Conversation {
 
     /// Whether the message with this number is on disk for certain, as it is now.
     pub(crate) fn is_on_disk(&self, seq: Seq) -> bool {
-        let end = |entry: &Entry| entry.place.at + entry.place.length as u64;
-        self.entry_at(seq).is_some_and(|entry| end(entry) < self.synced)
+        self.entries.by_seq(seq).is_some_and(|entry| entry.place.end() < self.synced)
     }
 
-    fn index_of(&self, seq: Seq) -> Option<usize> {
-        self.entries.binary_search_by_key(&seq, |entry| entry.head.seq).ok()
-    }
-
-    /// Whether a message has the highest number, and an id of its own.
-    fn is_next(&self, head: &Message) -> bool {
-        self.entries.last().is_none_or(|last| last.head.seq < head.seq)
-            && !self.seqs.contains_key(&head.id)
-    }
-
-    /// Adds a message, by its head, whose number is the highest.
-    pub(crate) fn push(&mut self, head: Message, arrival: i64, original: Original, place: Place) {
-        self.seqs.insert(head.id.clone(), head.seq);
-        self.session.count_in(&head);
-        self.live += place.length as u64 + 1;
-        self.entries.push(Entry { head, arrival, original, place });
+    /// Adds a message whose number is the highest.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.session.count_in(&entry.head);
+        self.live += entry.place.length() as u64 + 1;
+        self.entries.push(entry);
     }
 
     /// Puts a message, by its head, in the place of the one with its id and number; `false` if there is none.
-    pub(crate) fn replace(&mut self, head: Message, place: Place) -> bool {
-        let seq = self.seqs.get(&head.id).filter(|seq| **seq == head.seq);
-        let Some(at) = seq.and_then(|seq| self.index_of(*seq)) else { return false };
-        let entry = &mut self.entries[at];
+    pub(crate) fn replace(&mut self, head: MessageHead, place: Place) -> bool {
+        let Some(entry) = self.entries.get_mut(&head.id, head.seq) else { return false };
         self.session.count_out(&entry.head);
         self.session.count_in(&head);
-        self.live = self.live + place.length as u64 - entry.place.length as u64;
+        self.live = self.live + place.length() as u64 - entry.place.length() as u64;
+        if matches!(entry.original, Original::AsItIs) {
+            entry.original = Original::AsAdded(Box::new(entry.place));
+        }
         entry.place = place;
         entry.head = head;
         true
@@ -178,9 +130,10 @@ impl Conversation {
 
     /// What was appended under a message's id.
     pub(crate) fn digest(&self, folder: &Folder, entry: &Entry) -> Result<ContentDigest> {
-        match entry.original {
-            Original::Known(digest) => Ok(digest),
-            Original::AsAdded(place) => Ok(self.load_from(folder, entry, place)?.digest()),
+        match &entry.original {
+            Original::Known(digest) => Ok(**digest),
+            Original::AsItIs => Ok(self.load(folder, entry)?.digest()),
+            Original::AsAdded(place) => Ok(self.load_from(folder, entry, **place)?.digest()),
         }
     }
 
@@ -192,7 +145,7 @@ impl Conversation {
     ) -> Result<(Message, ContentDigest)> {
         let message = self.load(folder, entry)?;
         let digest = match entry.original {
-            Original::AsAdded(place) if place.at == entry.place.at => message.digest(),
+            Original::AsItIs => message.digest(),
             _ => self.digest(folder, entry)?,
         };
         Ok((message, digest))
@@ -200,7 +153,7 @@ impl Conversation {
 
     /// Reads a message, or an earlier state of it, from a place in the file.
     fn load_from(&self, folder: &Folder, entry: &Entry, place: Place) -> Result<Message> {
-        let Place { at, length } = place;
+        let (at, length) = (place.at, place.length());
         let error =
             |error: Error| error.with_session(&self.session.id).with_message(&entry.head.id);
         let bytes = folder
@@ -221,7 +174,8 @@ impl Conversation {
 
     /// The message with this id, from the file.
     pub(crate) fn message(&self, folder: &Folder, id: &MessageId) -> Result<Message> {
-        let entry = self.entry(id).ok_or_else(|| Error::message_not_found(&self.session.id, id))?;
+        let entry =
+            self.entries.by_id(id).ok_or_else(|| Error::message_not_found(&self.session.id, id))?;
         self.load(folder, entry)
     }
 }
@@ -269,13 +223,14 @@ impl Reading<'_> {
                 break;
             }
             self.line += 1;
-            let place = Place { at: self.at, length: bytes.len() };
             let mut line = match Outline::read(&bytes) {
                 Ok(line) => line,
                 Err(_) if self.is_torn(&bytes, ended, &mut file)? => break,
                 Err(error) => return Err(self.damaged(error)),
             };
             let said = line.take().map_err(|error| self.damaged(error))?;
+            let place = Place::new(self.at, bytes.len())
+                .ok_or_else(|| self.damaged(Error::corrupt("a line of 4 GiB or more")))?;
             let Outline { n, digest, at, more, since, incarnation, .. } = line;
             let since = since.unwrap_or(self.at);
             if !(self.since..=self.at).contains(&since) {
@@ -344,15 +299,16 @@ impl Reading<'_> {
                     found.session.total_tokens = before.total_tokens;
                     found.session.last_seq = before.last_seq.max(found.session.last_seq);
                 }
-                (Outlined::Message(message), Some(found)) if found.is_next(&message.0) => {
-                    let original = digest.map_or(Original::AsAdded(place), Original::Known);
+                (Outlined::Message(head), Some(found)) if found.entries.is_next(&head) => {
+                    let original = Original::of(digest);
                     // In one file the numbers rise.
                     let n = n.filter(|n| (found.last_arrival() + 1..=HIGHEST).contains(n));
                     let what = "a message without a place of its own in the order of arrival";
-                    found.push(message.0, n.ok_or_else(|| odd(what))?, original, place);
+                    let arrival = n.ok_or_else(|| odd(what))?;
+                    found.push(Entry { head: *head, arrival, place, original });
                 }
-                (Outlined::Update(message), Some(found)) => {
-                    if !found.replace(message.0, place) {
+                (Outlined::Update(head), Some(found)) => {
+                    if !found.replace(*head, place) {
                         return Err(odd(
                             "a change to a message that is not there under this number",
                         ));
@@ -429,34 +385,59 @@ fn begins_with_line(bytes: &[u8]) -> bool {
     ends.into_iter().any(|end| Line::read(&bytes[..end]).is_ok())
 }
 
-/// A whole conversation's file.
+/// A whole conversation's file while it is written, a new incarnation.
 #[derive(Debug)]
-pub(crate) struct WholeFile {
-    pub(crate) bytes: Vec<u8>,
-    entries: Vec<Entry>,
+pub(crate) struct WholeFile<W> {
+    to: W,
+    /// The line that is written.
+    line: Vec<u8>,
+    entries: Entries,
     incarnation: Uuid,
+    length: u64,
+    at: Timestamp,
 }
 
-impl WholeFile {
-    /// The file of a conversation, a new incarnation.
-    pub(crate) fn new<'m>(
-        session: &Session,
-        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, ContentDigest)>>,
-        at: Timestamp,
-    ) -> Result<Self> {
-        let mut bytes = Vec::new();
-        let incarnation = new_uuid();
-        Line::session(session).beginning(incarnation).write(&mut bytes);
-        let mut entries = Vec::new();
-        for message in messages {
-            let (message, arrival, digest) = message?;
-            let start = bytes.len();
-            Line::changed_message(&message, arrival, digest, at).write(&mut bytes);
-            let place = Place { at: start as u64, length: bytes.len() - start - 1 };
-            let original = Original::Known(digest);
-            entries.push(Entry { head: message.head(), arrival, original, place });
-        }
-        Ok(Self { bytes, entries, incarnation })
+impl<W: Write> WholeFile<W> {
+    /// Begins the file of a session that is about to get so many messages.
+    pub(crate) fn begin(to: W, session: &Session, messages: usize) -> Result<Self> {
+        let entries = Entries::with_capacity(messages);
+        let (incarnation, at) = (new_uuid(), session.updated_at);
+        let mut file = Self { to, line: Vec::new(), entries, incarnation, length: 0, at };
+        file.write(&Line::session(session).beginning(incarnation))?;
+        Ok(file)
+    }
+
+    /// Adds a message, with the digest of what was appended under its id.
+    pub(crate) fn add(
+        &mut self,
+        message: &Message,
+        arrival: i64,
+        digest: ContentDigest,
+    ) -> Result<()> {
+        self.say(&Line::changed_message(message, arrival, digest, self.at), message, arrival)
+    }
+
+    /// Adds a message that is what was appended.
+    pub(crate) fn add_new(&mut self, message: &Message, arrival: i64) -> Result<()> {
+        self.say(&Line::message(message, arrival, self.at), message, arrival)
+    }
+
+    fn say(&mut self, line: &Line<'_>, message: &Message, arrival: i64) -> Result<()> {
+        let place = self.write(line)?;
+        let original = Original::of(line.digest);
+        self.entries.push(Entry { head: message.head(), arrival, place, original });
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Line<'_>) -> Result<Place> {
+        self.line.clear();
+        line.write(&mut self.line);
+        self.to
+            .write_all(&self.line)
+            .map_err(|error| unavailable("a conversation cannot be written", error))?;
+        let place = Place::written(self.length, self.line.len() - 1);
+        self.length += self.line.len() as u64;
+        Ok(place)
     }
 
     /// The number of arrival of its last message; 0 if it has none.
@@ -464,22 +445,25 @@ impl WholeFile {
         last_arrival(&self.entries)
     }
 
-    /// What is in memory of it once it is on disk.
-    pub(crate) fn into_conversation(mut self, mut session: Session, name: String) -> Conversation {
-        let length = self.bytes.len() as u64;
-        // It is on disk, and is long where there are many messages.
-        self.bytes = Vec::new();
+    /// What it was written to.
+    pub(crate) fn into_staged(self) -> W {
+        self.to
+    }
+
+    /// The same, and what is in memory of it once it is on disk.
+    pub(crate) fn into_conversation(self, mut session: Session, name: String) -> (W, Conversation) {
         (session.message_count, session.total_tokens) = (0, 0);
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             session.count_in(&entry.head);
         }
-        Conversation {
-            seqs: self.entries.iter().map(|e| (e.head.id.clone(), e.head.seq)).collect(),
+        let length = self.length;
+        let conversation = Conversation {
             entries: self.entries,
             length,
             synced: length,
             live: length,
             ..Conversation::new(session, name, self.incarnation)
-        }
+        };
+        (self.to, conversation)
     }
 }

@@ -1,9 +1,9 @@
 //! What is on disk, and how a batch comes there: by the journal, or file by file where that does not pay.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use shs_store::SessionKey;
 use uuid::Uuid;
 

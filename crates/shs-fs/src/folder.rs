@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +33,35 @@ pub(crate) const BEFORE_REPAIR: &str = ".before-repair";
 pub(crate) const QUARANTINE: &str = ".quarantine";
 /// What the name of a folder that was replaced has behind its own.
 pub(crate) const BEFORE_RESTORE: &str = ".before-restore";
+
+/// How much of a staged file is written at once, in bytes.
+const STAGED_BYTES: usize = 64 * 1024;
+
+/// A file that is to be [put](Folder::put) into its place. If that does not come about, it is removed.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Its place.
+    name: String,
+}
+
+impl Write for Staged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // It is not there any more if it was renamed, and is removed at the next opening if this fails.
+        let _ = fs::remove_file(&self.path);
+    }
+}
 
 /// The folder of a store, locked for this process.
 #[derive(Debug)]
@@ -322,28 +351,34 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Puts a whole file in its place, at once: staged beside it, synced, renamed, the folder synced.
+    /// Puts a whole file in its place, at once: [staged](Self::stage) beside it and [put](Self::put) there.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut staged = self.stage(name)?;
+        staged.write_all(bytes)?;
+        self.put(staged)
+    }
+
+    /// Begins a file that is to take a place.
+    pub(crate) fn stage(&self, name: &str) -> io::Result<Staged> {
         let (folder, _) = split(name);
-        let staged = self.path.join(format!("{folder}{STAGED}{}", new_uuid().simple()));
-        let write = || -> io::Result<()> {
-            self.make_folder(folder)?;
-            let mut file = create_new(&staged)?;
-            if let Ok(replaced) = fs::metadata(self.path.join(name)) {
-                take_after(&staged, &replaced)?;
-            }
-            file.write_all(bytes)?;
-            // In any case: the name may come to the disk before the content does, and take the place of what is there.
-            file.sync_data()?;
-            drop(file);
-            rename(&staged, &self.path.join(name))?;
-            self.note_changed([folder.to_owned()]);
-            self.sync_names()
-        };
-        write().inspect_err(|_| {
-            // It is not there any more if it was renamed, and is removed at the next opening if not.
-            let _ = fs::remove_file(&staged);
-        })
+        self.make_folder(folder)?;
+        let path = self.path.join(format!("{folder}{STAGED}{}", new_uuid().simple()));
+        let file = BufWriter::with_capacity(STAGED_BYTES, create_new(&path)?);
+        let staged = Staged { path, file, name: name.to_owned() };
+        if let Ok(replaced) = fs::metadata(self.path.join(name)) {
+            take_after(&staged.path, &replaced)?;
+        }
+        Ok(staged)
+    }
+
+    /// Puts a staged file into its place, for good: synced, renamed, the folder synced.
+    pub(crate) fn put(&self, mut staged: Staged) -> io::Result<()> {
+        staged.file.flush()?;
+        // In any case: the name may come to the disk before the content does, and take the place of what is there.
+        staged.file.get_ref().sync_data()?;
+        rename(&staged.path, &self.path.join(&staged.name))?;
+        self.note_changed([split(&staged.name).0.to_owned()]);
+        self.sync_names()
     }
 
     /// Makes a tenant's folder if it is missing; it is there for good once the [names are

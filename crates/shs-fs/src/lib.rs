@@ -71,6 +71,7 @@
 mod arrivals;
 mod conversation;
 mod disk;
+mod entries;
 mod folder;
 mod journal;
 mod keep;
@@ -96,8 +97,8 @@ use shs_store::{
     AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, Hit,
     ImportMode, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page,
     PageRequest, PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionKey,
-    SessionPatch, SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp,
-    Transcript,
+    SessionPatch, SessionQuery, Stats, StatsQuery, Store, StreamedTranscript, Tenant, TenantId,
+    TenantQuery, Timestamp, Transcript,
 };
 use tokio::sync::mpsc;
 
@@ -452,6 +453,18 @@ impl Store for FsStore {
             .map_err(|error| context(error, "import"))?;
         let scope = scope.clone();
         self.write("import", None, move |work| work.import(&scope, transcript, mode)).await
+    }
+
+    /// No other write of the store is made while the source hands on the messages.
+    async fn import_streamed(
+        &self,
+        scope: &Scope,
+        conversation: StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        let scope = scope.clone();
+        self.write("import", None, move |work| work.import_streamed(&scope, &conversation, mode))
+            .await
     }
 
     /// The first search with a text reads all files, each other one what was written since the last.

@@ -143,14 +143,14 @@ fn stored(folder: &Folder, transcript: &Transcript) -> Result<Stored> {
 }
 
 fn publish(folder: &Folder, transcript: &Transcript, before: i64) -> Result<()> {
-    let messages = transcript.messages.iter().zip(before + 1..).map(|(message, arrival)| {
-        Ok((std::borrow::Cow::Borrowed(message), arrival, message.digest()))
-    });
     let session = &transcript.session;
-    let file = WholeFile::new(session, messages, session.updated_at)?;
-    folder
-        .publish(&file_name(&Scope::DEFAULT.key(&session.id)), &file.bytes)
-        .map_err(|error| unavailable("a conversation cannot be written", error))
+    let failed = |error| unavailable("a conversation cannot be written", error);
+    let staged = folder.stage(&file_name(&Scope::DEFAULT.key(&session.id))).map_err(failed)?;
+    let mut file = WholeFile::begin(staged, session, transcript.messages.len())?;
+    for (message, arrival) in transcript.messages.iter().zip(before + 1..) {
+        file.add_new(message, arrival)?;
+    }
+    folder.put(file.into_staged()).map_err(failed)
 }
 
 fn backup_name(path: &Path) -> PathBuf {

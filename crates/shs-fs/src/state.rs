@@ -1,8 +1,9 @@
 //! All conversations in memory, and what is asked of them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashMap;
 use shs_store::text::FollowingIndex;
 use shs_store::{
     Error, ErrorKind, Hit, Message, MessageQuery, Page, PageRequest, PendingStream, Result, Scope,
@@ -66,7 +67,7 @@ impl State {
         let mut state = Self { last_arrival: noted, noted, ..Self::default() };
         let mut places: Vec<(i64, usize)> = Vec::new();
         for (at, (_, read)) in files.iter().enumerate() {
-            let entries = read.iter().flat_map(|conversation| &conversation.entries);
+            let entries = read.iter().flat_map(|conversation| conversation.entries.iter());
             places.extend(entries.map(|entry| (entry.arrival, at)));
         }
         // Each file has them in order, and a map is made at once of what is in order.
@@ -166,12 +167,22 @@ impl State {
     /// # Errors
     /// `InvalidInput` if all numbers are given.
     pub(crate) fn next_arrival(&mut self) -> Result<i64> {
-        if self.last_arrival >= HIGHEST {
+        self.next_arrivals(1)
+    }
+
+    /// The first of so many numbers in a row.
+    ///
+    /// # Errors
+    /// `InvalidInput` if there are not so many any more.
+    pub(crate) fn next_arrivals(&mut self, count: usize) -> Result<i64> {
+        let last = i64::try_from(count).ok().and_then(|count| self.last_arrival.checked_add(count));
+        let Some(last) = last.filter(|last| *last <= HIGHEST) else {
             let detail = "the folder has no number of arrival left; import its sessions elsewhere";
             return Err(Error::invalid(detail));
-        }
-        self.last_arrival += 1;
-        Ok(self.last_arrival)
+        };
+        let first = self.last_arrival + 1;
+        self.last_arrival = last;
+        Ok(first)
     }
 
     /// The highest number of a conversation's messages, or one that is not below it; 0 if it has none.
@@ -286,7 +297,7 @@ impl State {
         let after = PendingStream::begins_after(request)?.unwrap_or(i64::MIN);
         let mut found = BTreeMap::new();
         for conversation in self.tenants.values().flat_map(|own| own.conversations.values()) {
-            for entry in &conversation.entries {
+            for entry in conversation.entries.iter() {
                 if entry.head.status == Status::Pending && entry.arrival > after {
                     found.insert(entry.arrival, (conversation, entry));
                 }
@@ -334,7 +345,7 @@ impl Conversations {
 
     fn insert(&mut self, conversation: Conversation) {
         let id = conversation.session.id.clone();
-        for entry in &conversation.entries {
+        for entry in conversation.entries.iter() {
             self.arrivals.insert(entry.arrival, (id.clone(), entry.head.seq));
             self.index.add(entry.arrival);
         }
@@ -345,7 +356,7 @@ impl Conversations {
     fn remove(&mut self, folder: &Folder, id: &SessionId) -> Option<Conversation> {
         self.unreadable.remove(id);
         let conversation = self.conversations.remove(id)?;
-        for entry in &conversation.entries {
+        for entry in conversation.entries.iter() {
             self.arrivals.remove(&entry.arrival);
             if !self.index.holds(entry.arrival) {
                 self.index.remove(entry.arrival, "");
@@ -368,7 +379,7 @@ impl Conversations {
         let conversations = &self.conversations;
         self.index.follow(&self.arrivals, |_, (id, seq)| {
             let found =
-                conversations.get(id).and_then(|c| c.entry_at(*seq).map(|entry| (c, entry)));
+                conversations.get(id).and_then(|c| c.entries.by_seq(*seq).map(|entry| (c, entry)));
             let content = match found.map(|(conversation, entry)| conversation.load(folder, entry))
             {
                 Some(Ok(message)) => message.content,
@@ -417,7 +428,7 @@ impl Conversations {
         let load = |number: i64| {
             let Some((id, seq)) = self.arrivals.get(&number) else { return Ok(None) };
             let conversation = self.conversation(id)?;
-            let entry = conversation.entry_at(*seq);
+            let entry = conversation.entries.by_seq(*seq);
             let Some(entry) =
                 entry.filter(|e| query.matches(scope, &conversation.session, &e.head))
             else {

@@ -1,25 +1,25 @@
 //! What the writing thread does with the files and the memory: every change is written first, then taken
 //! into memory, and acknowledged after the files are synced.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use shs_files::OPEN_FILES_STAY;
 use shs_store::document::{fork_session, plan_append};
-use shs_store::model::ContentDigest;
+use shs_store::model::MessageHead;
 use shs_store::{
     AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, ImportMode, Message, MessageId,
     MessagePatch, NewMessage, NewSession, Result, Scope, Seq, Session, SessionId, SessionKey,
-    SessionPatch, TenantId, Transcript,
+    SessionPatch, StreamedTranscript, TenantId, Transcript,
 };
 
 use crate::arrivals;
-use crate::conversation::{Conversation, Original, Place, WholeFile};
+use crate::conversation::{Conversation, WholeFile};
 use crate::disk::{Committed, Disk, MOST_BYTES, Written};
-use crate::folder::{Folder, OpenFile, unavailable};
+use crate::entries::{Entry, Original, Place};
+use crate::folder::{Folder, OpenFile, Staged, unavailable};
 use crate::journal::record::MOST_NAME;
 use crate::line::{Draft, Line, Rest};
 use crate::name::file_name;
@@ -216,29 +216,34 @@ impl<'a> Work<'a> {
     }
 
     /// Puts a whole conversation on disk and in memory.
-    fn publish<'m>(
+    fn publish(
         &mut self,
         tenant: &TenantId,
         session: Session,
-        messages: impl Iterator<Item = Result<(Cow<'m, Message>, i64, ContentDigest)>>,
+        messages: usize,
+        write: impl FnOnce(&mut WholeFile<Staged>) -> Result<()>,
     ) -> Result<Session> {
         self.settle()?;
         let key = SessionKey { tenant: tenant.clone(), id: session.id.clone() };
         let name = file_name(&key);
-        let file = WholeFile::new(&session, messages, session.updated_at)?;
+        let failed = |error: io::Error| {
+            unavailable("a conversation cannot be written", error).with_session(&key.id)
+        };
+        let staged = self.folder.stage(&name).map_err(failed)?;
+        let mut file = WholeFile::begin(staged, &session, messages)?;
+        write(&mut file)?;
         self.note_arrivals(std::slice::from_ref(&key), file.last_arrival())?;
         self.let_go(&key, &name)?;
         self.state.remove(self.folder, &key);
-        if let Err(error) = self.folder.publish(&name, &file.bytes) {
+        let (staged, conversation) = file.into_conversation(session, name.clone());
+        if let Err(error) = self.folder.put(staged) {
             // It may have come as far as the new name.
             self.read_in_what_is_there(&key, name);
-            let error = unavailable("a conversation cannot be written", error);
-            return Err(error.with_session(&key.id));
+            return Err(failed(error));
         }
         // What was appended before in this batch is in the new file, which is synced.
         self.written.remove(&key);
         self.disk.forget(&name);
-        let conversation = file.into_conversation(session, name);
         let session = conversation.session.clone();
         self.state.insert(conversation);
         Ok(session)
@@ -297,7 +302,7 @@ impl<'a> Work<'a> {
         if self.state.contains(&scope.key(&session.id)) {
             return Err(Error::session_exists(&session.id));
         }
-        self.publish(scope.tenant_id(), session, std::iter::empty())
+        self.publish(scope.tenant_id(), session, 0, |_| Ok(()))
     }
 
     /// The key of a session that exists within a scope, after another try to read it if it could
@@ -442,12 +447,13 @@ impl<'a> Work<'a> {
         let Conversation { length, synced, .. } = *conversation;
         let mut known = HashMap::new();
         for new in &batch {
-            if let Some(entry) = conversation.entry(&new.id) {
+            if let Some(entry) = conversation.entries.by_id(&new.id) {
                 known.insert(&new.id, conversation.digest(self.folder, entry)?);
             }
         }
         let last_seq = conversation.session.last_seq;
         let plan = plan_append(id, last_seq, &batch, options, |id| known.get(id).copied())?;
+        drop(known);
         let at = conversation.session.updated_at.max(self.clock.now());
         let mut remaining = plan.iter().flatten().count();
         let mut messages = Vec::with_capacity(batch.len());
@@ -465,7 +471,7 @@ impl<'a> Work<'a> {
             let (n, place) = (self.state.next_arrival()?, length + start as u64);
             let since = (synced != place).then_some(synced);
             draft.write(seq, Rest { n, at, more: remaining > 0, since }, &mut bytes);
-            let place = Place { at: place, length: bytes.len() - start - 1 };
+            let place = Place::written(place, bytes.len() - start - 1);
             added.push((messages.len(), n, place));
             messages.push(new.into_message(seq));
         }
@@ -478,7 +484,8 @@ impl<'a> Work<'a> {
         conversation.session.touch(at);
         for (message, arrival, place) in &added {
             let head = messages[*message].head();
-            conversation.push(head, *arrival, Original::AsAdded(*place), *place);
+            let (arrival, place, original) = (*arrival, *place, Original::AsItIs);
+            conversation.push(Entry { head, arrival, place, original });
         }
         for (message, arrival, _) in &added {
             self.state.note_arrival(key, messages[*message].seq, *arrival);
@@ -499,13 +506,13 @@ impl<'a> Work<'a> {
         let mut message = before.clone();
         patch.apply(&mut message).map_err(|error| error.with_session(id))?;
         let at = conversation.session.updated_at.max(self.clock.now());
-        let arrival = conversation.entry(message_id).map_or(0, |entry| entry.arrival);
+        let arrival = conversation.entries.by_id(message_id).map_or(0, |entry| entry.arrival);
         let mut bytes = Vec::new();
         Line::update(&message, at)
             .standing(conversation.length, conversation.synced)
             .write(&mut bytes);
         let length = bytes.len() - 1;
-        let place = Place { at: self.write(key, bytes)?, length };
+        let place = Place::written(self.write(key, bytes)?, length);
         let conversation = self.state.conversation_mut(key)?;
         conversation.replace(message.head(), place);
         conversation.session.touch(at);
@@ -524,7 +531,7 @@ impl<'a> Work<'a> {
     ) -> Result<bool> {
         let key = &self.find(scope, id)?;
         let conversation = self.state.conversation(key)?;
-        if conversation.entry(message_id).is_none() {
+        if conversation.entries.by_id(message_id).is_none() {
             return self.settle().map(|()| false);
         }
         let mut session = conversation.session.clone();
@@ -538,7 +545,7 @@ impl<'a> Work<'a> {
         &mut self,
         key: &SessionKey,
         session: Session,
-        stays: impl Fn(&Message) -> bool,
+        stays: impl Fn(&MessageHead) -> bool,
     ) -> Result<()> {
         let conversation = self.state.conversation(key)?;
         let mut kept = Vec::new();
@@ -546,9 +553,11 @@ impl<'a> Work<'a> {
             let (message, digest) = conversation.load_with_digest(self.folder, entry)?;
             kept.push((message, entry.arrival, digest));
         }
-        let kept =
-            kept.into_iter().map(|(m, arrival, digest)| Ok((Cow::Owned(m), arrival, digest)));
-        self.publish(&key.tenant, session, kept).map(|_| ())
+        let write = |file: &mut WholeFile<Staged>| {
+            let mut kept = kept.iter();
+            kept.try_for_each(|(message, arrival, digest)| file.add(message, *arrival, *digest))
+        };
+        self.publish(&key.tenant, session, kept.len(), write).map(|_| ())
     }
 
     /// Writes those files anew of which most is not needed any more. That is no caller's wish, so an error is
@@ -618,11 +627,12 @@ impl<'a> Work<'a> {
         for entry in source.entries.iter().take_while(|entry| entry.head.seq <= up_to) {
             copies.push(source.load_with_digest(self.folder, entry)?);
         }
-        let mut numbered = Vec::with_capacity(copies.len());
-        for (message, digest) in copies {
-            numbered.push(Ok((Cow::Owned(message), self.state.next_arrival()?, digest)));
-        }
-        self.publish(&key.tenant, session, numbered.into_iter())
+        let first = self.state.next_arrivals(copies.len())?;
+        let write = |file: &mut WholeFile<Staged>| {
+            let mut numbered = copies.iter().zip(first..);
+            numbered.try_for_each(|((message, digest), n)| file.add(message, n, *digest))
+        };
+        self.publish(&key.tenant, session, copies.len(), write)
     }
 
     pub(crate) fn import(
@@ -632,26 +642,47 @@ impl<'a> Work<'a> {
         mode: ImportMode,
     ) -> Result<Session> {
         let Transcript { mut session, messages, .. } = transcript;
+        self.may_import(scope, &mut session, mode)?;
+        let (count, first) = (messages.len(), self.state.next_arrivals(messages.len())?);
+        // Each message goes when its line is written.
+        let mut numbered = messages.into_iter().zip(first..);
+        self.publish(scope.tenant_id(), session, count, |file| {
+            numbered.try_for_each(|(message, arrival)| file.add_new(&message, arrival))
+        })
+    }
+
+    pub(crate) fn import_streamed(
+        &mut self,
+        scope: &Scope,
+        conversation: &StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        let mut session = conversation.session().clone();
+        self.may_import(scope, &mut session, mode)?;
+        let count = usize::try_from(session.message_count).unwrap_or(usize::MAX);
+        let mut arrivals = self.state.next_arrivals(count)?..;
+        self.publish(scope.tenant_id(), session, count, |file| {
+            conversation.for_each(&mut |message| {
+                let arrival = arrivals.next().expect("the numbers do not end");
+                file.add_new(&message, arrival)
+            })
+        })
+    }
+
+    /// Whether a session may be stored as it is, in a scope.
+    fn may_import(&self, scope: &Scope, session: &mut Session, mode: ImportMode) -> Result<()> {
         scope.claim(&mut session.user_id)?;
         let key = &scope.key(&session.id);
         match self.state.conversation(key) {
-            Ok(stored) => mode.check(scope, &session.id, Some(&stored.session))?,
+            Ok(stored) => mode.check(scope, &session.id, Some(&stored.session)),
             // One that cannot be read is there; only what overwrites whatever it is takes its place.
             Err(error) if self.state.contains(key) => match mode {
-                ImportMode::CreateOnly => return Err(Error::session_exists(&session.id)),
-                ImportMode::Overwrite if scope.user_id().is_none() => {}
-                _ => return Err(error),
+                ImportMode::CreateOnly => Err(Error::session_exists(&session.id)),
+                ImportMode::Overwrite if scope.user_id().is_none() => Ok(()),
+                _ => Err(error),
             },
-            Err(_) => mode.check(scope, &session.id, None)?,
+            Err(_) => mode.check(scope, &session.id, None),
         }
-        let arrivals: Vec<i64> =
-            messages.iter().map(|_| self.state.next_arrival()).collect::<Result<_>>()?;
-        // Each message goes when its line is written: there are as many as a conversation has.
-        let numbered = messages.into_iter().zip(arrivals).map(|(message, arrival)| {
-            let digest = message.digest();
-            Ok((Cow::Owned(message), arrival, digest))
-        });
-        self.publish(&key.tenant, session, numbered)
     }
 }
 

@@ -1,9 +1,9 @@
 //! All writing: one thread takes changes from a bounded queue, writes many of them, waits once for the disk, and
 //! acknowledges them then.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use hashbrown::HashMap;
 use shs_store::{Clock, Error, Result, SessionKey};
 use tokio::sync::{mpsc, oneshot};
 

@@ -42,12 +42,6 @@ impl Budget {
         self.is_spent.set(true);
     }
 
-    /// Begins again, with this much.
-    pub(crate) fn refill(&self, bytes: usize) {
-        self.left.set(bytes);
-        self.is_spent.set(false);
-    }
-
     /// Takes some; an error if it is more than is left.
     pub(crate) fn spend<E: Error>(&self, bytes: usize) -> Result<(), E> {
         match self.left.get().checked_sub(bytes) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shs_store::Transcript;
+use shs_store::{Session, StreamedTranscript, Transcript};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -21,11 +21,46 @@ pub(crate) enum Found {
     Conversation {
         place: Place,
         format: Format,
-        transcript: Box<Transcript>,
+        coming: Coming,
         /// Its place among those that wait, until it is stored.
         room: OwnedSemaphorePermit,
     },
     Problem(Problem),
+}
+
+/// A conversation that comes.
+#[derive(Debug)]
+pub(crate) enum Coming {
+    Whole(Box<Transcript>),
+    /// Long, and of a form that is stored without a mark of its source.
+    Streamed {
+        conversation: StreamedTranscript,
+        /// What it takes in memory, roughly.
+        bytes: usize,
+    },
+}
+
+impl Coming {
+    pub(crate) fn session(&self) -> &Session {
+        match self {
+            Self::Whole(transcript) => &transcript.session,
+            Self::Streamed { conversation, .. } => conversation.session(),
+        }
+    }
+
+    /// What it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(transcript) => bytes_of(transcript),
+            Self::Streamed { bytes, .. } => *bytes,
+        }
+    }
+}
+
+impl From<Transcript> for Coming {
+    fn from(transcript: Transcript) -> Self {
+        Self::Whole(Box::new(transcript))
+    }
 }
 
 /// Whoever stores it went away: the import has failed or was dropped.
@@ -68,13 +103,15 @@ impl Sink {
         &self,
         place: Place,
         format: Format,
-        transcript: Transcript,
+        coming: impl Into<Coming>,
     ) -> Result<(), Gone> {
-        if let Some(why) = self.limits.too_many(transcript.messages.len()) {
+        let coming = coming.into();
+        let messages = usize::try_from(coming.session().message_count).unwrap_or(usize::MAX);
+        if let Some(why) = self.limits.too_many(messages) {
             return self.failed(place, why);
         }
-        let room = self.room_for(bytes_of(&transcript))?;
-        self.send(Found::Conversation { place, format, transcript: Box::new(transcript), room })
+        let room = self.room_for(coming.bytes())?;
+        self.send(Found::Conversation { place, format, coming, room })
     }
 
     /// Waits until there is as much memory as a text of JSON takes before it is a conversation.
@@ -111,8 +148,7 @@ impl Sink {
     }
 }
 
-/// What a conversation takes in memory, roughly.
-pub(crate) fn bytes_of(transcript: &Transcript) -> usize {
+fn bytes_of(transcript: &Transcript) -> usize {
     let session = &transcript.session;
     let head = bytes_of_map(&session.metadata) + bytes_of_map(&session.extra);
     transcript.messages.iter().fold(head, |sum, message| {

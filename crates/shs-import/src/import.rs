@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use shs_store::limits::MAX_PAGE;
 use shs_store::{
-    Error, ErrorKind, ImportMode, Result, Scope, SessionId, Store, StoreExt, Transcript,
+    Error, ErrorKind, ImportMode, MessageQuery, Result, Scope, Session, SessionId, Store, StoreExt,
+    Transcript,
 };
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::compared::{Compared, Planned, Skipped};
-use crate::found::{Found, Sink, bytes_of};
+use crate::found::{Coming, Found, Sink};
 use crate::input::{self, Input};
+use crate::origin::{self, MessagesDigest};
 use crate::{Format, Limits, Place, Problem, Report, Severity};
 
 /// Conversations that are stored at once: a store shares one wait for the disk among them.
@@ -165,8 +168,8 @@ impl Import {
                     report.failed += u64::from(problem.severity == Severity::Failed);
                     tell(&problem);
                 }
-                Found::Conversation { place, format, transcript, room } => {
-                    let id = transcript.session.id.clone();
+                Found::Conversation { place, format, coming, room } => {
+                    let id = coming.session().id.clone();
                     // One that comes twice is compared with what the first one stored.
                     while being_stored.contains(&id) {
                         let Some((id, done)) = storing.next().await else { break };
@@ -175,7 +178,7 @@ impl Import {
                     }
                     being_stored.insert(id.clone());
                     storing.push(async move {
-                        let done = self.store(store, *transcript, format).await;
+                        let done = self.store(store, coming, format).await;
                         drop(room);
                         (id, (place, done))
                     });
@@ -188,9 +191,7 @@ impl Import {
         drop((storing, room));
         match reading.await {
             Ok(()) => Ok(report),
-            Err(error) => Err(Error::new(ErrorKind::Internal, "reading ended unexpectedly")
-                .with_op("import")
-                .with_source(error)),
+            Err(error) => Err(ended_unexpectedly(error)),
         }
     }
 
@@ -227,28 +228,18 @@ impl Import {
         Ok(())
     }
 
-    async fn store(
-        &self,
-        store: &dyn Store,
-        mut transcript: Transcript,
-        format: Format,
-    ) -> Result<Outcome> {
-        let session = &mut transcript.session;
-        if let Some(user_id) = &self.user_id {
-            session.user_id = Some(user_id.clone());
-        }
-        if let Some(project_id) = &self.project_id {
-            session.project_id = Some(project_id.clone());
-        }
-        crate::origin::mark(&mut transcript, format);
-        let messages = transcript.messages.len();
-        let is_large = bytes_of(&transcript) > MAX_COPIED_BYTES;
-        // Users and projects that were given may not fit.
-        transcript.session.validate()?;
+    async fn store(&self, store: &dyn Store, coming: Coming, format: Format) -> Result<Outcome> {
+        let mut coming = self.assign(coming, format)?;
+        // What is streamed can be read again, and what is small held twice.
+        let is_whole = matches!(coming, Coming::Whole(_));
+        let copied = match is_whole && coming.bytes() > MAX_COPIED_BYTES {
+            true => Copied::Moved,
+            false => Copied::Cloned,
+        };
+        let messages = coming.session().message_count;
         let mut attempts = 1;
         loop {
-            let copied = if is_large { Copied::Moved } else { Copied::Cloned };
-            let done = self.store_once(store, &mut transcript, format, copied).await;
+            let done = self.store_once(store, &mut coming, format, copied).await;
             // Somebody wrote to it, or made or deleted it, between the look and the import: another look.
             let is_other = done.as_ref().is_err_and(|error| {
                 use ErrorKind::{AlreadyExists, Conflict, NotFound};
@@ -257,7 +248,9 @@ impl Import {
             if !is_other || attempts == MOST_ATTEMPTS {
                 return done;
             }
-            if transcript.messages.len() != messages {
+            if let Coming::Whole(transcript) = &coming
+                && transcript.messages.len() as u64 != messages
+            {
                 let id = &transcript.session.id;
                 let detail = format!("{id} was written to while it was stored; import it again");
                 return Err(Error::invalid(detail));
@@ -266,23 +259,46 @@ impl Import {
         }
     }
 
+    /// Gives a conversation to the user and the project that were chosen, and marks it.
+    fn assign(&self, coming: Coming, format: Format) -> Result<Coming> {
+        let assign = |session: &mut Session| {
+            if let Some(user_id) = &self.user_id {
+                session.user_id = Some(user_id.clone());
+            }
+            if let Some(project_id) = &self.project_id {
+                session.project_id = Some(project_id.clone());
+            }
+        };
+        match coming {
+            Coming::Whole(mut transcript) => {
+                assign(&mut transcript.session);
+                origin::mark(&mut transcript, format);
+                // Users and projects that were given may not fit.
+                transcript.session.validate()?;
+                Ok(Coming::Whole(transcript))
+            }
+            Coming::Streamed { conversation, bytes } => {
+                Ok(Coming::Streamed { conversation: conversation.change(assign)?, bytes })
+            }
+        }
+    }
+
     async fn store_once(
         &self,
         store: &dyn Store,
-        transcript: &mut Transcript,
+        coming: &mut Coming,
         format: Format,
         copied: Copied,
     ) -> Result<Outcome> {
-        let messages = transcript.messages.len() as u64;
-        let id = &transcript.session.id;
-        let planned = self.dry.as_ref().and_then(|dry| lock(dry).compared(transcript, format));
-        let (stored, state) = match planned {
-            Some(planned) => (Some(planned), None),
-            None => match store.transcript(&self.scope, id).await {
-                Ok(mut there) => {
-                    let state = ImportMode::in_place_of(&there.session);
-                    (Some(Compared::with(&mut there, transcript, format)), Some(state))
-                }
+        let session = coming.session();
+        let (id, messages) = (session.id.clone(), session.message_count);
+        let (stored, state) = match self.dry.as_ref().and_then(|dry| lock(dry).get(&id)) {
+            Some(plan) => {
+                let digest = digest_of_first(coming, plan.messages).await?;
+                (Some(plan.compared(coming.session(), digest.as_deref(), format)), None)
+            }
+            None => match self.compare(store, coming, format).await {
+                Ok((stored, state)) => (Some(stored), Some(state)),
                 Err(error) if error.kind() == ErrorKind::NotFound => (None, None),
                 Err(error) => return Err(error),
             },
@@ -291,29 +307,117 @@ impl Import {
             (None, _) => ImportMode::CreateOnly,
             (Some(stored), _) if stored.is_same => return Ok(Outcome::AlreadyThere),
             (Some(_), ImportMode::Overwrite) => ImportMode::Overwrite,
-            (Some(stored), _) => match stored.why_not_replaced(transcript) {
-                Some(why) => return Ok(Outcome::Skipped(id.clone(), why)),
+            (Some(stored), _) => match stored.why_not_replaced(coming.session()) {
+                Some(why) => return Ok(Outcome::Skipped(id, why)),
                 None => state.unwrap_or_default(),
             },
         };
         match &self.dry {
-            Some(dry) => lock(dry).add(transcript, format),
-            None => {
-                let transcript = match copied {
-                    Copied::Cloned => transcript.clone(),
-                    Copied::Moved => {
-                        let rest = Transcript::new(transcript.session.clone(), Vec::new())?;
-                        std::mem::replace(transcript, rest)
-                    }
-                };
-                drop(store.import(&self.scope, transcript, mode).await?);
+            Some(dry) => {
+                let digest = digest_of_first(coming, messages).await?.unwrap_or_default();
+                lock(dry).add(coming.session(), digest, format);
             }
+            None => match coming {
+                Coming::Whole(transcript) => {
+                    let given = match copied {
+                        Copied::Cloned => Transcript::clone(transcript),
+                        Copied::Moved => {
+                            let rest = Transcript::new(transcript.session.clone(), Vec::new())?;
+                            std::mem::replace(&mut **transcript, rest)
+                        }
+                    };
+                    drop(store.import(&self.scope, given, mode).await?);
+                }
+                Coming::Streamed { conversation, .. } => {
+                    let given = conversation.clone();
+                    drop(store.import_streamed(&self.scope, given, mode).await?);
+                }
+            },
         }
         Ok(match stored {
             None => Outcome::Imported(messages),
             Some(_) => Outcome::Updated(messages),
         })
     }
+
+    /// What is stored, beside what comes, and the state that it is in.
+    async fn compare(
+        &self,
+        store: &dyn Store,
+        coming: &Coming,
+        format: Format,
+    ) -> Result<(Compared, ImportMode)> {
+        let id = &coming.session().id;
+        match coming {
+            Coming::Whole(new) => {
+                let mut there = store.transcript(&self.scope, id).await?;
+                let state = ImportMode::in_place_of(&there.session);
+                Ok((Compared::with(&mut there, new, format), state))
+            }
+            Coming::Streamed { conversation, .. } => {
+                let there = store.session(&self.scope, id).await?;
+                let stored = digest_of_stored(store, &self.scope, &there).await?;
+                let digest = digest_of_first(coming, there.message_count).await?;
+                let is_beginning = digest.is_some_and(|digest| digest == stored);
+                let compared = Compared::by_beginning(&there, conversation.session(), is_beginning);
+                Ok((compared, ImportMode::in_place_of(&there)))
+            }
+        }
+    }
+}
+
+/// The digest of the first messages of what comes; `None` if there are fewer.
+async fn digest_of_first(coming: &Coming, messages: u64) -> Result<Option<String>> {
+    if messages > coming.session().message_count {
+        return Ok(None);
+    }
+    let mut digest = MessagesDigest::new();
+    let conversation = match coming {
+        Coming::Whole(transcript) => {
+            let first = transcript.messages.iter().zip(0..messages);
+            first.for_each(|(message, _)| digest.add(message));
+            return Ok(Some(digest.finish()));
+        }
+        Coming::Streamed { conversation, .. } => conversation.clone(),
+    };
+    let read = spawn_blocking(move || {
+        let mut left = messages;
+        conversation.for_each(&mut |message| {
+            if left > 0 {
+                digest.add(&message);
+                left -= 1;
+            }
+            Ok(())
+        })?;
+        Ok(Some(digest.finish()))
+    });
+    read.await.unwrap_or_else(|error| Err(ended_unexpectedly(error)))
+}
+
+/// The digest of all messages of a stored session, which are not held at once.
+///
+/// # Errors
+/// [`Conflict`](ErrorKind::Conflict) if it was written to meanwhile.
+async fn digest_of_stored(store: &dyn Store, scope: &Scope, session: &Session) -> Result<String> {
+    let mut digest = MessagesDigest::new();
+    let mut query = MessageQuery::new().with_limit(MAX_PAGE);
+    loop {
+        let page = store.messages(scope, &session.id, &query).await?;
+        page.items.iter().for_each(|message| digest.add(message));
+        let Some(next) = page.next else { break };
+        query = query.with_after(next);
+    }
+    if store.session(scope, &session.id).await? != *session {
+        let detail = "the session was written to while it was compared";
+        return Err(Error::new(ErrorKind::Conflict, detail).with_session(&session.id));
+    }
+    Ok(digest.finish())
+}
+
+fn ended_unexpectedly(error: JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "reading ended unexpectedly")
+        .with_op("import")
+        .with_source(error)
 }
 
 /// How a store gets a conversation.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shs_store::{Map, Transcript};
+use shs_store::{Map, Message, Transcript};
 
 use crate::Format;
 
@@ -45,6 +45,25 @@ pub(crate) fn digest_of(value: &impl Serialize) -> String {
     serde_json::to_writer(&mut digested, value).expect("conversations and JSON values are JSON");
     let digested = digested.into_inner().expect("what is only counted can be written");
     in_digits(&digested.0.finalize())
+}
+
+/// The digest of messages that come one by one.
+#[derive(Debug)]
+pub(crate) struct MessagesDigest(BufWriter<Digested>);
+
+impl MessagesDigest {
+    pub(crate) fn new() -> Self {
+        Self(BufWriter::with_capacity(64 * 1024, Digested(Sha256::new())))
+    }
+
+    pub(crate) fn add(&mut self, message: &Message) {
+        serde_json::to_writer(&mut self.0, message).expect("messages are JSON");
+    }
+
+    pub(crate) fn finish(self) -> String {
+        let digested = self.0.into_inner().expect("what is only counted can be written");
+        in_digits(&digested.0.finalize())
+    }
 }
 
 /// A name for a text that is no id of ours.

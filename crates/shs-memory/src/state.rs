@@ -274,7 +274,7 @@ impl Conversations {
             let Some(document) = self.documents.get(id) else { return Ok(None) };
             let message = document.record_at(*seq).map(|record| &record.message);
             Ok(message
-                .filter(|message| query.matches(scope, document.session(), message))
+                .filter(|message| query.matches(scope, document.session(), *message))
                 .map(|message| (document.session().clone(), message.clone())))
         };
         query.page_of(scope, text.as_ref(), numbers, load)

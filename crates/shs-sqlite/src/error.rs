@@ -71,8 +71,19 @@ pub(crate) fn spoils_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Has the transaction rolled back for a reason that is not SQLite's: an operation cannot go on that has
+/// written already.
+pub(crate) fn undone(reason: Error) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(reason))
+}
+
 /// The store's error for one of sqlx's, which becomes its source.
 pub(crate) fn translate(error: &Arc<sqlx::Error>) -> Error {
+    if let sqlx::Error::Decode(reason) = &**error
+        && let Some(reason) = reason.downcast_ref::<Error>()
+    {
+        return reason.clone();
+    }
     let (kind, detail) = match &**error {
         sqlx::Error::Database(refusal) if is_damaged_index(refusal.message()) => {
             (ErrorKind::Corrupt, "the text index is damaged; restore a backup")

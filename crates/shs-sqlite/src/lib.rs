@@ -100,7 +100,8 @@ use shs_store::{
     AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Error, ErrorKind, Hit,
     ImportMode, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page,
     PageRequest, PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch,
-    SessionQuery, Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
+    SessionQuery, Stats, StatsQuery, Store, StreamedTranscript, Tenant, TenantId, TenantQuery,
+    Timestamp, Transcript,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -334,6 +335,17 @@ impl SqliteStore {
         self.write(op, operation).await.map_err(|error| error.with_session(id))
     }
 
+    async fn store_whole(
+        &self,
+        scope: &Scope,
+        conversation: write::Imported,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        let id = conversation.session().id.clone();
+        self.write_to("import", &id, write::Import { scope: scope.clone(), conversation, mode })
+            .await
+    }
+
     /// A connection to read with.
     async fn reader(&self) -> Result<Reader<'_>> {
         self.queue()?;
@@ -481,9 +493,17 @@ impl Store for SqliteStore {
         // It may have been changed since it was made.
         let transcript = Transcript::new(transcript.session, transcript.messages)
             .map_err(|error| context(error, "import"))?;
-        let id = transcript.session.id.clone();
-        let import = write::Import { scope: scope.clone(), transcript, mode };
-        self.write_to("import", &id, import).await
+        self.store_whole(scope, write::Imported::Whole(transcript), mode).await
+    }
+
+    /// No other write of the store is made while the source hands on the messages.
+    async fn import_streamed(
+        &self,
+        scope: &Scope,
+        conversation: StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        self.store_whole(scope, write::Imported::Streamed(conversation), mode).await
     }
 
     async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {

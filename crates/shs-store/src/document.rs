@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::new_uuid;
 use crate::limits::MAX_BATCH;
-use crate::model::ContentDigest;
+use crate::model::{AsHead, ContentDigest};
 use crate::{
     AppendOptions, Appended, Error, ErrorKind, Expected, ForkPoint, Message, MessageId,
     MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result, Scope, Seq, Session,
@@ -322,16 +322,16 @@ impl Document {
 
 impl Session {
     /// Counts a message that was stored; for backends.
-    pub fn count_in(&mut self, message: &Message) {
+    pub fn count_in(&mut self, message: &impl AsHead) {
         self.message_count += 1;
-        self.total_tokens += message.tokens.map_or(0, u64::from);
-        self.last_seq = self.last_seq.max(message.seq);
+        self.total_tokens += message.tokens().map_or(0, u64::from);
+        self.last_seq = self.last_seq.max(message.seq());
     }
 
     /// Counts a message that was removed; for backends.
-    pub fn count_out(&mut self, message: &Message) {
+    pub fn count_out(&mut self, message: &impl AsHead) {
         self.message_count -= 1;
-        self.total_tokens -= message.tokens.map_or(0, u64::from);
+        self.total_tokens -= message.tokens().map_or(0, u64::from);
     }
 }
 

@@ -39,9 +39,9 @@ pub use clock::{Clock, SystemClock};
 pub use document::Document;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
-    ForkPoint, Message, MessageId, MessagePatch, MetadataPatch, NewMessage, NewSession, Part,
-    PartView, Role, Scope, Seq, Session, SessionId, SessionKey, SessionPatch, Status, TenantId,
-    Timestamp, Transcript,
+    ForkPoint, Message, MessageId, MessagePatch, MessageSource, MetadataPatch, NewMessage,
+    NewSession, Part, PartView, Role, Scope, Seq, Session, SessionId, SessionKey, SessionPatch,
+    Status, StreamedTranscript, TenantId, Timestamp, Transcript,
 };
 pub use query::{
     Cursor, Hit, MessageOrder, MessageQuery, Page, PageRequest, SearchOrder, SearchQuery,

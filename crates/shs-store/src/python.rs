@@ -17,6 +17,8 @@
 //! | metadata that is no object, or nested too deeply | empty |
 //! | a time that cannot be read | the session's or the message's nearest known one |
 
+use std::collections::HashSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -43,11 +45,21 @@ pub fn transcript(value: Value) -> Result<Transcript> {
         Some(_) => return Err(Error::corrupt("the messages of a session are a JSON array")),
     };
     let mut reader = TranscriptReader::new(object)?;
-    messages.into_iter().try_for_each(|message| reader.message(message).map(drop))?;
-    reader.finish()
+    let mut ids = HashSet::new();
+    let mut read = Vec::with_capacity(messages.len());
+    for message in messages {
+        let mut message = reader.message(message)?;
+        if !ids.insert(message.id.clone()) {
+            let original = std::mem::replace(&mut message.id, MessageId::generate());
+            message.extra.insert("python_message_id".to_owned(), original.as_str().into());
+        }
+        read.push(message);
+    }
+    Transcript::new(reader.into_session(), read)
 }
 
-/// Reads a session as [`transcript`] does, message by message.
+/// Reads a session as [`transcript`] does, message by message, and keeps none of them: whether an id
+/// occurs twice is not looked at.
 ///
 /// # Examples
 /// ```
@@ -56,15 +68,14 @@ pub fn transcript(value: Value) -> Result<Transcript> {
 ///
 /// let session = json!({"session_id": "s1"});
 /// let mut reader = TranscriptReader::new(session.as_object().cloned().unwrap_or_default())?;
-/// reader.message(json!({"role": "human", "content": "Hello"}))?;
-/// assert_eq!(reader.finish()?.messages[0].content, "Hello");
+/// let message = reader.message(json!({"role": "human", "content": "Hello"}))?;
+/// assert_eq!((message.content.as_str(), message.seq.get()), ("Hello", 1));
+/// assert_eq!(reader.into_session().id.as_str(), "s1");
 /// # Ok::<_, shs_store::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TranscriptReader {
     session: Session,
-    messages: Vec<Message>,
-    ids: std::collections::HashSet<MessageId>,
     last: (Seq, Timestamp),
 }
 
@@ -80,35 +91,25 @@ impl TranscriptReader {
         }
         let session = self::session(&mut Fields::new(session))?;
         let last = (Seq::ZERO, session.created_at);
-        Ok(Self { session, messages: Vec::new(), ids: std::collections::HashSet::new(), last })
+        Ok(Self { session, last })
     }
 
-    /// Reads the next message, and returns it as it was read.
+    /// Reads the next message.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if it is no JSON object.
-    pub fn message(&mut self, message: Value) -> Result<&Message> {
+    pub fn message(&mut self, message: Value) -> Result<Message> {
         let Value::Object(object) = message else {
             return Err(Error::corrupt("a message is a JSON object").with_session(&self.session.id));
         };
-        let mut message = self::message(&mut Fields::new(object), self.last.0.next(), self.last.1);
-        if !self.ids.insert(message.id.clone()) {
-            let original = std::mem::replace(&mut message.id, MessageId::generate());
-            message.extra.insert("python_message_id".to_owned(), original.as_str().into());
-        }
+        let message = self::message(&mut Fields::new(object), self.last.0.next(), self.last.1);
         self.last = (message.seq, message.timestamp);
-        self.messages.push(message);
-        Ok(&self.messages[self.messages.len() - 1])
+        Ok(message)
     }
 
-    /// The whole conversation.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) as [`Transcript::new`].
-    pub fn finish(self) -> Result<Transcript> {
-        let Self { session, messages, ids, .. } = self;
-        drop(ids);
-        Transcript::new(session, messages)
+    /// The session, whose messages are not counted.
+    pub fn into_session(self) -> Session {
+        self.session
     }
 }
 

@@ -75,6 +75,8 @@ macro_rules! conformance {
             }
             imports {
                 an_import_comes_back_exactly,
+                a_streamed_import_is_an_import,
+                a_streamed_import_that_fails_stores_nothing,
                 numbering_goes_on_after_an_import,
                 an_import_is_counted_anew,
                 an_import_that_breaks_a_rule_is_refused,

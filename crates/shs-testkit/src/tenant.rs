@@ -9,7 +9,8 @@ use shs_store::{
     AdminStore, AdminStoreExt, AppendOptions, Appended, Clock, Deleted, Hit, ImportMode, Message,
     MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     PendingStream, Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery,
-    Stats, StatsQuery, Store, Tenant, TenantId, TenantQuery, Timestamp, Transcript,
+    Stats, StatsQuery, Store, StreamedTranscript, Tenant, TenantId, TenantQuery, Timestamp,
+    Transcript,
 };
 
 use crate::Fixture;
@@ -201,6 +202,15 @@ impl<S: Store> Store for Swapped<S> {
         mode: ImportMode,
     ) -> Result<Session> {
         self.0.import(&scope(outer), transcript, mode).await
+    }
+
+    async fn import_streamed(
+        &self,
+        outer: &Scope,
+        conversation: StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        self.0.import_streamed(&scope(outer), conversation, mode).await
     }
 
     async fn search(&self, outer: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {

@@ -35,7 +35,7 @@ fn take(text: &str, fingerprint: u64) {
         &Scope::DEFAULT,
         &session,
         &[],
-        |message| message,
+        |message: &Message| message,
         |message| Ok(message.clone()),
     );
     assert!(page.is_err(), "no store made it for this query");

@@ -1,6 +1,5 @@
 //! Putting right what can be read, and putting aside what cannot.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
@@ -177,8 +176,10 @@ fn publish(
     messages: Vec<Kept>,
     anew: Option<&mut i64>,
 ) -> Result<()> {
+    let failed = |error| unavailable("a conversation cannot be written", error);
     let mut next = anew;
-    let numbered = messages.into_iter().map(|Kept { message, digest, arrival }| {
+    let mut file = WholeFile::begin(folder.stage(name).map_err(failed)?, session, messages.len())?;
+    for Kept { message, digest, arrival } in messages {
         let arrival = match &mut next {
             Some(last) => {
                 **last += 1;
@@ -186,12 +187,9 @@ fn publish(
             }
             None => arrival.unwrap_or_default(),
         };
-        Ok((Cow::Owned(message), arrival, digest))
-    });
-    let file = WholeFile::new(session, numbered, session.updated_at)?;
-    folder
-        .publish(name, &file.bytes)
-        .map_err(|error| unavailable("a conversation cannot be written", error))
+        file.add(&message, arrival, digest)?;
+    }
+    folder.put(file.into_staged()).map_err(failed)
 }
 
 /// A session in the place of one whose own line is lost: under the id that the file's name is of, if that says it all.

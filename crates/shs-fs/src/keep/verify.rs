@@ -9,7 +9,8 @@ use shs_store::{Error, ErrorKind, Result, SessionKey};
 
 use super::salvage::salvage;
 use crate::arrivals::{self, ARRIVALS};
-use crate::conversation::{Conversation, Original, Place};
+use crate::conversation::Conversation;
+use crate::entries::{Original, Place};
 use crate::folder::{Folder, MARKER, unavailable};
 use crate::journal::{self, JOURNAL, Waiting};
 use crate::line::{Change, Line};
@@ -188,10 +189,10 @@ fn look_at(folder: &Folder, name: &str, bytes: &[u8]) -> Looked {
         let finding = Finding::repairable("a torn end, which was never acknowledged");
         findings.push(finding.in_file(name).at_byte(conversation.length));
     }
-    for entry in &conversation.entries {
-        let added = match entry.original {
-            Original::AsAdded(place) if place.at != entry.place.at => Some(place),
-            _ => None,
+    for entry in conversation.entries.iter() {
+        let added = match &entry.original {
+            Original::AsAdded(place) => Some(**place),
+            Original::AsItIs | Original::Known(_) => None,
         };
         for place in added.into_iter().chain([entry.place]) {
             if let Err(why) = check_message(bytes, place, entry.head.id.as_str()) {
@@ -209,7 +210,7 @@ fn look_at(folder: &Folder, name: &str, bytes: &[u8]) -> Looked {
 fn check_message(bytes: &[u8], place: Place, id: &str) -> Result<(), String> {
     let why = |error: Error| error.detail().to_owned();
     let start = usize::try_from(place.at).unwrap_or(usize::MAX);
-    let line = bytes.get(start..start + place.length).ok_or("the line is not there")?;
+    let line = bytes.get(start..start + place.length()).ok_or("the line is not there")?;
     let line: Line<'_> = Line::read(line).map_err(why)?;
     match line.change {
         Change::Message(message) | Change::Update(message) if message.id.as_str() == id => {

@@ -15,7 +15,7 @@ use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef};
 
 use crate::error::{Failure, translate};
 use crate::keep::{Copy, sync_folder_of};
-use crate::write::{Import, Operation, Transaction};
+use crate::write::{Import, Imported, Operation, Transaction};
 
 /// What was migrated.
 pub(super) struct Counts {
@@ -133,7 +133,8 @@ pub(super) async fn migrate(transaction: &mut Transaction<'_>) -> Result<Counts,
         }
         counts.sessions += 1;
         counts.messages += transcript.session.message_count;
-        Import { scope: Scope::DEFAULT, transcript, mode: Default::default() }
+        let conversation = Imported::Whole(transcript);
+        Import { scope: Scope::DEFAULT, conversation, mode: Default::default() }
             .run(transaction)
             .await?;
     }

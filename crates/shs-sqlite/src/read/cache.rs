@@ -60,7 +60,7 @@ impl Tail {
         if !self.may_have(scope, id, query)? {
             return Ok(None);
         }
-        let page = query.page_of(scope, id, &self.messages, |m| m, |m| Ok(Message::clone(m)))?;
+        let page = query.page_of(scope, id, &self.messages, |m| &**m, |m| Ok(Message::clone(m)))?;
         let is_known = self.has_all(scope, id, query)? || page.next.is_some();
         Ok(is_known.then_some(page))
     }

@@ -1,13 +1,18 @@
 //! Forks and imports: many messages at once.
 
 use shs_store::document::fork_session;
-use shs_store::{Error, ImportMode, NewSession, Scope, Seq, Session, SessionId, Transcript};
+use shs_store::{
+    Error, ErrorKind, ImportMode, Message, NewSession, Scope, Seq, Session, SessionId,
+    StreamedTranscript, Transcript,
+};
 use sqlx::Row;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::session::delete;
 use super::transaction::Record;
 use super::{Operation, Transaction};
-use crate::error::Failure;
+use crate::error::{Failure, undone};
 use crate::row::{self, MessageRow, message_columns, message_joins};
 
 /// Messages that are copied at a time.
@@ -94,16 +99,30 @@ async fn insert(
 /// Stores a whole conversation as it is.
 pub(crate) struct Import {
     pub(crate) scope: Scope,
-    pub(crate) transcript: Transcript,
+    pub(crate) conversation: Imported,
     pub(crate) mode: ImportMode,
+}
+
+/// What is imported.
+pub(crate) enum Imported {
+    Whole(Transcript),
+    Streamed(StreamedTranscript),
+}
+
+impl Imported {
+    pub(crate) fn session(&self) -> &Session {
+        match self {
+            Self::Whole(transcript) => &transcript.session,
+            Self::Streamed(streamed) => streamed.session(),
+        }
+    }
 }
 
 impl Operation for Import {
     type Output = Session;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Session, Failure> {
-        let Transcript { session, messages, .. } = &self.transcript;
-        let mut session = session.clone();
+        let mut session = self.conversation.session().clone();
         self.scope.claim(&mut session.user_id)?;
         let tenant = self.scope.tenant_id();
         let stored = transaction.session_of_tenant(tenant, &session.id).await?;
@@ -112,18 +131,68 @@ impl Operation for Import {
         if let Some(stored) = &stored {
             delete(transaction, stored).await?;
         }
-        let (key, tenant) = transaction.insert_session(tenant, &session).await?;
-        for chunk in messages.chunks(CHUNK as usize) {
-            let records: Vec<Record<'_>> = chunk
-                .iter()
-                .map(|message| Record { message, changed_from: None, session: key, tenant })
-                .collect();
-            transaction.insert_messages(&records).await?;
+        let owner = transaction.insert_session(tenant, &session).await?;
+        match &self.conversation {
+            Imported::Whole(transcript) => {
+                for chunk in transcript.messages.chunks(CHUNK as usize) {
+                    import(transaction, owner, chunk).await?;
+                }
+            }
+            Imported::Streamed(streamed) => import_all(transaction, owner, streamed).await?,
         }
         Ok(session)
     }
 
     fn weight(&self) -> usize {
-        self.transcript.messages.iter().map(|message| message.content.len()).sum()
+        match &self.conversation {
+            Imported::Whole(transcript) => {
+                transcript.messages.iter().map(|message| message.content.len()).sum()
+            }
+            // Nothing is done behind it in its transaction.
+            Imported::Streamed(_) => usize::MAX / 2,
+        }
     }
+}
+
+/// Inserts what a source hands on, while it goes on reading.
+async fn import_all(
+    transaction: &mut Transaction<'_>,
+    owner: (i64, i64),
+    streamed: &StreamedTranscript,
+) -> Result<(), sqlx::Error> {
+    let (tx, mut chunks) = mpsc::channel(1);
+    let streamed = streamed.clone();
+    let reading = spawn_blocking(move || {
+        let gone = |_| Error::new(ErrorKind::Unavailable, "the messages could not be stored");
+        let mut chunk = Vec::with_capacity(CHUNK as usize);
+        streamed.for_each(&mut |message| {
+            chunk.push(message);
+            if chunk.len() < CHUNK as usize {
+                return Ok(());
+            }
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK as usize));
+            tx.blocking_send(full).map_err(gone)
+        })?;
+        tx.blocking_send(chunk).map_err(gone)
+    });
+    while let Some(chunk) = chunks.recv().await {
+        import(transaction, owner, &chunk).await?;
+    }
+    // It has ended, as there is nobody else who sends.
+    let read = reading.await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, "the source of the messages failed").with_source(error))
+    });
+    read.map_err(undone)
+}
+
+async fn import(
+    transaction: &mut Transaction<'_>,
+    (session, tenant): (i64, i64),
+    messages: &[Message],
+) -> Result<(), sqlx::Error> {
+    let records: Vec<Record<'_>> = messages
+        .iter()
+        .map(|message| Record { message, changed_from: None, session, tenant })
+        .collect();
+    transaction.insert_messages(&records).await
 }

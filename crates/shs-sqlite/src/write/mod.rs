@@ -32,7 +32,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::append::{Append, VIEW};
-pub(crate) use self::copy::{Fork, Import};
+pub(crate) use self::copy::{Fork, Import, Imported};
 pub(crate) use self::erase::{Erase, UNUSED_PROJECTS, UNUSED_TENANTS, UNUSED_USERS};
 pub(crate) use self::index::CatchUp;
 pub(crate) use self::memory::Memory;

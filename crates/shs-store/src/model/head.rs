@@ -6,30 +6,13 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::{Map, Message, MessageId, Role, Seq, Status, Timestamp};
+use super::message::check_model;
+use crate::{Message, MessageId, Role, Seq, Status, Timestamp};
 
-impl Message {
-    /// A copy without content, parts, metadata and unknown keys; for backends that keep those elsewhere.
-    #[must_use]
-    pub fn head(&self) -> Self {
-        Self {
-            id: self.id.clone(),
-            seq: self.seq,
-            role: self.role,
-            content: String::new(),
-            parts: Vec::new(),
-            timestamp: self.timestamp,
-            metadata: Map::new(),
-            status: self.status,
-            tokens: self.tokens,
-            model: self.model.clone(),
-            latency_ms: self.latency_ms,
-            extra: Map::new(),
-        }
-    }
-}
-
-/// A message's [head](Message::head), read from the JSON of the whole message, of which it passes over the rest; for backends.
+/// What filters and totals look at in a message, and nothing that makes it long; for backends that
+/// keep the rest elsewhere.
+///
+/// It can be read from the JSON of the whole message, of which it passes over the rest.
 ///
 /// # Examples
 /// ```
@@ -38,32 +21,96 @@ impl Message {
 ///
 /// let message = NewMessage::user("Hello!").into_message(Seq::FIRST);
 /// let json = serde_json::to_string(&message)?;
-/// let MessageHead(head) = serde_json::from_str(&json)?;
+/// let head: MessageHead = serde_json::from_str(&json)?;
 /// assert_eq!(head, message.head());
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct MessageHead(pub Message);
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageHead {
+    /// The id, unique within the session.
+    pub id: MessageId,
+    /// The number within the session.
+    pub seq: Seq,
+    /// When it was said.
+    pub timestamp: Timestamp,
+    /// The model that produced it.
+    pub model: Option<Box<str>>,
+    /// Tokens that it counts for.
+    pub tokens: Option<u32>,
+    /// Who speaks.
+    pub role: Role,
+    /// How far it has come.
+    pub status: Status,
+}
 
 impl MessageHead {
-    /// The head of a delivered message without tokens, model or latency.
+    /// The head of a delivered message without tokens or model.
     pub fn new(id: MessageId, seq: Seq, role: Role, timestamp: Timestamp) -> Self {
-        Self(Message {
-            id,
-            seq,
-            role,
-            content: String::new(),
-            parts: Vec::new(),
-            timestamp,
-            metadata: Map::new(),
-            status: Status::Delivered,
-            tokens: None,
-            model: None,
-            latency_ms: None,
-            extra: Map::new(),
-        })
+        let (model, tokens) = (None, None);
+        Self { id, seq, timestamp, model, tokens, role, status: Status::Delivered }
     }
 }
+
+impl Message {
+    /// A copy of what filters and totals look at.
+    #[must_use]
+    pub fn head(&self) -> MessageHead {
+        MessageHead {
+            id: self.id.clone(),
+            seq: self.seq,
+            timestamp: self.timestamp,
+            model: self.model.as_deref().map(Box::from),
+            tokens: self.tokens,
+            role: self.role,
+            status: self.status,
+        }
+    }
+}
+
+/// A message, whole or by its [head](MessageHead); for backends.
+pub trait AsHead {
+    /// The number within the session.
+    fn seq(&self) -> Seq;
+    /// When it was said.
+    fn timestamp(&self) -> Timestamp;
+    /// The model that produced it.
+    fn model(&self) -> Option<&str>;
+    /// Tokens that it counts for.
+    fn tokens(&self) -> Option<u32>;
+    /// Who speaks.
+    fn role(&self) -> Role;
+    /// How far it has come.
+    fn status(&self) -> Status;
+}
+
+macro_rules! as_head {
+    ($type:ty) => {
+        impl AsHead for $type {
+            fn seq(&self) -> Seq {
+                self.seq
+            }
+            fn timestamp(&self) -> Timestamp {
+                self.timestamp
+            }
+            fn model(&self) -> Option<&str> {
+                self.model.as_deref()
+            }
+            fn tokens(&self) -> Option<u32> {
+                self.tokens
+            }
+            fn role(&self) -> Role {
+                self.role
+            }
+            fn status(&self) -> Status {
+                self.status
+            }
+        }
+    };
+}
+
+as_head!(Message);
+as_head!(MessageHead);
 
 /// The fields of a message. What is passed over has to be what a message can be read from, all the same.
 #[derive(Default)]
@@ -260,7 +307,7 @@ impl<'de> Deserialize<'de> for MessageHead {
         let id = fields.message_id.ok_or_else(|| missing("message_id"))?;
         let role = fields.role.ok_or_else(|| missing("role"))?;
         let timestamp = fields.timestamp.ok_or_else(|| missing("timestamp"))?;
-        let Self(mut head) = Self::new(
+        let mut head = Self::new(
             MessageId::new(id).map_err(D::Error::custom)?,
             fields.seq.unwrap_or_default(),
             role.parse().map_err(D::Error::custom)?,
@@ -270,9 +317,10 @@ impl<'de> Deserialize<'de> for MessageHead {
             head.status = status.parse().map_err(D::Error::custom)?;
         }
         head.tokens = fields.tokens.flatten();
-        head.model = fields.model.flatten();
-        head.latency_ms = fields.latency_ms.flatten();
-        Ok(Self(head))
+        let model = fields.model.flatten();
+        check_model(model.as_deref(), fields.latency_ms.flatten()).map_err(D::Error::custom)?;
+        head.model = model.map(String::into_boxed_str);
+        Ok(head)
     }
 }
 

@@ -65,6 +65,21 @@ impl Message {
         .validate()
     }
 
+    /// Numbers it, if it has no number, as the one after the `last`, and checks that it can follow
+    /// that; then it is the last one.
+    pub(super) fn follow(&mut self, last: &mut Seq) -> Result<()> {
+        if self.seq == Seq::ZERO {
+            self.seq = last.next();
+        }
+        if self.seq <= *last {
+            let detail = format!("seq {} follows seq {last}; it must rise", self.seq);
+            return Err(Error::invalid(detail));
+        }
+        self.validate()?;
+        *last = self.seq;
+        Ok(())
+    }
+
     /// What makes two messages with one id the same message: see [`ContentDigest`].
     pub fn digest(&self) -> ContentDigest {
         ContentDigest::of(self.role, &self.content, &self.parts)
@@ -299,12 +314,17 @@ impl Fields<'_> {
         Part::check_all(self.parts)?;
         check_map("the metadata of a message", self.metadata)?;
         check_extra("an unknown key of a message", self.extra, &KEYS)?;
-        check_optional_name("a model name", self.model)?;
-        if self.latency_ms.is_some_and(|latency| !latency.is_finite() || latency < 0.0) {
-            return Err(Error::invalid("latency_ms is not a finite number from 0 up"));
-        }
-        Ok(())
+        check_model(self.model, self.latency_ms)
     }
+}
+
+/// Checks what is said of the model.
+pub(super) fn check_model(model: Option<&str>, latency_ms: Option<f64>) -> Result<()> {
+    check_optional_name("a model name", model)?;
+    if latency_ms.is_some_and(|latency| !latency.is_finite() || latency < 0.0) {
+        return Err(Error::invalid("latency_ms is not a finite number from 0 up"));
+    }
+    Ok(())
 }
 
 impl From<Message> for NewMessage {

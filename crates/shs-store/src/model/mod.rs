@@ -8,10 +8,11 @@ mod patch;
 mod role;
 mod scope;
 mod session;
+mod streamed;
 mod timestamp;
 mod transcript;
 
-pub use head::MessageHead;
+pub use head::{AsHead, MessageHead};
 pub use id::{MessageId, Seq, SessionId};
 pub use message::{ContentDigest, Message, NewMessage};
 pub use part::{Part, PartView};
@@ -19,6 +20,7 @@ pub use patch::{MessagePatch, MetadataPatch, SessionPatch};
 pub use role::{Role, Status};
 pub use scope::{Scope, SessionKey, TenantId};
 pub use session::{ForkPoint, NewSession, Session};
+pub use streamed::{MessageSource, StreamedTranscript};
 pub use timestamp::Timestamp;
 pub use transcript::Transcript;
 

@@ -46,17 +46,9 @@ impl Transcript {
     pub fn new(mut session: Session, mut messages: Vec<Message>) -> Result<Self> {
         let mut last = Seq::ZERO;
         for message in &mut messages {
-            if message.seq == Seq::ZERO {
-                message.seq = last.next();
-            }
-            let at_message =
-                |error: Error| error.with_session(&session.id).with_message(&message.id);
-            if message.seq <= last {
-                let detail = format!("seq {} follows seq {last}; it must rise", message.seq);
-                return Err(at_message(Error::invalid(detail)));
-            }
-            message.validate().map_err(at_message)?;
-            last = message.seq;
+            message
+                .follow(&mut last)
+                .map_err(|error| error.with_session(&session.id).with_message(&message.id))?;
         }
         if let Some(twice) = first_repeated(&messages) {
             return Err(Error::invalid("two messages of the session have the same id")

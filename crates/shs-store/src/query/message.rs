@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::cursor::fingerprint;
 use super::filter::{page_methods, range_methods};
 use super::{Page, PageBuilder, PageRequest, Position};
+use crate::model::AsHead;
 use crate::{Error, Message, Result, Role, Scope, Seq, SessionId, Status, Timestamp};
 
 /// The order of messages within a session.
@@ -109,41 +110,41 @@ impl MessageQuery {
     }
 
     /// Whether a message passes every filter; for backends.
-    pub fn matches(&self, message: &Message) -> bool {
-        self.after_seq.is_none_or(|seq| message.seq > seq)
-            && self.up_to_seq.is_none_or(|seq| message.seq <= seq)
-            && self.role.is_none_or(|role| message.role == role)
-            && self.status.is_none_or(|status| message.status == status)
-            && (self.model.is_none() || self.model == message.model)
-            && self.in_range(message.timestamp)
+    pub fn matches(&self, message: &impl AsHead) -> bool {
+        self.after_seq.is_none_or(|seq| message.seq() > seq)
+            && self.up_to_seq.is_none_or(|seq| message.seq() <= seq)
+            && self.role.is_none_or(|role| message.role() == role)
+            && self.status.is_none_or(|status| message.status() == status)
+            && (self.model.is_none() || self.model.as_deref() == message.model())
+            && self.in_range(message.timestamp())
     }
 
     /// The page, out of all messages of a session by rising number; for backends that have them, or their
     /// heads, in memory.
     ///
-    /// `head` gives an item's message, of which the content may be missing; `load` gives it whole.
+    /// `head` gives an item's message, or its head; `load` gives it whole.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the limit or the cursor is not valid, and whatever
     /// `load` fails with.
-    pub fn page_of<T>(
+    pub fn page_of<T, H: AsHead>(
         &self,
         scope: &Scope,
         session: &SessionId,
         items: &[T],
-        head: impl Fn(&T) -> &Message,
+        head: impl Fn(&T) -> &H,
         load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
         self.fill_page(scope, session, items, head, load)
             .map_err(|error| error.with_session(session))
     }
 
-    fn fill_page<T>(
+    fn fill_page<T, H: AsHead>(
         &self,
         scope: &Scope,
         session: &SessionId,
         items: &[T],
-        head: impl Fn(&T) -> &Message,
+        head: impl Fn(&T) -> &H,
         mut load: impl FnMut(&T) -> Result<Message>,
     ) -> Result<Page<Message>> {
         let fingerprint = self.fingerprint(scope, session);
@@ -155,7 +156,7 @@ impl MessageQuery {
             None => None,
         };
         let from = items.partition_point(|item| {
-            let seq = head(item).seq;
+            let seq = head(item).seq();
             match (self.order, after) {
                 (MessageOrder::Oldest, Some(after)) => seq <= after,
                 (MessageOrder::Newest, Some(after)) => seq < after,

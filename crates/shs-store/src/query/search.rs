@@ -8,6 +8,7 @@ use super::cursor::fingerprint;
 use super::filter::{filter_methods, page_methods, range_methods};
 use super::message::message_filter_methods;
 use super::{Page, PageBuilder, PageRequest, Position, SessionFilter};
+use crate::model::AsHead;
 use crate::text::{InvertedIndex, Query, Ranking, Snippet};
 use crate::{Error, Message, Result, Role, Scope, Session, SessionId, Status, Timestamp};
 
@@ -111,14 +112,14 @@ impl SearchQuery {
 
     /// Whether a message of a session of the scope's tenant is in the scope and passes every filter
     /// but the text; for backends.
-    pub fn matches(&self, scope: &Scope, session: &Session, message: &Message) -> bool {
+    pub fn matches(&self, scope: &Scope, session: &Session, message: &impl AsHead) -> bool {
         scope.has(session)
             && self.session.as_ref().is_none_or(|id| *id == session.id)
             && self.filter.matches(session)
-            && self.role.is_none_or(|role| message.role == role)
-            && self.status.is_none_or(|status| message.status == status)
-            && (self.model.is_none() || self.model == message.model)
-            && self.in_range(message.timestamp)
+            && self.role.is_none_or(|role| message.role() == role)
+            && self.status.is_none_or(|status| message.status() == status)
+            && (self.model.is_none() || self.model.as_deref() == message.model())
+            && self.in_range(message.timestamp())
     }
 }
 

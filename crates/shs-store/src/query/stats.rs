@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::SessionFilter;
 use super::filter::{filter_methods, range_methods};
-use crate::{Message, Role, Scope, Session, Timestamp};
+use crate::model::AsHead;
+use crate::{Role, Scope, Session, Timestamp};
 
 /// Asks for totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,17 +65,17 @@ impl Stats {
     }
 
     /// Counts what the query asks for in one conversation of the scope's tenant; for backends.
-    pub fn count_conversation<'m>(
+    pub fn count_conversation<'m, H: AsHead + 'm>(
         &mut self,
         scope: &Scope,
         query: &StatsQuery,
         session: &Session,
-        messages: impl Iterator<Item = &'m Message> + Clone,
+        messages: impl Iterator<Item = &'m H> + Clone,
     ) {
         if !scope.has(session) || !query.filter.matches(session) {
             return;
         }
-        let counted = messages.filter(|message| query.in_range(message.timestamp));
+        let counted = messages.filter(|message| query.in_range(message.timestamp()));
         if !query.has_range() || counted.clone().next().is_some() {
             self.count_session(session);
         }
@@ -82,9 +83,9 @@ impl Stats {
     }
 
     /// Counts a message; for backends.
-    pub fn count_message(&mut self, message: &Message) {
-        let tokens = message.tokens.map_or(0, u64::from);
-        self.count_usage(message.role, message.model.as_deref(), Usage { messages: 1, tokens });
+    pub fn count_message(&mut self, message: &impl AsHead) {
+        let tokens = message.tokens().map_or(0, u64::from);
+        self.count_usage(message.role(), message.model(), Usage { messages: 1, tokens });
     }
 
     /// Counts some messages of one role and model; for backends.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::{AppendOptions, Appended, Deleted, ImportMode};
 use crate::{
-    Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, Result,
-    Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats, StatsQuery,
-    Timestamp, Transcript,
+    Error, Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page,
+    Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
+    StatsQuery, StreamedTranscript, Timestamp, Transcript,
 };
 
 /// Keeps conversations.
@@ -246,6 +246,24 @@ pub trait Store: Debug + Send + Sync + 'static {
         transcript: Transcript,
         mode: ImportMode,
     ) -> Result<Session>;
+
+    /// Stores a whole conversation as [`import`](Self::import) does, without having all of it in memory if the backend
+    /// can. What the conversation's source holds in memory is its own.
+    ///
+    /// The source is asked for the messages once or several times. If that fails, nothing is stored.
+    /// Unless a backend has its own, the messages are read to memory on the thread of the caller.
+    ///
+    /// # Errors
+    /// Those of [`import`](Self::import), and those of the source.
+    async fn import_streamed(
+        &self,
+        scope: &Scope,
+        conversation: StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        let in_context = |error: Error| error.with_store(self.name()).with_op("import");
+        self.import(scope, conversation.collect().map_err(in_context)?, mode).await
+    }
 
     /// Finds messages of all sessions of the scope, by text and by filters, in pages.
     ///

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
-    StatsQuery, TenantId, Timestamp, Transcript,
+    StatsQuery, StreamedTranscript, TenantId, Timestamp, Transcript,
 };
 
 macro_rules! delegate {
@@ -109,6 +109,14 @@ macro_rules! delegate {
                 mode: ImportMode,
             ) -> Result<Session> {
                 (**self).import(scope, transcript, mode).await
+            }
+            async fn import_streamed(
+                &self,
+                scope: &Scope,
+                conversation: StreamedTranscript,
+                mode: ImportMode,
+            ) -> Result<Session> {
+                (**self).import_streamed(scope, conversation, mode).await
             }
             async fn search(&self, scope: &Scope, query: &SearchQuery) -> Result<Page<Hit>> {
                 (**self).search(scope, query).await

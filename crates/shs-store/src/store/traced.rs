@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Hit, Message, MessageId, MessagePatch, MessageQuery, NewMessage, NewSession, Page, PageRequest,
     Result, Scope, SearchQuery, Seq, Session, SessionId, SessionPatch, SessionQuery, Stats,
-    StatsQuery, TenantId, Timestamp, Transcript,
+    StatsQuery, StreamedTranscript, TenantId, Timestamp, Transcript,
 };
 
 /// Gives every operation of a store a `tracing` span at level DEBUG.
@@ -157,6 +157,16 @@ impl<S: Store> Store for TracedStore<S> {
         mode: ImportMode,
     ) -> Result<Session> {
         observe(self.inner.import(scope, transcript, mode)).await
+    }
+
+    #[instrument(name = "shs.import", level = "debug", skip_all, fields(store = self.name(), tenant = %scope.tenant_id(), outcome = Empty, error.kind = Empty, session = %conversation.session().id, count = conversation.session().message_count))]
+    async fn import_streamed(
+        &self,
+        scope: &Scope,
+        conversation: StreamedTranscript,
+        mode: ImportMode,
+    ) -> Result<Session> {
+        observe(self.inner.import_streamed(scope, conversation, mode)).await
     }
 
     #[instrument(name = "shs.search", level = "debug", skip_all, fields(store = self.name(), tenant = %scope.tenant_id(), outcome = Empty, error.kind = Empty, limit = query.page.limit))]

@@ -1,9 +1,13 @@
 //! An import stores a conversation as it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::json;
 use shs_store::{
-    ErrorKind, ImportMode, MessagePatch, MessageQuery, Scope, SearchQuery, Seq, Session,
-    SessionPatch, SessionQuery, Store, StoreExt, Timestamp, Transcript,
+    Error, ErrorKind, ImportMode, Message, MessagePatch, MessageQuery, MessageSource, Result,
+    Scope, SearchQuery, Seq, Session, SessionPatch, SessionQuery, Store, StoreExt,
+    StreamedTranscript, Timestamp, Transcript,
 };
 
 use crate::audit::{refused, snapshot};
@@ -24,6 +28,102 @@ pub async fn an_import_comes_back_exactly<F: Fixture>(place: &Place<F>) {
             assert_eq!(store.transcript(&Scope::DEFAULT, &stored.id).await.unwrap(), transcript);
         }
     }
+}
+
+/// Messages that are handed on, and where that fails.
+struct Handed {
+    messages: Vec<Message>,
+    /// The pass, from 1, that fails after so many messages.
+    fails: Option<(u32, usize)>,
+    passes: AtomicU32,
+}
+
+impl Handed {
+    fn new(messages: Vec<Message>, fails: Option<(u32, usize)>) -> Arc<Self> {
+        Arc::new(Self { messages, fails, passes: AtomicU32::new(0) })
+    }
+}
+
+impl MessageSource for Handed {
+    fn for_each(&self, take: &mut dyn FnMut(Message) -> Result<()>) -> Result<()> {
+        let pass = self.passes.fetch_add(1, Ordering::Relaxed) + 1;
+        for (number, message) in self.messages.iter().enumerate() {
+            if self.fails.is_some_and(|(from, at)| pass >= from && number == at) {
+                return Err(Error::new(ErrorKind::InvalidInput, "the source fails"));
+            }
+            take(message.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// A conversation that is handed on message by message is stored as any other, in every mode, and
+/// with so many messages that a backend takes them in pieces.
+pub async fn a_streamed_import_is_an_import<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    let many = StreamedTranscript::new(
+        session("many").into_session(at(0)).unwrap(),
+        Handed::new(
+            conversation(1_500).into_iter().map(|new| new.into_message(Seq::ZERO)).collect(),
+            None,
+        ),
+    );
+    let whole = many.unwrap().collect().unwrap();
+    for (number, transcript) in [full(), bare("bare"), whole].into_iter().enumerate() {
+        let mut transcript = transcript.clone();
+        transcript.session.id = session_id(format!("s{number}"));
+        let messages = Handed::new(transcript.messages.clone(), None);
+        let streamed = StreamedTranscript::new(transcript.session.clone(), messages).unwrap();
+        let go = async |mode| store.import_streamed(&Scope::DEFAULT, streamed.clone(), mode).await;
+
+        refused(go(ImportMode::in_place_of(&transcript.session)).await, ErrorKind::NotFound);
+        let stored = go(ImportMode::CreateOnly).await.unwrap();
+        assert_eq!(stored, transcript.session);
+        let id = &stored.id;
+        assert_eq!(store.transcript(&Scope::DEFAULT, id).await.unwrap(), transcript);
+        refused(go(ImportMode::CreateOnly).await, ErrorKind::AlreadyExists);
+
+        place.tick();
+        store.append(&Scope::DEFAULT, id, said("since", "said since")).await.unwrap();
+        refused(go(ImportMode::in_place_of(&stored)).await, ErrorKind::Conflict);
+        let state = ImportMode::in_place_of(&store.session(&Scope::DEFAULT, id).await.unwrap());
+        go(state).await.unwrap();
+        assert_eq!(store.transcript(&Scope::DEFAULT, id).await.unwrap(), transcript);
+        let since = SearchQuery::new("since");
+        assert!(store.search(&Scope::DEFAULT, &since).await.unwrap().items.is_empty());
+        go(ImportMode::Overwrite).await.unwrap();
+        assert_eq!(store.transcript(&Scope::DEFAULT, id).await.unwrap(), transcript);
+        let next = store.append(&Scope::DEFAULT, id, said("next", "x")).await.unwrap();
+        assert_eq!(next.seq, transcript.session.last_seq.next());
+    }
+}
+
+/// If the source fails, wherever that is, nothing is stored, what was there stays, and the store goes
+/// on working.
+pub async fn a_streamed_import_that_fails_stores_nothing<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    store.import(&Scope::DEFAULT, full(), ImportMode::CreateOnly).await.unwrap();
+    let messages: Vec<Message> =
+        conversation(700).into_iter().map(|new| new.into_message(Seq::ZERO)).collect();
+    let mut head = full().session;
+    for (new_id, at) in [(false, 0), (false, 1), (true, 300), (false, 699)] {
+        if new_id {
+            head.id = session_id("another");
+        }
+        // The first pass is the check.
+        let handed = Handed::new(messages.clone(), Some((2, at)));
+        let streamed = StreamedTranscript::new(head.clone(), handed).unwrap();
+        let before = snapshot(store).await;
+        let result = store.import_streamed(&Scope::DEFAULT, streamed, ImportMode::Overwrite).await;
+        let error = refused(result, ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("the source fails"), "{error}");
+        assert_eq!(snapshot(store).await, before);
+    }
+    let twice = [messages[0].clone(), messages[1].clone(), messages[0].clone()].to_vec();
+    let twice = StreamedTranscript::new(head, Handed::new(twice, None)).unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::InvalidInput);
+    let id = &full().session.id;
+    store.append(&Scope::DEFAULT, id, said("next", "x")).await.unwrap();
 }
 
 /// Numbering goes on after the last number of an import, also where messages before it are missing.

@@ -108,7 +108,7 @@ pub async fn filters_give_what_passes_all_of_them<F: Fixture>(place: &Place<F>) 
     queries.push(MessageQuery::new().with_since(at(5)).with_until(at(5)));
     queries.push(MessageQuery::new().with_model("absent"));
     for query in queries {
-        let matching: Vec<_> = all.iter().filter(|m| query.matches(m)).cloned().collect();
+        let matching: Vec<_> = all.iter().filter(|m| query.matches(*m)).cloned().collect();
         let expected = ordered(&matching, query.order);
         let query = query.with_limit(7);
         assert_eq!(
