@@ -73,6 +73,7 @@ pub(crate) async fn open(
             "a store in memory is gone when a program ends; name one with --store".to_owned(),
         ));
     }
+    check_kind(location)?;
     let is_there = match location {
         Location::Fs(folder) => is_store(folder)?,
         other => match other.path() {
@@ -98,11 +99,41 @@ pub(crate) async fn open(
             open_store_to_read(location).await?
         }
         _ => {
-            check_file(location)?;
+            check_place(location)?;
             open_admin_store(location).await?
         }
     };
     Opened::new(store, tenant)
+}
+
+/// Refuses a folder where a file should be, and the other way round.
+fn check_kind(location: &Location) -> Result<()> {
+    let wrong = match location {
+        Location::Fs(path) if path.is_file() => {
+            "is a file, and fs: names a folder; for a database write sqlite:"
+        }
+        Location::Sqlite(path) if path.is_dir() => {
+            "is a folder, and sqlite: names a file; for a folder of files write fs:"
+        }
+        _ => return Ok(()),
+    };
+    let path = location.path().unwrap_or(Path::new("")).display();
+    Err(Failure::Usage(format!("{path} {wrong}")))
+}
+
+/// Refuses to make a store of a file that is no database, or of a folder with other files in it,
+/// before anything is made there.
+pub(crate) fn check_place(location: &Location) -> Result<()> {
+    check_kind(location)?;
+    check_file(location)?;
+    let Location::Fs(folder) = location else { return Ok(()) };
+    if is_store(folder)? || folder.read_dir().map_or(true, |mut entries| entries.next().is_none()) {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(Failure::Usage(format!(
+        "{folder} is no store, and has other files in it; name a folder that is empty or not there yet"
+    )))
 }
 
 /// Refuses a file that is no database before anything is made next to it.

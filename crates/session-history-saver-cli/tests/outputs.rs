@@ -152,3 +152,33 @@ fn a_file_that_is_there_is_replaced_only_with_force() {
     assert_eq!(failed(path, &["backup", "copy.db"]).0, 1);
     done(path, &["backup", "--force", "copy.db"]);
 }
+
+#[test]
+fn no_store_is_made_where_there_is_something_else() {
+    let folder = store();
+    let path = folder.path();
+    let before = contents(path);
+    for (arguments, why) in [
+        (&["copy", "--to", "fs:."][..], "has other files in it"),
+        (&["--store", "fs:.", "import", "in.json"], "has other files in it"),
+        (&["--store", "fs:in.json", "list"], "is a file, and fs: names a folder"),
+        (&["--store", "fs:in.json", "import", "in.json"], "is a file, and fs: names a folder"),
+        (&["copy", "--to", "fs:in.json"], "is a file, and fs: names a folder"),
+        (&["--store", "sqlite:.", "list"], "is a folder, and sqlite: names a file"),
+        (&["copy", "--to", "sqlite:."], "is a folder, and sqlite: names a file"),
+    ] {
+        let (code, said) = failed(path, arguments);
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+        assert!(contents(path) == before, "{arguments:?}");
+    }
+    for named in ["sqlite:new.db", "fs:new"] {
+        let (code, said) = failed(path, &["--store", named, "import", "missing.json"]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("missing.json"), "{said}");
+        assert!(contents(path) == before, "an import of nothing makes no store: {named}");
+    }
+    fs::create_dir(path.join("empty")).unwrap();
+    done(path, &["copy", "--to", "fs:empty"]);
+    done(path, &["copy", "--to", "fs:empty"]);
+}

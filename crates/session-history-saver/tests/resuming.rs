@@ -134,6 +134,44 @@ async fn a_writer_whose_answer_was_taken_over_learns_of_it() {
     assert_eq!(stored(&session).await.content, "the second writer's");
 }
 
+#[tokio::test]
+async fn a_writer_that_was_thought_dead_goes_on_if_nobody_else_did() {
+    for is_resumed in [false, true] {
+        let (one, two, clock) = trackers();
+        let session = one.session().await.unwrap();
+        let mut late = session.stream().id("answer").begin().await.unwrap();
+        late.push("the first writer's").await.unwrap();
+        let pending = loop {
+            let pending = stored(&session).await;
+            if !pending.content.is_empty() {
+                break pending;
+            }
+            tokio::task::yield_now().await;
+        };
+        clock.advance(Duration::from_secs(31));
+        let (store, scope) = (two.store(), two.scope());
+        let interrupt = StreamLease::of(&pending).unwrap().interrupt();
+        store.update_message(scope, session.id(), &pending.id, interrupt).await.unwrap();
+        if is_resumed {
+            let mut resumed = two.handle(session.id()).resume_answer("answer").await.unwrap();
+            resumed.push(" and the second's").await.unwrap();
+            drop(resumed);
+            until(&session, Status::Interrupted).await;
+        }
+        // It has ended by the time that it is asked for, or its end is refused.
+        let _ = late.push(", on and on").await;
+        let ended = late.finish().await;
+        let (text, status) = match is_resumed {
+            true => ("the first writer's and the second's", Status::Interrupted),
+            false => ("the first writer's, on and on", Status::Delivered),
+        };
+        assert_eq!(ended.is_err(), is_resumed, "{ended:?}");
+        drop(late);
+        let message = stored(&session).await;
+        assert_eq!((message.content.as_str(), message.status), (text, status));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_running_tracker_finds_the_answers_of_dead_writers_in_every_tenant() {
     let clock = Arc::new(ManualClock::new());

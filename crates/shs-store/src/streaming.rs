@@ -6,8 +6,9 @@
 //! it is done. A pending message without a lease is the application's own and left alone.
 //!
 //! Whoever finds a lease that ran out marks the message as interrupted
-//! ([`StoreExt::interrupt_stale_streams`](crate::StoreExt::interrupt_stale_streams)). A backend that is opened and knows that nobody
-//! else has it open need not wait for that: all leases it finds are of the dead.
+//! ([`StoreExt::interrupt_stale_streams`](crate::StoreExt::interrupt_stale_streams)), and leaves the writer's name in it: one that
+//! was thought dead goes on if nobody else wrote the message meanwhile, and only then. A backend that is opened and
+//! knows that nobody else has it open need not wait for that: all leases it finds are of the dead.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,12 +59,26 @@ impl StreamLease {
     }
 
     /// The change that marks a message of this writer as interrupted, unless the writer finished
-    /// it, or another one took it over.
+    /// it, or another one took it over. The writer's name stays in it.
     pub fn interrupt(&self) -> MessagePatch {
+        let without_time = serde_json::json!({ "until": null });
         MessagePatch::new()
             .with_expected_writer(&*self.writer)
             .with_status(Status::Interrupted)
-            .with_metadata_merged(Self::removal())
+            .with_metadata_merged(Map::from_iter([(STREAM_KEY.to_owned(), without_time)]))
             .with_expected_status(Status::Pending)
+    }
+
+    /// Whether a message is this writer's: pending with its lease, or interrupted and written by
+    /// nobody else since.
+    pub(crate) fn is_of(message: &Message, writer: &str) -> bool {
+        match message.status {
+            Status::Pending => Self::of(message).is_some_and(|lease| lease.writer == writer),
+            Status::Interrupted => {
+                let last = message.metadata.get(STREAM_KEY).and_then(|last| last.get("writer"));
+                last.and_then(Value::as_str) == Some(writer)
+            }
+            Status::Delivered | Status::Error => false,
+        }
     }
 }

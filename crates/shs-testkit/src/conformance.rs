@@ -110,6 +110,7 @@ macro_rules! conformance {
                 search_follows_a_change,
                 an_expected_status_must_hold,
                 an_expected_writer_must_hold,
+                an_interrupted_writer_is_the_last_one,
                 repeating_a_change_of_a_message,
                 changing_a_missing_message_is_refused,
                 a_refused_change_of_a_message_changes_nothing,

@@ -2,6 +2,8 @@
 
 mod rules;
 
+use std::collections::HashMap;
+
 use regex::Regex;
 use serde_json::Value;
 use shs_store::{Error, Map, NewMessage, Part, Result};
@@ -166,14 +168,19 @@ impl Clean<'_> {
                 renamed.push((key.clone(), clean));
             }
         }
+        // Two keys may become one, and their values stay: each has the next number that is free.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         for (key, clean) in renamed {
             let value = map.remove(&key).expect("it was just there");
-            // Two keys may become one, and their values stay.
-            let numbers = 2..;
-            let free =
-                std::iter::once(clean.clone()).chain(numbers.map(|n| format!("{clean} {n}")));
-            let free = free.into_iter().find(|key| !map.contains_key(key));
-            map.insert(free.expect("there are numbers enough"), value);
+            let number = numbers.entry(clean.clone()).or_insert(1);
+            let free = loop {
+                let name = if *number == 1 { clean.clone() } else { format!("{clean} {number}") };
+                *number += 1;
+                if !map.contains_key(&name) {
+                    break name;
+                }
+            };
+            map.insert(free, value);
         }
     }
 
@@ -310,6 +317,25 @@ mod tests {
         clean.parts(&mut parts);
         let expected = json!({"type": "[redacted]", "id": "[redacted]", "name": "[redacted]"});
         assert_eq!(json!(parts[0].as_object()), expected);
+    }
+
+    #[test]
+    fn many_keys_that_become_one_are_numbered_once_each() {
+        let (redact, own) = (Redact::default(), own());
+        let clean = Clean { redact: &redact, own: &own };
+        // As many as 2 MiB of a body have: if each looked through the numbers from the beginning, this
+        // would take hours.
+        let keys = 200_000;
+        let secret = |n: usize| (format!("sk-proj-abcdefghijklmnop{n:06}"), json!(n));
+        let mut map: Map = (0..keys).map(secret).collect();
+        map.insert("[redacted] 7".to_owned(), json!("was there"));
+        clean.map(&mut map);
+        assert_eq!(map.len(), keys + 1);
+        assert_eq!(map["[redacted]"], 0);
+        assert_eq!(map["[redacted] 6"], 5);
+        assert_eq!(map["[redacted] 7"], "was there");
+        assert_eq!(map["[redacted] 8"], 6);
+        assert_eq!(map[&format!("[redacted] {}", keys + 1)], keys - 1);
     }
 
     #[test]

@@ -76,9 +76,14 @@ const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    let done = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let done = runtime.block_on(run());
+        // All is stored that could be in time; what still computes is not waited for.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chatbot: {}", with_causes(&*error));

@@ -48,8 +48,15 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// How long the recorder may take to store what has ended.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(30);
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(run());
+    // All is stored that could be in time; what still computes is not waited for.
+    runtime.shutdown_background();
+    done
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let base = env::var("UPSTREAM").map_err(|_| "UPSTREAM is not set; give the URL of a server")?;
     let base = base.trim_end_matches('/').to_owned();
     base.parse::<Uri>()?

@@ -13,6 +13,7 @@ use crate::arguments::Copy;
 use crate::failure::{Failure, Result};
 use crate::guard;
 use crate::output::Output;
+use crate::place::check_place;
 use crate::shown::tell;
 
 use super::tenants;
@@ -20,7 +21,10 @@ use super::tenants;
 /// Refuses to copy to a place inside of a store.
 pub(super) fn check(location: &Location, arguments: &Copy) -> Result<()> {
     match arguments.to.path() {
-        Some(target) => guard::check_inside(target, location),
+        Some(target) => {
+            guard::check_inside(target, location)?;
+            check_place(&arguments.to)
+        }
         None => Err(Failure::Usage("a store in memory is gone when the program ends".to_owned())),
     }
 }

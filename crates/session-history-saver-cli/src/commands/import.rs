@@ -1,5 +1,6 @@
 //! `shs import`.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +58,11 @@ pub(super) async fn run(
             Err(Failure::Failed(format!("{failed} conversations or files could not be imported")))
         }
     }
+}
+
+/// Whether there is anything to read; no store is made for what is not there.
+pub(super) fn has_input(arguments: &Arguments) -> bool {
+    arguments.files.iter().any(|file| file == Path::new("-") || File::open(file).is_ok())
 }
 
 /// A problem may quote the name of a file, whatever is in it.

@@ -30,7 +30,7 @@ use crate::place::{Access, Missing, Opened, locate, open};
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
     let Arguments { store, tenant, command, no_pager, .. } = arguments;
     let missing = match &command {
-        Command::Import(import) if import.dry_run => Missing::Empty,
+        Command::Import(import) if import.dry_run || !import::has_input(import) => Missing::Empty,
         Command::Import(_) => Missing::Made,
         _ => Missing::Refused,
     };

@@ -454,7 +454,8 @@ impl Saver {
     async fn update(&self, patch: MessagePatch) -> Result<Message> {
         let (store, scope) = self.store();
         let (session, id) = (self.session.id(), &self.message.id);
-        let pending = patch.clone().with_expected_writer(&*self.writer);
+        let patch = patch.with_expected_writer(&*self.writer);
+        let pending = patch.clone().with_expected_status(Status::Pending);
         match store.update_message(scope, session, id, pending).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 let stored = store.message(scope, session, id).await?;
@@ -463,7 +464,8 @@ impl Saver {
                 match stored.status {
                     // An earlier attempt was stored although it was reported as failed.
                     _ if is_done => Ok(stored),
-                    // Its writer was thought dead, but lives.
+                    // This writer was thought dead, but lives; if another one went on with the
+                    // message meanwhile, it stays as that one left it.
                     Status::Interrupted => {
                         let mut patch = patch.with_expected_status(Status::Interrupted);
                         patch.status.get_or_insert(Status::Pending);

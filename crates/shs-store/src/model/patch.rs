@@ -263,8 +263,9 @@ impl MessagePatch {
         self
     }
 
-    /// Makes the change only if the message is pending and its [lease](crate::streaming) names this
-    /// writer; a [`Conflict`](ErrorKind::Conflict) if not.
+    /// Makes the change only if the message is this writer's, by its [lease](crate::streaming):
+    /// it is pending, or was marked as interrupted since, and nobody else wrote it meanwhile. A
+    /// [`Conflict`](ErrorKind::Conflict) if not.
     #[must_use]
     pub fn with_expected_writer(mut self, writer: impl Into<String>) -> Self {
         self.expected_writer = Some(writer.into());
@@ -285,8 +286,7 @@ impl MessagePatch {
             .with_message(&message.id));
         }
         if let Some(expected) = &self.expected_writer {
-            let lease = StreamLease::of(message);
-            if lease.is_none_or(|lease| lease.writer != *expected) {
+            if !StreamLease::is_of(message, expected) {
                 let detail = "the message is written by somebody else, or by nobody";
                 return Err(Error::new(ErrorKind::Conflict, detail).with_message(&message.id));
             }

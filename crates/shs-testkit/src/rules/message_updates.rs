@@ -161,6 +161,45 @@ pub async fn an_expected_writer_must_hold<F: Fixture>(place: &Place<F>) {
     );
 }
 
+/// A message that was marked as interrupted stays its last writer's, until somebody else goes on
+/// with it or it ends.
+pub async fn an_interrupted_writer_is_the_last_one<F: Fixture>(place: &Place<F>) {
+    let store = &*place.store;
+    let id = store.create_session(&Scope::DEFAULT, session("s")).await.unwrap().id;
+    let lease = |writer: &str| StreamLease { writer: writer.to_owned(), until: store.now() };
+    let new = said("m", "x").with_status(Status::Pending).with_metadata(lease("one").metadata());
+    store.append(&Scope::DEFAULT, &id, new).await.unwrap();
+    let message = message_id("m");
+    let change = async |patch| store.update_message(&Scope::DEFAULT, &id, &message, patch).await;
+    let by = |writer: &str| MessagePatch::new().with_expected_writer(writer);
+    let interrupted = change(lease("one").interrupt()).await.unwrap();
+    assert_eq!(interrupted.status, Status::Interrupted);
+    assert!(StreamLease::of(&interrupted).is_none());
+
+    let before = snapshot(store).await;
+    place.tick();
+    refused(change(by("two").with_content("two's")).await, ErrorKind::Conflict);
+    refused(change(lease("one").interrupt()).await, ErrorKind::Conflict);
+    assert_eq!(snapshot(store).await, before);
+    let back = by("one").with_status(Status::Pending);
+    change(back.with_metadata_merged(lease("one").metadata())).await.unwrap();
+    change(lease("one").interrupt()).await.unwrap();
+
+    let taken = MessagePatch::new()
+        .with_expected_status(Status::Interrupted)
+        .with_status(Status::Pending)
+        .with_metadata_merged(lease("two").metadata());
+    change(taken).await.unwrap();
+    refused(change(by("one").with_content("one's")).await, ErrorKind::Conflict);
+    change(by("two").with_content("two's")).await.unwrap();
+    change(lease("two").interrupt()).await.unwrap();
+    refused(change(by("one").with_content("one's")).await, ErrorKind::Conflict);
+    let done = by("two").with_status(Status::Delivered);
+    let done = change(done.with_metadata_merged(StreamLease::removal())).await.unwrap();
+    assert_eq!(done.content, "two's");
+    refused(change(by("two").with_content("two's again")).await, ErrorKind::Conflict);
+}
+
 /// Repeating a change of a message changes nothing more than the session's time of change.
 pub async fn repeating_a_change_of_a_message<F: Fixture>(place: &Place<F>) {
     let store = &*place.store;

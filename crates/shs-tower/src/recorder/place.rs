@@ -118,45 +118,59 @@ pub(super) enum Place {
 /// Messages that frame the conversation are passed over: a system prompt that changes with every request is no
 /// other conversation.
 pub(super) fn place(known: &[Known], said: &[Said]) -> Place {
-    match walk(known, said, 0) {
+    match walk(known, said, 0).0 {
         differs @ Place::Differs { .. } => after_window(known, said).unwrap_or(differs),
         place => place,
     }
 }
 
-fn walk(known: &[Known], said: &[Said], from: usize) -> Place {
+/// Compares from this stored message on, and counts the messages that were looked at.
+fn walk(known: &[Known], said: &[Said], from: usize) -> (Place, usize) {
     let mut keep = from.checked_sub(1).map_or(Seq::ZERO, |before| known[before].seq);
     let mut stored = known.iter().enumerate().skip(from).peekable();
     let mut new = said.iter().enumerate().filter(|(_, said)| !frames(said.role)).peekable();
-    loop {
+    let mut looked_at = 0;
+    let place = loop {
+        looked_at += 1;
         while let Some((_, known)) = stored.next_if(|(_, known)| frames(known.role)) {
+            looked_at += 1;
             keep = known.seq;
         }
         match (stored.peek(), new.peek()) {
-            (None, None) => return Place::After(said.len()),
-            (None, Some((at, _))) => return Place::After(*at),
+            (None, None) => break Place::After(said.len()),
+            (None, Some((at, _))) => break Place::After(*at),
             (Some((_, known)), Some((_, said))) if known.saying == said.saying => {
                 keep = known.seq;
                 new.next();
             }
             (Some((_, known)), _) if known.is_optional => keep = known.seq,
-            (Some((at, _)), None) => return Place::Within { keep, next: *at },
-            (Some(_), Some((at, _))) => return Place::Differs { keep, from: *at },
+            (Some((at, _)), None) => break Place::Within { keep, next: *at },
+            (Some(_), Some((at, _))) => break Place::Differs { keep, from: *at },
         }
         stored.next();
-    }
+    };
+    (place, looked_at)
 }
+
+/// How many messages are looked at to find a window, for each one that is stored or sent. One that
+/// says the same over and over is looked for in vain rather than for minutes.
+const LOOKS: usize = 64;
 
 /// Clients with a small window leave out the beginning: then what they send begins in the middle of what is stored,
 /// goes on to its end with an answer among it, and is new from there.
 fn after_window(known: &[Known], said: &[Said]) -> Option<Place> {
     let first = said.iter().find(|said| !frames(said.role))?;
-    let begins = (1..known.len()).filter(|at| known[*at].saying == first.saying);
-    begins.into_iter().find_map(|at| {
-        let has_answer = known[at..].iter().any(|known| known.role == Role::Assistant);
-        let place = walk(known, said, at);
-        (has_answer && matches!(place, Place::After(_))).then_some(place)
-    })
+    let last_answer = known.iter().rposition(|known| known.role == Role::Assistant)?;
+    let mut left = LOOKS * (known.len() + said.len());
+    let begins = (1..=last_answer).filter(|at| known[*at].saying == first.saying);
+    for at in begins {
+        let (place, looked_at) = walk(known, said, at);
+        if matches!(place, Place::After(_)) {
+            return Some(place);
+        }
+        left = left.checked_sub(looked_at)?;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -220,5 +234,24 @@ mod tests {
     fn a_client_with_a_small_window_goes_on() {
         assert_eq!(placed("s u1 a1 u2 a2", "s u2 a2 u3"), Place::After(3));
         assert_eq!(placed("s u1 a1 u2 a2", "a1 u2 a2 u3"), Place::After(3));
+        assert_eq!(placed("u1 a1 u1 a1 u1 a1", "u1 a1 u2"), Place::After(2));
+        let seq = |seq: u32| Seq::from(seq);
+        let nothing = Place::Differs { keep: seq(0), from: 0 };
+        assert_eq!(placed("u1 a1 u2", "u2 u3"), nothing, "there is no answer among it");
+    }
+
+    #[test]
+    fn a_window_is_not_looked_for_without_end() {
+        // Each of the stored messages may begin the window, and it differs far behind.
+        let stored = "a ".repeat(20_000) + "end";
+        let sent = "u ".to_owned() + &"a ".repeat(20_000);
+        assert!(matches!(placed(&stored, &sent), Place::Differs { .. }));
+        let sent = "a ".repeat(10_000) + "u";
+        let (known, said) = (known(&stored), conversation(&sent));
+        let said: Vec<_> = said.iter().map(Said::of).collect();
+        assert_eq!(after_window(&known, &said), None);
+        // A conversation that says the same often is none of those.
+        let often = "u1 a1 ".repeat(20);
+        assert_eq!(placed(&format!("u0 a0 {often}"), &format!("{often} u2")), Place::After(40));
     }
 }

@@ -429,7 +429,8 @@ fn lane(asked: &Asked) -> Lane {
             let first = asked.said.iter().position(|said| said.role == Role::Assistant);
             match first {
                 Some(first) => {
-                    format!("begins {:?}", Saying::chain(turns(&asked.said[..=first])))
+                    let begins = Saying::chain(turns(&asked.said[..=first]));
+                    format!("begins {:?} {begins:?}", asked.scope)
                 }
                 None => format!("new {}", asked.repeats.unwrap_or(asked.exchange)),
             }
