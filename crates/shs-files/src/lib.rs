@@ -39,7 +39,7 @@ pub use durable::{
     sync_file, sync_file_data, sync_folder,
 };
 pub use identity::Identity;
-pub use lock::{lock_path, share, unlock};
+pub use lock::{lock_path, share, take_alone, unlock};
 pub use position::write_all_at;
 
 /// Whether a file that is open may be impossible to replace, or keep its name after it was removed,

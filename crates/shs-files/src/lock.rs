@@ -45,6 +45,12 @@ pub fn share(file: &File) -> io::Result<()> {
     file.lock_shared()
 }
 
+/// Makes a lock that others have beside this one a lock that this process alone has; whether it does.
+/// If not, nothing is locked any more.
+pub fn take_alone(file: &File) -> bool {
+    unlock(file).is_ok() && file.try_lock().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{self, TryLockError};

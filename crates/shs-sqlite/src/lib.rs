@@ -90,7 +90,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -136,8 +136,8 @@ struct Inner {
 #[derive(Debug)]
 struct Running {
     writer: JoinHandle<()>,
-    /// Kept for its lock.
-    _presence: Option<Presence>,
+    /// The writer's, once it is known.
+    presence: Arc<OnceLock<Presence>>,
 }
 
 /// Reads with one of the store's connections.
@@ -224,7 +224,7 @@ impl SqliteStore {
             readers,
             queue: Mutex::new(Some(queue)),
             cache: Cache::new(options.cache),
-            running: tokio::sync::Mutex::new(Some(Running { writer, _presence: None })),
+            running: tokio::sync::Mutex::new(Some(Running { writer, presence: Arc::default() })),
             waits_for_index: Some(options.busy_timeout),
             is_shared: AtomicBool::new(false),
             clock: options.clock,
@@ -281,8 +281,10 @@ impl SqliteStore {
         let (queue, receiver) = mpsc::channel(options.queue);
         let cache = Cache::new(options.cache);
         let (path, clock) = (options.path.clone(), Arc::clone(&options.clock));
-        let writer = tokio::spawn(Writer::new(options, connection, place).work(receiver));
-        let running = tokio::sync::Mutex::new(Some(Running { writer, _presence: None }));
+        let presence = Arc::new(OnceLock::new());
+        let writer = Writer::new(options, connection, place, Arc::clone(&presence));
+        let writer = tokio::spawn(writer.work(receiver));
+        let running = tokio::sync::Mutex::new(Some(Running { writer, presence }));
         let is_shared = AtomicBool::new(false);
         let queue = Mutex::new(Some(queue));
         let inner =
@@ -296,7 +298,8 @@ impl SqliteStore {
             }
         }
         if let Some(running) = store.inner.running.lock().await.as_mut() {
-            running._presence = Some(arrival.stay());
+            // It is set here alone.
+            let _ = running.presence.set(arrival.stay());
         }
         Ok(store)
     }

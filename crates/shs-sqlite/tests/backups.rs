@@ -247,3 +247,47 @@ async fn a_link_to_a_database_is_that_database() {
     assert_eq!(store.erase().await.unwrap().copies, [kept]);
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_copy_of_an_open_database_without_its_log_is_no_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let copied = |name: &str| {
+        let copy = folder.path().join(name);
+        std::fs::copy(&path, &copy).unwrap();
+        copy
+    };
+    let restored = async |copy: &Path| {
+        let target = folder.path().join("restored.db");
+        restore(copy, target, Existing::Replace).await.map(|restored| restored.messages)
+    };
+    let first = SqliteStore::open(&path).await.unwrap();
+    sessions(&first, 1).await;
+    first.append(&Scope::DEFAULT, &id(0), NewMessage::user("in the log")).await.unwrap();
+    let second = SqliteStore::open(&path).await.unwrap();
+    let mut copies = vec![copied("of-two")];
+    first.close().await.unwrap();
+    copies.push(copied("of-one"));
+    for copy in &copies {
+        let error = restored(copy).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("without its log"), "{error}");
+    }
+    second.close().await.unwrap();
+    assert_eq!(restored(&copied("of-none")).await.unwrap(), 1);
+
+    // One that is dropped is closed when its writer has ended.
+    let dropped = SqliteStore::open(&path).await.unwrap();
+    let backup_of_open = folder.path().join("backup");
+    dropped.backup(&backup_of_open, Existing::Refuse).await.unwrap();
+    assert_eq!(restored(&backup_of_open).await.unwrap(), 1);
+    drop(dropped);
+    while Path::new(&folder.path().join("history.db-wal")).exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(restored(&copied("of-dropped")).await.unwrap(), 1);
+    // The copy by itself can be opened, as it is all that there is.
+    let opened = SqliteStore::open(&copies[0]).await.unwrap();
+    opened.close().await.unwrap();
+    assert!(restored(&copies[0]).await.is_ok());
+}

@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 use super::copies::{draft, sync_folder_of, with};
 use super::reader;
 use crate::error::translate;
+use crate::open::in_use;
 use crate::row::unsigned;
 
 /// Writes a copy of a database into a file, which appears whole or not at all.
@@ -63,6 +64,12 @@ async fn make(database: &Path, target: &Path, existing: Existing) -> Result<Back
     copied.map_err(|error| translate(&Arc::new(error)))?;
     // It only read.
     let _ = connection.close().await;
+    let draft = in_background(target, move || {
+        let mut draft = draft;
+        in_use::unmark_file(draft.as_file_mut())?;
+        Ok(draft)
+    })
+    .await?;
     let mut copy = reader::open(draft.path()).await?;
     let (sessions, messages) = counts(&mut copy).await?;
     let _ = copy.close().await;

@@ -17,7 +17,7 @@ use super::backup::{counts, in_background};
 use super::copies::{Copy, draft, sync_folder_of, with};
 use super::{reader, verify};
 use crate::error::translate;
-use crate::open::{Presence, behind_link, check_path};
+use crate::open::{Presence, behind_link, check_path, in_use};
 use crate::write::execute;
 
 /// How every SQLite database begins.
@@ -32,6 +32,8 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// # Errors
 /// - [`NotFound`](ErrorKind::NotFound) if there is no backup.
 /// - [`Corrupt`](ErrorKind::Corrupt) if the backup is damaged, cut off, or no database of this library.
+/// - [`InvalidInput`](ErrorKind::InvalidInput) if it is a database in use, or a copy of one without its log. A database that nobody
+///   closed, as its process was killed, counts as in use.
 /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a database with sessions, unless it is to be
 ///   [replaced](Existing::Replace).
 /// - [`Unavailable`](ErrorKind::Unavailable) if the database is open anywhere, or the disk cannot be written.
@@ -104,8 +106,17 @@ fn check_backup(backup: &Path) -> Result<()> {
     }
     let mut head = Vec::new();
     let file = File::open(backup).map_err(unreadable)?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(unreadable)?;
-    if head == MAGIC {
+    file.take(in_use::HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
+    if in_use::is_marked(&head) {
+        let detail = format!(
+            "{} was copied while the database was open, without its log {}, which may have the newest \
+             messages; make a backup of the database, or copy it while nobody has it open",
+            backup.display(),
+            with(backup, "-wal").display()
+        );
+        return Err(Error::invalid(detail));
+    }
+    if head.starts_with(MAGIC) {
         return Ok(());
     }
     Err(Error::corrupt(format!("{} is not a backup of a database", backup.display())))
@@ -186,6 +197,8 @@ async fn fold(database: &Path) -> Result<bool, sqlx::Error> {
         .busy_timeout(Duration::from_secs(10))
         .disable_statement_logging();
     let mut connection = connect.connect().await?;
+    // All of it is in the one file then.
+    in_use::unmark(&mut connection).await?;
     execute(&mut connection, "PRAGMA journal_mode = DELETE").await?;
     let has_log = has_log(&mut connection).await?;
     connection.close().await?;

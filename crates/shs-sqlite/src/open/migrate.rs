@@ -6,12 +6,10 @@ use std::sync::Arc;
 use shs_store::{Clock, Error, ErrorKind, Result};
 use sqlx::{Row, SqliteConnection};
 
+use super::in_use::{APPLICATION_ID, OPEN};
 use super::python;
 use crate::error::Failure;
 use crate::write::{Memory, Transaction, drop_digests, execute, seal};
-
-/// Says that a database is this library's: "SHS1".
-const APPLICATION_ID: i64 = 0x5348_5331;
 
 /// Numbered from 1; each brings the schema from the version before to its own. Frozen once released.
 pub(crate) const MIGRATIONS: [&str; 4] = [
@@ -154,7 +152,7 @@ async fn find_now(connection: &mut SqliteConnection) -> Result<Found, Failure> {
 async fn find(connection: &mut SqliteConnection) -> Result<Found, Failure> {
     let application = number(connection, "PRAGMA application_id").await?;
     let version = number(connection, "PRAGMA user_version").await?;
-    if application == APPLICATION_ID {
+    if application == APPLICATION_ID || application == OPEN {
         let known = MIGRATIONS.len();
         return match usize::try_from(version) {
             Ok(version) if version <= known => Ok(Found::Ours(version)),
@@ -176,7 +174,10 @@ async fn find(connection: &mut SqliteConnection) -> Result<Found, Failure> {
     Err(Error::corrupt("the file is a database of another program; choose another path").into())
 }
 
-async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+pub(super) async fn number(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+) -> Result<i64, sqlx::Error> {
     sqlx::query(sql).fetch_one(connection).await?.try_get(0)
 }
 

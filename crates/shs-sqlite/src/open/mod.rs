@@ -1,5 +1,6 @@
 //! Opening a database: connections, the schema, and what others left behind.
 
+pub(crate) mod in_use;
 mod migrate;
 mod place;
 mod presence;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use shs_store::{Durability, Error, ErrorKind, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use self::migrate::migrate;
 pub(crate) use self::migrate::{MIGRATIONS, schema_version};
@@ -21,7 +22,7 @@ pub(crate) use self::place::Place;
 pub(crate) use self::presence::{Presence, behind_link};
 pub(crate) use self::readers::{Reader, Readers};
 pub(crate) use self::reading::{is_open, readers_only, to_read};
-use crate::error::{Failure, is_busy, translate};
+use crate::error::{Failure, is_busy, spoils_connection, translate};
 use crate::options::SqliteOptions;
 use crate::write::VIEW;
 
@@ -61,6 +62,14 @@ pub(crate) async fn first_writer(options: &SqliteOptions) -> Result<SqliteConnec
     check_database(&mut connection, options.busy_timeout).await?;
     switch_to_wal(&mut connection, options.busy_timeout).await?;
     migrate(&mut connection, &options.path, &options.clock).await?;
+    if let Err(error) = in_use::mark(&mut connection).await {
+        // Nothing but a copy of the file is recognized less well, and what is there can be read.
+        tracing::warn!(%error, "the database could not be marked as open");
+        if spoils_connection(&error) {
+            let _ = connection.close().await;
+            return next_writer(options).await;
+        }
+    }
     make_view(&mut connection).await?;
     Ok(connection)
 }

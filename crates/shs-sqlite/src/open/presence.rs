@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shs_files::{open_or_create, share, take_after};
+use shs_files::{open_or_create, share, take_after, take_alone};
 use shs_store::{Error, ErrorKind, Result};
 
 use crate::keep::with;
@@ -17,8 +17,7 @@ use crate::keep::with;
 /// lock the file alone knows that nobody else is there.
 #[derive(Debug)]
 pub(crate) struct Presence {
-    /// Kept for its lock.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 /// The first to come, for as long as nobody else may come.
@@ -109,6 +108,13 @@ impl Presence {
     }
 }
 
+impl Presence {
+    /// Leaves: whether nobody else has the database open. Then nobody comes in before it is dropped.
+    pub(crate) fn leave(&self) -> bool {
+        self.file.as_ref().is_some_and(take_alone)
+    }
+}
+
 impl Arrival {
     /// Whether nobody else has the database open.
     pub(crate) fn is_alone(&self) -> bool {
@@ -120,7 +126,7 @@ impl Arrival {
         let Self { file, alone } = self;
         // Between the two locks another may believe to be alone, rightly: this store has not written yet.
         let file = file.filter(|file| !alone || share(file).is_ok());
-        Presence { _file: file }
+        Presence { file }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The connection that writes: one transaction for each batch.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use shs_store::Durability;
 use sqlx::{Connection, SqliteConnection};
@@ -11,7 +11,7 @@ use super::erase::compact;
 use super::queue::{self, Broken, Engine, Rest};
 use super::{CatchUp, Memory, OtherJob, Queued, Transaction, execute};
 use crate::error::{is_busy, spoils_connection, translate};
-use crate::open::{Place, next_writer};
+use crate::open::{Place, Presence, in_use, next_writer};
 use crate::options::SqliteOptions;
 
 /// Messages that are missing in the text index before the writer puts them there without a pause.
@@ -23,6 +23,8 @@ pub(crate) struct Writer {
     place: Arc<Place>,
     connection: Option<SqliteConnection>,
     memory: Memory,
+    /// Who else is there; unknown while the store is opened.
+    presence: Arc<OnceLock<Presence>>,
     /// Whether the index could not be brought up to date, and nothing was written since.
     has_index_failed: bool,
 }
@@ -32,9 +34,10 @@ impl Writer {
         options: SqliteOptions,
         connection: SqliteConnection,
         place: Arc<Place>,
+        presence: Arc<OnceLock<Presence>>,
     ) -> Self {
-        let memory = Memory::default();
-        Self { options, place, connection: Some(connection), memory, has_index_failed: false }
+        let (memory, connection) = (Memory::default(), Some(connection));
+        Self { options, place, connection, memory, presence, has_index_failed: false }
     }
 
     /// Works until every sender of the queue is gone and the queue is empty; then closes the database.
@@ -155,9 +158,15 @@ impl Engine for Writer {
         while !matches!(self.rest(), Rest::None) {
             self.do_rest().await;
         }
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+        let Some(mut connection) = self.connection.take() else { return };
+        let is_last = self.presence.get().is_some_and(Presence::leave);
+        if is_last
+            && self.place.check().is_ok()
+            && let Err(error) = in_use::unmark(&mut connection).await
         {
+            tracing::warn!(%error, "the database stays marked as open");
+        }
+        if let Err(error) = connection.close().await {
             tracing::warn!(%error, "closing the database failed; everything acknowledged is in it");
         }
     }
