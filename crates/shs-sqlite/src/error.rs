@@ -59,6 +59,13 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(primary_code(error), Some(BUSY | LOCKED))
 }
 
+/// Whether the connection only reads. Where opening to write fails, SQLite opens a file to read
+/// only, and keeps to that; so it is with the index of the log, which all connections of a process
+/// share for as long as one is open.
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(READONLY)
+}
+
 /// Whether the connection cannot be trusted after this error.
 ///
 /// After these SQLite may have rolled back by itself, so that sqlx and SQLite disagree about the transaction; or it opened

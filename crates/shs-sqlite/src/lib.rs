@@ -123,7 +123,7 @@ struct Inner {
     path: PathBuf,
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     clock: Arc<dyn Clock>,
-    readers: Readers,
+    readers: Arc<Readers>,
     cache: Cache,
     /// Whether there were other tenants than the default one, once.
     is_shared: AtomicBool,
@@ -147,7 +147,7 @@ macro_rules! read {
             let mut connection = $store.reader().await?;
             let read = $read;
             let outcome = read(&mut connection).await.map_err(Error::from);
-            connection.done();
+            connection.end(&outcome);
             outcome
         };
         read.await.map_err(|error: Error| context(error, $op))
@@ -221,7 +221,7 @@ impl SqliteStore {
         let (queue, receiver) = mpsc::channel(options.queue);
         let writer = tokio::spawn(write::refuse(receiver));
         let inner = Inner {
-            readers,
+            readers: Arc::new(readers),
             queue: Mutex::new(Some(queue)),
             cache: Cache::new(options.cache),
             running: tokio::sync::Mutex::new(Some(Running { writer, presence: Arc::default() })),
@@ -277,12 +277,14 @@ impl SqliteStore {
         let connection = open::first_writer(&options).await?;
         place.opened();
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");
-        let readers = open::readers(&options, Arc::clone(&place));
+        let readers = Arc::new(open::readers(&options, Arc::clone(&place)));
         let (queue, receiver) = mpsc::channel(options.queue);
         let cache = Cache::new(options.cache);
         let (path, clock) = (options.path.clone(), Arc::clone(&options.clock));
         let presence = Arc::new(OnceLock::new());
-        let writer = Writer::new(options, connection, place, Arc::clone(&presence));
+        let beside =
+            write::Beside { place, presence: Arc::clone(&presence), readers: Arc::clone(&readers) };
+        let writer = Writer::new(options, connection, beside);
         let writer = tokio::spawn(writer.work(receiver));
         let running = tokio::sync::Mutex::new(Some(Running { writer, presence }));
         let is_shared = AtomicBool::new(false);

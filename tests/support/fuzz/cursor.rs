@@ -1,7 +1,9 @@
 //! Cursors: any text is refused with a type, or is a cursor that a store made.
 
 use session_history_saver::query::Position;
-use session_history_saver::{Cursor, ErrorKind, MessageQuery, Scope, Seq, SessionId, Timestamp};
+use session_history_saver::{
+    Cursor, ErrorKind, Message, MessageQuery, Scope, Seq, SessionId, Timestamp,
+};
 
 /// Takes the bytes as the text of a cursor, as a position, and as a cursor that was altered.
 ///

@@ -24,7 +24,7 @@ pub(crate) use self::readers::{Reader, Readers};
 pub(crate) use self::reading::{is_open, readers_only, to_read};
 use crate::error::{Failure, is_busy, spoils_connection, translate};
 use crate::options::SqliteOptions;
-use crate::write::VIEW;
+use crate::write::{VIEW, execute};
 
 /// A WAL file longer than this is cut back when it is reset, in bytes.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
@@ -67,11 +67,23 @@ pub(crate) async fn first_writer(options: &SqliteOptions) -> Result<SqliteConnec
         tracing::warn!(%error, "the database could not be marked as open");
         if spoils_connection(&error) {
             let _ = connection.close().await;
-            return next_writer(options).await;
+            let mut connection = next_writer(options).await?;
+            check_writable(&mut connection).await?;
+            return Ok(connection);
         }
     }
     make_view(&mut connection).await?;
     Ok(connection)
+}
+
+/// That SQLite did not open the database to read only, as it does where opening to write fails. Of
+/// all connections of a process, the first decides for the others.
+async fn check_writable(connection: &mut SqliteConnection) -> Result<()> {
+    let check = async {
+        execute(connection, "BEGIN IMMEDIATE").await?;
+        execute(connection, "ROLLBACK").await
+    };
+    check.await.map_err(|error| translate(&Arc::new(error)))
 }
 
 /// Opens the connection that writes once more; the file must exist.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::place::Place;
 use crate::error::Failure;
+use shs_store::ErrorKind;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Error, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -24,8 +25,15 @@ pub(crate) struct Readers {
     place: Arc<Place>,
     count: u32,
     free: Semaphore,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
     /// The last is used first: it remembers the pages that were read last.
-    idle: Mutex<Vec<SqliteConnection>>,
+    connections: Vec<SqliteConnection>,
+    /// How often all that were open were given up.
+    renewals: u64,
 }
 
 impl Readers {
@@ -42,7 +50,10 @@ impl Readers {
                 waited.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?
             }
         };
-        let idle = self.idle().pop();
+        let (idle, renewals) = {
+            let mut idle = self.idle();
+            (idle.connections.pop(), idle.renewals)
+        };
         let connection = match idle {
             Some(connection) => connection,
             None => {
@@ -52,7 +63,17 @@ impl Readers {
                 connection
             }
         };
-        Ok(Reader { readers: self, connection: Some(connection), _permit: permit })
+        Ok(Reader { readers: self, connection: Some(connection), renewals, _permit: permit })
+    }
+
+    /// Has every connection closed that is open now, those that read once they have ended.
+    pub(crate) async fn renew(&self) {
+        let old = {
+            let mut idle = self.idle();
+            idle.renewals += 1;
+            std::mem::take(&mut idle.connections)
+        };
+        close_all(old).await;
     }
 
     /// Closes all connections, once the reads have ended.
@@ -60,15 +81,19 @@ impl Readers {
         let all = self.free.acquire_many(self.count).await;
         self.free.close();
         drop(all);
-        let idle = std::mem::take(&mut *self.idle());
-        for connection in idle {
-            // It wrote nothing that could be lost.
-            let _ = connection.close().await;
-        }
+        let idle = std::mem::take(&mut self.idle().connections);
+        close_all(idle).await;
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn close_all(connections: Vec<SqliteConnection>) {
+    for connection in connections {
+        // It wrote nothing that could be lost.
+        let _ = connection.close().await;
     }
 }
 
@@ -77,14 +102,38 @@ pub(crate) struct Reader<'r> {
     readers: &'r Readers,
     /// There until it is given back.
     connection: Option<SqliteConnection>,
+    renewals: u64,
     /// Given back after the connection.
     _permit: SemaphorePermit<'r>,
 }
 
 impl Reader<'_> {
-    /// Gives the connection back after a read that has ended.
-    pub(crate) fn done(mut self) {
-        self.readers.idle().extend(self.connection.take());
+    /// Gives the connection back after a read that has ended; or closes it, if the read failed by
+    /// what may be the connection's.
+    pub(crate) fn end<T>(mut self, outcome: &shs_store::Result<T>) {
+        use ErrorKind::{Corrupt, Internal, Unavailable};
+        let is_good = outcome
+            .as_ref()
+            .err()
+            .is_none_or(|error| !matches!(error.kind(), Unavailable | Corrupt | Internal));
+        let connection = self.connection.take();
+        if is_good {
+            self.give_back(connection, Vec::push);
+        }
+    }
+
+    /// Puts a connection among those that are idle, unless all of its time were given up.
+    fn give_back(
+        &self,
+        connection: Option<SqliteConnection>,
+        put: fn(&mut Vec<SqliteConnection>, SqliteConnection),
+    ) {
+        let mut idle = self.readers.idle();
+        if let Some(connection) = connection
+            && idle.renewals == self.renewals
+        {
+            put(&mut idle.connections, connection);
+        }
     }
 }
 
@@ -106,8 +155,7 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         // The read was given up. What it left running ends by itself, before the connection does anything else, so that
         // the others are to be used first.
-        if let Some(connection) = self.connection.take() {
-            self.readers.idle().insert(0, connection);
-        }
+        let connection = self.connection.take();
+        self.give_back(connection, |idle, connection| idle.insert(0, connection));
     }
 }

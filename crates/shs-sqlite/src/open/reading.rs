@@ -29,9 +29,9 @@ pub(crate) async fn readers_only(options: &SqliteOptions) -> Result<Readers> {
     let readers = Readers::new(connect, options.readers, place);
     let mut reader = readers.acquire().await.map_err(Error::from)?;
     check_sqlite(&mut reader).await?;
-    let version = schema_version(&mut reader).await?;
-    reader.done();
-    match version {
+    let version = schema_version(&mut reader).await;
+    reader.end(&version);
+    match version? {
         Some(_) => Ok(readers),
         None => {
             let detail = "the database is of an older version or of the Python package, and only read here; \

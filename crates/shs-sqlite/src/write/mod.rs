@@ -44,7 +44,7 @@ pub(crate) use self::session::{
 pub(crate) use self::transaction::{
     MARK, Owner, Transaction, content_tokens, owned_by, scope_tokens,
 };
-pub(crate) use self::writer::Writer;
+pub(crate) use self::writer::{Beside, Writer};
 use crate::error::Failure;
 
 /// Something to be done inside a transaction. It may be run again after a rollback.

@@ -10,8 +10,8 @@ use super::append::{self, AppendJob, Frame};
 use super::erase::compact;
 use super::queue::{self, Broken, Engine, Rest};
 use super::{CatchUp, Memory, OtherJob, Queued, Transaction, execute};
-use crate::error::{is_busy, spoils_connection, translate};
-use crate::open::{Place, Presence, in_use, next_writer};
+use crate::error::{is_busy, is_read_only, spoils_connection, translate};
+use crate::open::{Place, Presence, Readers, in_use, next_writer};
 use crate::options::SqliteOptions;
 
 /// Messages that are missing in the text index before the writer puts them there without a pause.
@@ -20,24 +20,29 @@ const MAX_BACKLOG: u64 = 512;
 /// The task's state.
 pub(crate) struct Writer {
     options: SqliteOptions,
-    place: Arc<Place>,
+    beside: Beside,
     connection: Option<SqliteConnection>,
     memory: Memory,
-    /// Who else is there; unknown while the store is opened.
-    presence: Arc<OnceLock<Presence>>,
     /// Whether the index could not be brought up to date, and nothing was written since.
     has_index_failed: bool,
+}
+
+/// What else there is of a store that writes.
+pub(crate) struct Beside {
+    pub(crate) place: Arc<Place>,
+    /// Who else is there; unknown while the store is opened.
+    pub(crate) presence: Arc<OnceLock<Presence>>,
+    pub(crate) readers: Arc<Readers>,
 }
 
 impl Writer {
     pub(crate) fn new(
         options: SqliteOptions,
         connection: SqliteConnection,
-        place: Arc<Place>,
-        presence: Arc<OnceLock<Presence>>,
+        beside: Beside,
     ) -> Self {
         let (memory, connection) = (Memory::default(), Some(connection));
-        Self { options, place, connection, memory, presence, has_index_failed: false }
+        Self { options, beside, connection, memory, has_index_failed: false }
     }
 
     /// Works until every sender of the queue is gone and the queue is empty; then closes the database.
@@ -86,7 +91,7 @@ impl Engine for Writer {
             None => {
                 // To a new connection everything was written by another one.
                 self.memory.forget();
-                self.place.check_database().map_err(Broken::Outside)?;
+                self.beside.place.check_database().map_err(Broken::Outside)?;
                 next_writer(&self.options).await.map_err(Broken::Outside)?
             }
         };
@@ -96,7 +101,17 @@ impl Engine for Writer {
             let _ = connection.close().await;
             return Err(Broken::Outside(translate(&Arc::new(error))));
         }
-        if let Err(broken) = self.run(&mut connection, batch).await {
+        let mut done = self.run(&mut connection, batch).await;
+        if done.as_ref().is_err_and(|broken| is_read_only(broken.error())) {
+            // So it was opened while the disk failed, or the connections are that were open then.
+            self.memory.roll_back();
+            let _ = connection.close().await;
+            self.beside.readers.renew().await;
+            self.beside.place.check_database().map_err(Broken::Outside)?;
+            connection = next_writer(&self.options).await.map_err(Broken::Outside)?;
+            done = self.run(&mut connection, batch).await;
+        }
+        if let Err(broken) = done {
             self.memory.roll_back();
             let rolled_back = execute(&mut connection, "ROLLBACK").await;
             // It did not begin if another process was in the way; there is nothing to roll back then.
@@ -111,7 +126,7 @@ impl Engine for Writer {
             return Err(broken.into());
         }
         self.memory.commit();
-        let place = self.place.check();
+        let place = self.beside.place.check();
         if place.is_ok() && batch.iter().any(Queued::erases) {
             let (erased, is_usable) = compact(&mut connection).await;
             batch.iter_mut().for_each(|queued| queued.set_erased(erased.clone()));
@@ -159,9 +174,9 @@ impl Engine for Writer {
             self.do_rest().await;
         }
         let Some(mut connection) = self.connection.take() else { return };
-        let is_last = self.presence.get().is_some_and(Presence::leave);
+        let is_last = self.beside.presence.get().is_some_and(Presence::leave);
         if is_last
-            && self.place.check().is_ok()
+            && self.beside.place.check().is_ok()
             && let Err(error) = in_use::unmark(&mut connection).await
         {
             tracing::warn!(%error, "the database stays marked as open");
