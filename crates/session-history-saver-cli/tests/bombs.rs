@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -19,12 +19,17 @@ const MEMORY: u32 = 256 * 1024;
 
 /// Imports a file with little memory.
 fn import(folder: &Path, arguments: &[&str]) -> Output {
-    let script = format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\"");
+    import_to("sqlite:h.db", MEMORY, folder, arguments)
+}
+
+/// Imports a file into a store, with so many KiB of memory.
+fn import_to(store: &str, memory: u32, folder: &Path, arguments: &[&str]) -> Output {
+    let script = format!("ulimit -v {memory}; exec \"$0\" \"$@\"");
     let mut command = Command::new("bash");
     command.current_dir(folder).env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_shs")]);
     // Each thread's heap would take a part of the memory, whether it is used or not.
     command.env("MALLOC_ARENA_MAX", "1");
-    command.args(["--store", "sqlite:h.db", "--json", "import"]).args(arguments).output().unwrap()
+    command.args(["--store", store, "--json", "import"]).args(arguments).output().unwrap()
 }
 
 /// Imports a file of which nothing can be imported, and returns what is said of it.
@@ -53,6 +58,44 @@ fn repeat(to: &mut dyn Write, piece: &str, times: usize) {
     for _ in 0..times / 1_000 {
         to.write_all(many.as_bytes()).unwrap();
     }
+}
+
+/// A conversation that is far longer in memory than as a text is stored message by message; a
+/// second import compares it so.
+fn a_long_conversation_takes_little_memory(store: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = File::create(folder.path().join("long.json")).map(BufWriter::new).unwrap();
+    text.write_all(br#"{"session_id": "long", "messages": ["#).unwrap();
+    let messages = 150_000;
+    for number in 0..messages {
+        // Ids that do not rise have to be remembered.
+        let id = number * 7_919 % 1_000_003;
+        let comma = if number == 0 { "" } else { "," };
+        write!(text, r#"{comma}{{"message_id": "m{id}", "role": "user", "content": "{number}"}}"#)
+            .unwrap();
+    }
+    text.write_all(b"]}").unwrap();
+    text.into_inner().unwrap();
+    for imported in [1, 0] {
+        // The program by itself takes half of it.
+        let output = import_to(store, 132 * 1024, folder.path(), &["long.json"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let report = &objects(&String::from_utf8(output.stdout).unwrap())[0];
+        assert_eq!(report["imported"], imported);
+        assert_eq!(report["messages"], imported * messages);
+        assert_eq!(report["already_there"], 1 - imported);
+    }
+}
+
+#[test]
+fn a_long_conversation_takes_little_memory_in_a_database() {
+    a_long_conversation_takes_little_memory("sqlite:h.db");
+}
+
+#[test]
+fn a_long_conversation_takes_little_memory_in_a_folder() {
+    a_long_conversation_takes_little_memory("fs:h");
 }
 
 #[test]
