@@ -5,5 +5,8 @@
 mod api;
 #[cfg(unix)]
 mod browser;
+#[path = "../../../../crates/shs-sqlite/tests/numbers/mod.rs"]
+mod numbers;
 mod provider;
+mod strangers;
 mod support;

@@ -5,6 +5,9 @@ mod bytes;
 mod chat;
 mod connections;
 mod messages;
+#[path = "../../../../crates/shs-sqlite/tests/numbers/mod.rs"]
+mod numbers;
 mod operation;
+mod principals;
 mod responses;
 mod support;
