@@ -34,7 +34,7 @@ pub(crate) enum Coming {
     Whole(Box<Transcript>),
     /// Long, and of a form that is stored without a mark of its source.
     Streamed {
-        conversation: StreamedTranscript,
+        conversation: Box<StreamedTranscript>,
         /// What it takes in memory, roughly.
         bytes: usize,
     },

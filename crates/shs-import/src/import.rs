@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use shs_store::limits::MAX_PAGE;
 use shs_store::{
     Error, ErrorKind, ImportMode, MessageQuery, Result, Scope, Session, SessionId, Store, StoreExt,
-    Transcript,
+    StreamedTranscript, Transcript,
 };
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -278,7 +278,8 @@ impl Import {
                 Ok(Coming::Whole(transcript))
             }
             Coming::Streamed { conversation, bytes } => {
-                Ok(Coming::Streamed { conversation: conversation.change(assign)?, bytes })
+                let conversation = Box::new(conversation.change(assign)?);
+                Ok(Coming::Streamed { conversation, bytes })
             }
         }
     }
@@ -329,7 +330,7 @@ impl Import {
                     drop(store.import(&self.scope, given, mode).await?);
                 }
                 Coming::Streamed { conversation, .. } => {
-                    let given = conversation.clone();
+                    let given = StreamedTranscript::clone(conversation);
                     drop(store.import_streamed(&self.scope, given, mode).await?);
                 }
             },

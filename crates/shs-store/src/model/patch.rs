@@ -285,11 +285,11 @@ impl MessagePatch {
             )
             .with_message(&message.id));
         }
-        if let Some(expected) = &self.expected_writer {
-            if !StreamLease::is_of(message, expected) {
-                let detail = "the message is written by somebody else, or by nobody";
-                return Err(Error::new(ErrorKind::Conflict, detail).with_message(&message.id));
-            }
+        if let Some(expected) = &self.expected_writer
+            && !StreamLease::is_of(message, expected)
+        {
+            let detail = "the message is written by somebody else, or by nobody";
+            return Err(Error::new(ErrorKind::Conflict, detail).with_message(&message.id));
         }
         let mut changed = message.clone();
         if let Some(content) = self.content {

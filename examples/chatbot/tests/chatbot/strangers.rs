@@ -50,7 +50,7 @@ impl Visitors {
             1 => client.get(&format!("{path}/messages")).await,
             2 => client.get(&format!("{path}/export?format=jsonl")).await,
             3 => client.patch(&path, &json!({ "title": text })).await,
-            4 if number % 5 == 0 => client.delete(&path).await,
+            4 if number.is_multiple_of(5) => client.delete(&path).await,
             _ => {
                 let said = json!({ "id": format!("m{number}"), "text": text });
                 client.post(&format!("{path}/messages"), &said).await

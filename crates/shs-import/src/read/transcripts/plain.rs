@@ -115,7 +115,7 @@ fn take_messages(
     let began = StreamedTranscript::new(session(&text.missing)?, source);
     let began = began.map_err(|error| text.why(error))?;
     let ended = session(&text.end())?;
-    let conversation = began.change(|session| *session = ended)?;
+    let conversation = Box::new(began.change(|session| *session = ended)?);
     let bytes = text.text.len().saturating_add(messages.saturating_mul(BYTES_OF_ID));
     Ok(Coming::Streamed { conversation, bytes })
 }
