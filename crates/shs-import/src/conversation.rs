@@ -1,6 +1,6 @@
 //! A conversation while it is put together from a source.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use shs_store::limits::MAX_TITLE_BYTES;
@@ -8,11 +8,14 @@ use shs_store::{
     ForkPoint, Map, Message, MessageId, NewMessage, NewSession, Result, Seq, Session, SessionId,
     Timestamp, Transcript,
 };
-use shs_wire::arguments;
+use shs_wire::{arguments, known_role};
 
 use crate::Format;
 use crate::bounded::bytes_of_map;
 use crate::origin::name_of_text;
+
+/// Most different notes of one conversation.
+const MAX_NOTES: usize = 8;
 
 /// Puts sessions and messages of a source together: ids that do not fit get others, times that are missing come from
 /// what is beside them, and the source's own fields go under its name into metadata.
@@ -25,6 +28,8 @@ pub(crate) struct Conversation {
     messages: Vec<Said>,
     /// What the messages take in memory, roughly.
     bytes: usize,
+    /// What of the source was not understood, and how often.
+    notes: BTreeMap<String, u64>,
 }
 
 /// A message of a source.
@@ -36,11 +41,13 @@ pub(crate) struct Said {
     pub(crate) id: Option<String>,
     /// The source's time.
     pub(crate) at: Option<Timestamp>,
+    /// What of it was not understood, and is kept in its metadata.
+    pub(crate) note: Option<String>,
 }
 
 impl Said {
     pub(crate) fn new(message: NewMessage) -> Self {
-        Self { message, id: None, at: None }
+        Self { message, id: None, at: None, note: None }
     }
 
     pub(crate) fn with_id(mut self, id: Option<&str>) -> Self {
@@ -50,6 +57,16 @@ impl Said {
 
     pub(crate) fn with_time(mut self, at: Option<Timestamp>) -> Self {
         self.at = at;
+        self
+    }
+
+    /// Tells that this role is none that is known.
+    pub(crate) fn with_role_named(mut self, name: &str) -> Self {
+        if known_role(name).is_none() {
+            let name: String = name.chars().take(40).collect();
+            let role = self.message.role;
+            self.note = Some(format!("the role {name:?} is not known, and is taken for {role}"));
+        }
         self
     }
 
@@ -82,7 +99,8 @@ impl Conversation {
         if session.id.as_str() != id {
             keep(&mut session.metadata, format, Map::from_iter([("id".to_owned(), id.into())]));
         }
-        Self { format, session, updated_at: None, created_at: None, messages: Vec::new(), bytes: 0 }
+        let (messages, notes) = (Vec::new(), BTreeMap::new());
+        Self { format, session, updated_at: None, created_at: None, messages, bytes: 0, notes }
     }
 
     pub(crate) fn set_times(&mut self, created: Option<Timestamp>, updated: Option<Timestamp>) {
@@ -138,7 +156,21 @@ impl Conversation {
         self.bytes
     }
 
-    pub(crate) fn say(&mut self, said: Said) {
+    /// What of the source was not understood, in words for people.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let told = self.notes.iter().map(|(note, times)| match times {
+            1 => note.clone(),
+            times => format!("{note} ({times} messages)"),
+        });
+        told.collect()
+    }
+
+    pub(crate) fn say(&mut self, mut said: Said) {
+        if let Some(note) = said.note.take()
+            && (self.notes.len() < MAX_NOTES || self.notes.contains_key(&note))
+        {
+            *self.notes.entry(note).or_default() += 1;
+        }
         self.bytes = self.bytes.saturating_add(said.bytes());
         self.messages.push(said);
     }
@@ -168,14 +200,15 @@ impl Conversation {
 
     /// The whole conversation.
     pub(crate) fn finish(self) -> Result<Transcript> {
-        let Self { format, mut session, updated_at, created_at, messages, bytes: _ } = self;
+        let Self { format, mut session, updated_at, created_at, messages, bytes: _, notes: _ } =
+            self;
         let first_time = messages.iter().find_map(|said| said.at);
         session.created_at = created_at.or(first_time).or(updated_at).unwrap_or_else(no_time);
         let mut at = session.created_at;
         let mut ids = HashSet::new();
         let mut read: Vec<Message> = Vec::with_capacity(messages.len());
         for (number, said) in messages.into_iter().enumerate() {
-            let Said { message: mut new, id, at: time } = said;
+            let Said { message: mut new, id, at: time, note: _ } = said;
             at = time.unwrap_or(at);
             new.timestamp = at;
             new.id = message_id(id.as_deref(), number, &mut ids);

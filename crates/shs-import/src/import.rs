@@ -166,6 +166,7 @@ impl Import {
             match found {
                 Found::Problem(problem) => {
                     report.failed += u64::from(problem.severity == Severity::Failed);
+                    report.notes += u64::from(problem.severity == Severity::Note);
                     tell(&problem);
                 }
                 Found::Conversation { place, format, coming, room } => {

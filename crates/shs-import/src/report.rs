@@ -20,6 +20,9 @@ pub struct Report {
     pub failed: u64,
     /// The messages of what is new or updated.
     pub messages: u64,
+    /// What was told beside that: what was not understood and is kept in metadata, what is no
+    /// conversation, characters that were broken.
+    pub notes: u64,
 }
 
 impl Report {
@@ -31,6 +34,7 @@ impl Report {
         self.skipped += other.skipped;
         self.failed += other.failed;
         self.messages += other.messages;
+        self.notes += other.notes;
     }
 }
 

@@ -85,13 +85,22 @@ impl Draft {
     }
 }
 
-/// The role of this name. One that is not known is a tool's if it was the old name of it, and a user's otherwise.
-pub fn role(name: &str) -> Role {
-    match name {
-        "function" => Role::Tool,
-        "model" => Role::Assistant,
-        name => name.parse().unwrap_or(Role::User),
+/// The role of this name, as it and its other names are written: in any case, with space around.
+///
+/// Other names are `human` of the user, `ai`, `bot`, `gpt`, `chatgpt` and `model` of the assistant,
+/// and `function` of a tool.
+pub fn known_role(name: &str) -> Option<Role> {
+    match &*name.trim().to_ascii_lowercase() {
+        "human" => Some(Role::User),
+        "ai" | "bot" | "gpt" | "chatgpt" | "model" => Some(Role::Assistant),
+        "function" => Some(Role::Tool),
+        name => name.parse().ok(),
     }
+}
+
+/// The [role of this name](known_role); the user's if it is not known.
+pub fn role(name: &str) -> Role {
+    known_role(name).unwrap_or(Role::User)
 }
 
 /// The text of content that is a string, or a list of blocks with texts.

@@ -30,5 +30,5 @@ pub mod responses;
 mod tool;
 mod weight;
 
-pub use draft::{Draft, arguments, modality, role, str_at, text_of, tool_call};
+pub use draft::{Draft, arguments, known_role, modality, role, str_at, text_of, tool_call};
 pub use weight::{is_heavy, json_weight};

@@ -32,7 +32,7 @@ pub(super) fn read(
     for name in archive.file_names() {
         match name {
             // Hidden ones are what systems leave in archives, as macOS does beside each file.
-            Ok(name) if name.ends_with('/') || is_hidden(&name) => {}
+            Ok(name) if name.ends_with(['/', '\\']) || is_hidden(&name) => {}
             Ok(name) => names.push(name.into_owned()),
             // A name that cannot be told is none that an export has.
             Err(_) => unnamed += 1,
@@ -86,5 +86,5 @@ impl<R: Read> Read for Unpacked<'_, R> {
 }
 
 fn is_hidden(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
+    name.rsplit(['/', '\\']).next().is_some_and(|name| name.starts_with('.'))
 }

@@ -45,7 +45,7 @@ fn rows(
             return Ok(Err(gone));
         }
     }
-    Ok(Ok(()))
+    Ok(reader.finish(sink))
 }
 
 #[cfg(not(feature = "parquet"))]

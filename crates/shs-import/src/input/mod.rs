@@ -1,6 +1,7 @@
 //! Where conversations are read from: files, folders, archives and streams, told apart by what is in them.
 
 mod archive;
+mod broken;
 mod columns;
 mod folder;
 mod text;
@@ -138,7 +139,8 @@ fn kind(reader: &mut impl BufRead) -> io::Result<Kind> {
 fn data_files<N: AsRef<str> + Clone>(names: &[N]) -> Vec<N> {
     let file = |name: &N| {
         let name = name.as_ref();
-        name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase()
+        // Some archives were made with Windows' separator.
+        name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase()
     };
     let is_numbered = |name: &str| {
         let middle = name.strip_prefix("conversations").and_then(|name| name.strip_suffix(".json"));

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::error::Category;
 
+use super::broken;
 use super::values::{Counted, Damage, Raw, Values};
 use crate::bounded::{self, Budget};
 use crate::found::{Gone, Sink};
@@ -121,19 +122,19 @@ fn lines(
     told: Option<Format>,
     sink: &Sink,
 ) -> Result<Result<(), Gone>, Damage> {
-    let mut reader = Reader::new(told);
     let mut number = text.lines_passed();
     let mut first = first.into_iter();
-    while let Some(line) = first.next().map_or_else(|| text.line(), |line| Ok(Some(line)))? {
-        number += 1;
-        if line.is_too_long || !line.bytes.trim_ascii().is_empty() {
-            let place = place.at(format!("line {number}"), Some(line.at));
-            if let Err(gone) = take(&mut reader, line, place, sink) {
-                return Ok(Err(gone));
+    take_all(told, sink, || {
+        loop {
+            let line = first.next().map_or_else(|| text.line(), |line| Ok(Some(line)))?;
+            let Some(line) = line else { return Ok(None) };
+            number += 1;
+            if line.is_too_long || !line.bytes.trim_ascii().is_empty() {
+                let place = place.at(format!("line {number}"), Some(line.at));
+                return Ok(Some((line, place)));
             }
         }
-    }
-    Ok(Ok(()))
+    })
 }
 
 fn values(
@@ -142,10 +143,10 @@ fn values(
     told: Option<Format>,
     sink: &Sink,
 ) -> Result<Result<(), Gone>, Damage> {
-    let mut reader = Reader::new(told);
     let mut values = Values::new(text)?;
     let mut number = 0_u64;
-    while let Some(raw) = values.next()? {
+    take_all(told, sink, || {
+        let Some(raw) = values.next()? else { return Ok(None) };
         let path = match values.in_array() {
             true => format!("$[{number}]"),
             false if number == 0 => "$".to_owned(),
@@ -153,20 +154,54 @@ fn values(
         };
         number += 1;
         let place = place.at(path, Some(raw.at));
-        if let Err(gone) = take(&mut reader, raw, place, sink) {
-            return Ok(Err(gone));
-        }
-    }
-    Ok(Ok(()))
+        Ok(Some((raw, place)))
+    })
 }
 
-fn take(reader: &mut Reader, raw: Raw, place: Place, sink: &Sink) -> Result<(), Gone> {
+/// Takes values to the last one, or to the damage, which is no reason not to tell what they are.
+fn take_all(
+    told: Option<Format>,
+    sink: &Sink,
+    mut next: impl FnMut() -> Result<Option<(Raw, Place)>, Damage>,
+) -> Result<Result<(), Gone>, Damage> {
+    let mut reader = Reader::new(told);
+    let ended = loop {
+        match next() {
+            Ok(Some((raw, place))) => {
+                if let Err(gone) = take(&mut reader, raw, place, sink) {
+                    return Ok(Err(gone));
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(damage) => break Err(damage),
+        }
+    };
+    match reader.finish(sink) {
+        Ok(()) => ended.map(Ok),
+        Err(gone) => Ok(Err(gone)),
+    }
+}
+
+fn take(reader: &mut Reader, mut raw: Raw, place: Place, sink: &Sink) -> Result<(), Gone> {
     if raw.is_too_long {
         let limit = MAX_VALUE_BYTES / (1024 * 1024);
         return sink.failed(place, format!("longer than {limit} MiB, which is the limit"));
     }
     // What is small is read at once; of what is not, it is found out first what it would become.
-    if without_mark(&raw.bytes).len() > SMALL_BYTES {
+    let is_large = without_mark(&raw.bytes).len() > SMALL_BYTES;
+    if is_large {
+        // While it is read, nothing else takes as much.
+        sink.wait_for(raw.bytes.len().saturating_mul(4))?;
+    }
+    if let Some((mended, broken)) = broken::mended(&raw.bytes) {
+        raw.bytes = mended;
+        let what = match broken {
+            1 => "a broken character is replaced by U+FFFD".to_owned(),
+            broken => format!("{broken} broken characters are replaced by U+FFFD"),
+        };
+        sink.note(place.clone(), what)?;
+    }
+    if is_large {
         return take_large(reader, raw, place, sink);
     }
     match parse(&raw, sink) {
@@ -176,8 +211,6 @@ fn take(reader: &mut Reader, raw: Raw, place: Place, sink: &Sink) -> Result<(), 
 }
 
 fn take_large(reader: &mut Reader, raw: Raw, place: Place, sink: &Sink) -> Result<(), Gone> {
-    // While it is read, nothing else takes as much.
-    sink.wait_for(raw.bytes.len().saturating_mul(4))?;
     let outline = match outline::of(without_mark(&raw.bytes)) {
         Ok(outline) => outline,
         Err(error) => {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use shs_store::{Part, Role};
-use shs_wire::{Draft, anthropic, str_at};
+use shs_store::Part;
+use shs_wire::{Draft, anthropic, role, str_at};
 
-use super::{Emit, Stop};
+use super::{Emit, Stop, form};
 use crate::conversation::{Conversation, Said, time_at};
 use crate::origin::without;
 use crate::tree::Tree;
@@ -21,6 +21,11 @@ pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Resul
     let id = str_at(value, "/uuid").ok_or("the conversation has no \"uuid\"")?;
     let messages = value.get("chat_messages").and_then(Value::as_array);
     let messages = messages.ok_or("\"chat_messages\" is missing or no array")?;
+    form::each(messages, |message| {
+        form::speaker(message, "/sender")?;
+        form::one_of(message, &["text", "content"])?;
+        form::text_or_blocks(message, "content")
+    })?;
     let mut trunk = Conversation::new(FORMAT, id);
     trunk.set_title(str_at(value, "/name"));
     trunk.set_times(time_at(value, "created_at"), time_at(value, "updated_at"));
@@ -60,10 +65,8 @@ fn ids(messages: &[Value]) -> Vec<Cow<'_, str>> {
 }
 
 fn said(id: &str, message: &Value) -> Said {
-    let role = match str_at(message, "/sender") {
-        Some("assistant") => Role::Assistant,
-        _ => Role::User,
-    };
+    let sender = str_at(message, "/sender").unwrap_or_default();
+    let role = role(sender);
     let mut draft = Draft::default();
     let blocks = message.get("content").and_then(Value::as_array);
     let mut has_text = false;
@@ -110,4 +113,5 @@ fn said(id: &str, message: &Value) -> Said {
         .with_id(Some(id))
         .with_time(time_at(message, "created_at"))
         .with_fields(FORMAT, fields)
+        .with_role_named(sender)
 }

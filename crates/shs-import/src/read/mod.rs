@@ -4,6 +4,7 @@ mod alpaca;
 mod chatgpt;
 mod claude_ai;
 pub(crate) mod csv;
+mod form;
 mod open_webui;
 mod openai;
 mod sharegpt;
@@ -26,8 +27,21 @@ use crate::{Format, Place};
 #[derive(Debug)]
 pub(crate) struct Reader {
     format: Option<Format>,
+    /// The first value, and how many came, while none was understood.
+    unknown: Option<Unknown>,
+    has_understood: bool,
     /// How often the same conversation came, where conversations have no ids.
     occurrences: HashMap<u128, u32>,
+}
+
+/// Values that are in no known form.
+#[derive(Debug)]
+struct Unknown {
+    place: Place,
+    why: String,
+    count: u64,
+    /// Whether none of them holds anything that could be messages.
+    is_bare: bool,
 }
 
 /// Takes the conversations of a value, those that others branch from first.
@@ -40,6 +54,8 @@ pub(crate) enum Stop {
     Gone,
     /// It is not what it should be.
     Failed(String),
+    /// It is of another form, of which this is the sign.
+    Other(String),
 }
 
 impl From<Gone> for Stop {
@@ -63,7 +79,7 @@ impl From<String> for Stop {
 impl Reader {
     /// A reader of this form, or of the one that the first known value has.
     pub(crate) fn new(told: Option<Format>) -> Self {
-        Self { format: told, occurrences: HashMap::new() }
+        Self { format: told, unknown: None, has_understood: false, occurrences: HashMap::new() }
     }
 
     /// Whether a value whose text is known to be JSON can be read [piece by
@@ -81,18 +97,29 @@ impl Reader {
         place: Place,
         sink: &Sink,
     ) -> Result<(), Gone> {
-        self.format = Some(Format::Transcripts);
+        self.understood(Some(Format::Transcripts), sink)?;
         transcripts::read_text(text, outline.messages, Format::Transcripts, place, sink)
     }
 
     pub(crate) fn take(&mut self, value: Value, place: Place, sink: &Sink) -> Result<(), Gone> {
+        let is_bare = is_bare(&value);
         let Some(format) = self.format.or_else(|| recognize(&value)) else {
-            return sink.failed(place, UNKNOWN);
+            return self.unknown(place, "it has none of their keys".to_owned(), is_bare, sink);
         };
-        self.format = Some(format);
-        let mut emit = |one: Conversation| Ok(hand_on(one.finish(), format, place.clone(), sink)?);
+        let mut emit = |one: Conversation| {
+            for note in one.notes() {
+                sink.note(place.clone(), note)?;
+            }
+            Ok(hand_on(one.finish(), format, place.clone(), sink)?)
+        };
         let read = match format {
-            Format::Transcripts => return transcripts::read(value, format, place, sink),
+            Format::Transcripts => match transcripts::check(&value) {
+                Err(stop) => Err(stop),
+                Ok(()) => {
+                    self.understood(Some(format), sink)?;
+                    return transcripts::read(value, format, place, sink);
+                }
+            },
             Format::OpenAi | Format::ShareGpt | Format::Alpaca => match self.name(format, &value) {
                 None => Err(TOO_MANY_UNNAMED.into()),
                 Some(name) if format == Format::OpenAi => openai::read(&value, &name, &mut emit),
@@ -103,7 +130,13 @@ impl Reader {
             },
             Format::ChatGpt => chatgpt::read(value, sink.limits(), &mut emit),
             Format::ClaudeAi => claude_ai::read(&value, sink.limits(), &mut emit),
-            Format::OpenWebUi => open_webui::read(&value, sink.limits(), &mut emit),
+            Format::OpenWebUi => {
+                let own = open_webui::id(&value).map(str::to_owned);
+                match own.or_else(|| self.name(format, &value)) {
+                    None => Err(TOO_MANY_UNNAMED.into()),
+                    Some(id) => open_webui::read(&value, &id, sink.limits(), &mut emit),
+                }
+            }
             Format::Csv
             | Format::PythonDatabase
             | Format::Llm
@@ -111,10 +144,55 @@ impl Reader {
             | Format::OpenAiAgents => Err(format!("this is JSON, and {format} is not").into()),
         };
         match read {
-            Ok(()) => Ok(()),
+            Ok(()) => self.understood(Some(format), sink),
             Err(Stop::Gone) => Err(Gone),
             Err(Stop::Failed(what)) => sink.failed(place, what),
+            Err(Stop::Other(sign)) => {
+                self.unknown(place, format!("{sign}, so it is not {format}"), is_bare, sink)
+            }
         }
+    }
+
+    /// Notes a value that is in no known form: before one is understood, all of them are told as one.
+    fn unknown(
+        &mut self,
+        place: Place,
+        why: String,
+        is_bare: bool,
+        sink: &Sink,
+    ) -> Result<(), Gone> {
+        match &mut self.unknown {
+            _ if self.has_understood => {
+                Unknown { place, why, count: 1, is_bare }.tell(is_bare, sink)
+            }
+            Some(unknown) => {
+                unknown.count += 1;
+                unknown.is_bare &= is_bare;
+                Ok(())
+            }
+            None => {
+                self.unknown = Some(Unknown { place, why, count: 1, is_bare });
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that a value was understood.
+    fn understood(&mut self, format: Option<Format>, sink: &Sink) -> Result<(), Gone> {
+        self.format = format;
+        self.has_understood = true;
+        match self.unknown.take() {
+            Some(unknown) => {
+                let is_bare = unknown.is_bare;
+                unknown.tell(is_bare, sink)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tells what is to be told once all values were taken.
+    pub(crate) fn finish(&mut self, sink: &Sink) -> Result<(), Gone> {
+        self.unknown.take().map_or(Ok(()), |unknown| unknown.tell(false, sink))
     }
 
     /// The id of a conversation that has none, by what it holds; another one each time that it
@@ -135,6 +213,26 @@ impl Reader {
     }
 }
 
+impl Unknown {
+    /// Beside conversations, what holds none is only noted.
+    fn tell(self, is_note: bool, sink: &Sink) -> Result<(), Gone> {
+        let Self { place, why, count, .. } = self;
+        let others = match count {
+            1 => String::new(),
+            2 => ", nor is another one".to_owned(),
+            count => format!(", nor are {} others", count - 1),
+        };
+        if is_note {
+            let what = format!("this holds no messages{others}, and is no conversation");
+            return sink.note(place, what);
+        }
+        sink.failed(
+            place,
+            format!("this is no conversation in a known form{others}: {why}; {KNOWN}"),
+        )
+    }
+}
+
 /// Hands a conversation on, or tells what is wrong with it.
 pub(crate) fn hand_on(
     read: Result<Transcript, Error>,
@@ -151,7 +249,22 @@ pub(crate) fn hand_on(
 const TOO_MANY_UNNAMED: &str =
     "before it are 2,000,000 conversations without an id, which is the limit of one text; split it";
 
-const UNKNOWN: &str = "this is no conversation in a known form; name the form with --from";
+/// The forms that are read of texts.
+const KNOWN: &str = "read are transcripts (this library's and the Python package's), csv, openai, sharegpt, alpaca, chatgpt, claude and \
+    open-webui; --from names one";
+const UNKNOWN: &str = "this is no conversation in a known form: it has none of their keys or columns; read are transcripts \
+    (this library's and the Python package's), csv, openai, sharegpt, alpaca, chatgpt, claude and open-webui; --from names one";
+
+/// Whether a value has nothing in it that could be messages: no objects in lists or objects.
+fn is_bare(value: &Value) -> bool {
+    let Value::Object(object) = value else { return false };
+    let holds = |value: &Value| match value {
+        Value::Array(values) => values.iter().any(Value::is_object),
+        Value::Object(values) => values.values().any(Value::is_object),
+        _ => false,
+    };
+    !object.values().any(holds)
+}
 
 /// The form of a value, by its keys.
 pub(crate) fn recognize(value: &Value) -> Option<Format> {
@@ -162,12 +275,20 @@ pub(crate) fn recognize(value: &Value) -> Option<Format> {
         Some(Format::ChatGpt)
     } else if is_array("/chat_messages") {
         Some(Format::ClaudeAi)
-    } else if is_object("/chat/history/messages") || is_array("/chat/messages") {
+    } else if is_object("/chat/history/messages")
+        || is_array("/chat/messages")
+        || is_object("/history/messages")
+    {
         Some(Format::OpenWebUi)
     } else if has("session_id") {
         Some(Format::Transcripts)
     } else if is_array("/conversations") {
-        Some(Format::ShareGpt)
+        // Turns of the other form stand under this key, too.
+        let first = value.pointer("/conversations/0");
+        match first.is_some_and(|first| openai::check(first).is_ok()) {
+            true => Some(Format::OpenAi),
+            false => Some(Format::ShareGpt),
+        }
     } else if is_array("/messages") || is_array("/input/messages") || is_array("/prompt") {
         Some(Format::OpenAi)
     } else if has("instruction") && has("output") {

@@ -1,10 +1,10 @@
 //! Open WebUI's export.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use shs_store::{Part, Role, Status};
 use shs_wire::{Draft, role, str_at};
 
-use super::{Emit, Stop};
+use super::{Emit, Stop, form};
 use crate::conversation::{Conversation, Said, time_at};
 use crate::origin::without;
 use crate::tree::Tree;
@@ -12,12 +12,30 @@ use crate::{Format, Limits};
 
 const FORMAT: Format = Format::OpenWebUi;
 
-/// Reads a chat: the thread that is shown, and the others as branches of it.
-pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Result<(), Stop> {
+/// The id of a chat, if it has one.
+pub(super) fn id(value: &Value) -> Option<&str> {
+    let ids = ["/id", "/chat/id"].into_iter().filter_map(|key| str_at(value, key));
+    ids.into_iter().find(|id| !id.is_empty())
+}
+
+/// Reads a chat under this id: the thread that is shown, and the others as branches of it. Some
+/// exports have what is under `chat` alone.
+pub(super) fn read(
+    value: &Value,
+    id: &str,
+    limits: &Limits,
+    emit: &mut Emit<'_>,
+) -> Result<(), Stop> {
+    let bare;
+    let value = match value.get("chat") {
+        Some(_) => value,
+        None => {
+            bare = json!({ "chat": value });
+            &bare
+        }
+    };
     let object = value.as_object().ok_or("this is not an object with a chat")?;
     let chat = value.get("chat").and_then(Value::as_object).ok_or("\"chat\" is no object")?;
-    let id = str_at(value, "/id").or_else(|| str_at(value, "/chat/id"));
-    let id = id.filter(|id| !id.is_empty()).ok_or("the chat has no id")?;
     let mut trunk = Conversation::new(FORMAT, id);
     trunk.set_title(str_at(value, "/title").or_else(|| str_at(value, "/chat/title")));
     let begun = time_at(value, "created_at").or_else(|| time_at(&value["chat"], "timestamp"));
@@ -35,16 +53,25 @@ pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Resul
     let Some(messages) = value.pointer("/chat/history/messages").and_then(Value::as_object) else {
         // Exports from before there were branches have a list.
         let list = value.pointer("/chat/messages").and_then(Value::as_array);
+        form::each(list.into_iter().flatten(), check)?;
         for message in list.into_iter().flatten() {
             trunk.say(said(str_at(message, "/id"), message));
         }
         return emit(trunk);
     };
+    form::each(messages.values(), check)?;
     let parent = |message| str_at(message, "/parentId");
     let tree = Tree::new(messages.iter().map(|(id, message)| (id.as_str(), parent(message))));
     let said = messages.iter().map(|(id, message)| (id.as_str(), said(Some(id), message)));
     let current = str_at(value, "/chat/history/currentId");
     tree.tell(trunk, current, said.collect(), limits, emit)
+}
+
+/// Whether a message is one of this form.
+fn check(message: &Value) -> Result<(), String> {
+    form::speaker(message, "/role")?;
+    form::one_of(message, &["content", "output", "error", "files"])?;
+    form::text_or_blocks(message, "content")
 }
 
 fn said(id: Option<&str>, message: &Value) -> Said {
@@ -112,5 +139,9 @@ fn said(id: Option<&str>, message: &Value) -> Said {
         taken.push("model");
     }
     let fields = message.as_object().map(|object| without(object, &taken)).unwrap_or_default();
-    Said::new(new).with_id(id).with_time(time_at(message, "timestamp")).with_fields(FORMAT, fields)
+    Said::new(new)
+        .with_id(id)
+        .with_time(time_at(message, "timestamp"))
+        .with_fields(FORMAT, fields)
+        .with_role_named(name)
 }

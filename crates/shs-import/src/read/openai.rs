@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use shs_store::{NewMessage, Role};
-use shs_wire::{chat, str_at, text_of};
+use shs_wire::{chat, known_role, str_at, text_of};
 
-use super::{Emit, Stop};
+use super::{Emit, Stop, form};
 use crate::Format;
 use crate::conversation::{Conversation, Said};
 use crate::origin::without;
@@ -25,6 +25,9 @@ pub(super) fn read(value: &Value, id: &str, emit: &mut Emit<'_>) -> Result<(), S
         Some((list(before)?, list(preferred)?, list(other)?))
     });
     if let Some((before, preferred, other)) = pair {
+        for list in [before, preferred, other] {
+            form::each(list, check)?;
+        }
         conversation.keep(without(
             object,
             &["input", "preferred_output", "non_preferred_output", "prompt", "chosen", "rejected"],
@@ -43,15 +46,31 @@ pub(super) fn read(value: &Value, id: &str, emit: &mut Emit<'_>) -> Result<(), S
         emit(conversation)?;
         return emit(branch);
     }
-    let messages = list("/messages").ok_or("\"messages\" is missing or no array")?;
+    let messages = list("/messages").or_else(|| list("/conversations"));
+    let messages = messages.ok_or("\"messages\" is missing or no array")?;
+    if messages.is_empty() {
+        return Err(Stop::Other("\"messages\" is empty".to_owned()));
+    }
+    form::each(messages, check)?;
     if let Some(system) = value.get("system").filter(|system| !system.is_null()) {
         conversation.say(Said::new(NewMessage::system(text_of(system))));
     }
     messages.iter().for_each(|message| conversation.say(said(message)));
     conversation.set_tools(value.get("tools"), value.get("parallel_tool_calls"));
-    let taken = ["messages", "system", "tools", "parallel_tool_calls"];
+    let taken = ["messages", "conversations", "system", "tools", "parallel_tool_calls"];
     conversation.keep(without(object, &taken));
     emit(conversation)
+}
+
+/// Whether a message is one of this form.
+pub(super) fn check(message: &Value) -> Result<(), String> {
+    let role = form::speaker(message, "/role")?;
+    form::one_of(message, &["content", "tool_calls", "function_call", "refusal"])?;
+    // What a tool answered can be anything.
+    if known_role(role) == Some(Role::Tool) {
+        return Ok(());
+    }
+    form::text_or_blocks(message, "content")
 }
 
 /// A message, its own further fields in metadata.
@@ -85,5 +104,6 @@ fn said(message: &Value) -> Said {
         taken.push("role");
     }
     let fields = message.as_object().map(|object| without(object, &taken)).unwrap_or_default();
-    Said::new(new).with_fields(FORMAT, fields)
+    let name = str_at(message, "/role").unwrap_or_default();
+    Said::new(new).with_fields(FORMAT, fields).with_role_named(name)
 }

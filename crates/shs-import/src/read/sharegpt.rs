@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use shs_store::{NewMessage, Role};
-use shs_wire::{Draft, arguments, str_at, text_of};
+use shs_wire::{Draft, arguments, role, str_at, text_of};
 
-use super::{Emit, Stop};
+use super::{Emit, Stop, form};
 use crate::Format;
 use crate::conversation::{Conversation, Said};
 use crate::origin::without;
@@ -16,6 +16,11 @@ pub(super) fn read(value: &Value, name: &str, emit: &mut Emit<'_>) -> Result<(),
     let object = value.as_object().ok_or("this is not an object with conversations")?;
     let messages = value.get("conversations").and_then(Value::as_array);
     let messages = messages.ok_or("\"conversations\" is missing or no array")?;
+    if messages.is_empty() {
+        return Err(Stop::Other("\"conversations\" is empty".to_owned()));
+    }
+    form::each(messages, check)?;
+    form::each(["chosen", "rejected"].iter().filter_map(|key| value.get(*key)), check)?;
     let mut conversation = Conversation::new(FORMAT, name);
     let mut said = Vec::new();
     if let Some(system) = str_at(value, "/system").filter(|system| !system.is_empty()) {
@@ -42,6 +47,13 @@ pub(super) fn read(value: &Value, name: &str, emit: &mut Emit<'_>) -> Result<(),
     emit(branch)
 }
 
+/// Whether a message is one of this form.
+fn check(message: &Value) -> Result<(), String> {
+    form::speaker(message, "/from")?;
+    form::one_of(message, &["value"])?;
+    form::text_or_blocks(message, "value")
+}
+
 /// Calls have no ids here: observations answer the calls before them.
 #[derive(Default)]
 struct Calls {
@@ -58,7 +70,13 @@ fn read_message(message: &Value, calls: &mut Calls, said: &mut Vec<Said>) {
     }
     let fields = message.as_object().map(|object| without(object, &taken)).unwrap_or_default();
     let mut say = |draft: Draft, role: Role| {
-        said.push(Said::new(draft.message(role)).with_fields(FORMAT, fields.clone()));
+        let said_by = Said::new(draft.message(role)).with_fields(FORMAT, fields.clone());
+        // The names of this form beside those that all have.
+        let is_own = ["function_call", "observation", "function_response", "bing", "bard"];
+        said.push(match is_own.contains(&from) {
+            true => said_by,
+            false => said_by.with_role_named(from),
+        });
     };
     let mut draft = Draft::default();
     match from {
@@ -77,13 +95,13 @@ fn read_message(message: &Value, calls: &mut Calls, said: &mut Vec<Said>) {
                 say(draft, Role::Tool);
             }
         }
-        "gpt" | "assistant" | "chatgpt" | "bing" | "bard" | "model" | "bot" => {
+        "bing" | "bard" => {
             draft.text(&text);
             say(draft, Role::Assistant);
         }
-        _ => {
+        name => {
             draft.text(&text);
-            say(draft, Role::User);
+            say(draft, role(name));
         }
     }
 }

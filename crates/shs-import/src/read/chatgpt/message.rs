@@ -4,9 +4,16 @@ use serde_json::Value;
 use shs_store::{Part, Role, Status};
 use shs_wire::{Draft, arguments, modality, str_at};
 
+use super::super::form;
 use super::FORMAT;
 use crate::conversation::{Said, time_at};
 use crate::origin::without;
+
+/// Whether a message is one of this form.
+pub(super) fn check(message: &Value) -> Result<(), String> {
+    form::speaker(message, "/author/role")?;
+    form::one_of(message, &["content"])
+}
 
 /// A node's message; `None` if it has none.
 pub(super) fn said(id: &str, message: &Value) -> Option<Said> {
@@ -37,7 +44,7 @@ pub(super) fn said(id: &str, message: &Value) -> Option<Said> {
     let said = Said::new(new)
         .with_id(str_at(message, "/id").or(Some(id)))
         .with_time(time_at(message, "create_time").or_else(|| time_at(message, "update_time")));
-    Some(said.with_fields(FORMAT, without(object, &taken)))
+    Some(said.with_fields(FORMAT, without(object, &taken)).with_role_named(name))
 }
 
 /// Reads the content; whether all of it is in the draft then.

@@ -24,6 +24,14 @@ pub(super) fn read(mut value: Value, limits: &Limits, emit: &mut Emit<'_>) -> Re
     let Some(Value::Object(mapping)) = mapping else {
         return Err("\"mapping\" is missing or no object".into());
     };
+    for (id, node) in &mapping {
+        if let Some(message) = node.get("message").filter(|message| !message.is_null()) {
+            message::check(message).map_err(|sign| {
+                let id: String = id.chars().take(60).collect();
+                Stop::Other(format!("the message of {id:?} {sign}"))
+            })?;
+        }
+    }
     let id = str_at(value, "/conversation_id").or_else(|| str_at(value, "/id"));
     let id = id.ok_or("the conversation has no id")?;
     let mut trunk = Conversation::new(FORMAT, id);

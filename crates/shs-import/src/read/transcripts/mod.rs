@@ -10,12 +10,21 @@ use shs_store::{SessionId, Transcript, python};
 
 use self::missing::{Missing, replace, time};
 use self::plain::Unread;
+use super::{Stop, form};
 use crate::bounded::{self, Budget};
 use crate::found::{Coming, Gone, Sink};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::origin::digest_of;
 use crate::outline::Outline;
 use crate::{Format, Place};
+
+/// Whether the messages are what the Python package or this library writes; where they are a list.
+pub(crate) fn check(value: &Value) -> Result<(), Stop> {
+    let messages = value.get("messages").and_then(Value::as_array);
+    form::each(messages.into_iter().flatten().filter(|message| message.is_object()), |message| {
+        form::one_of(message, &["role", "content"])
+    })
+}
 
 /// Reads a session with its messages, and hands it on. What only the Python package takes is read as it would, and that is told.
 pub(crate) fn read(
