@@ -9,11 +9,14 @@ use shs_store::{
     Timestamp, Transcript,
 };
 use shs_wire::{arguments, known_role};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::Format;
 use crate::bounded::bytes_of_map;
 use crate::origin::name_of_text;
 
+const UNREAD_TIME: &str = "a time cannot be read, and is kept in the metadata";
 /// Most different notes of one conversation.
 const MAX_NOTES: usize = 8;
 
@@ -58,6 +61,20 @@ impl Said {
     pub(crate) fn with_time(mut self, at: Option<Timestamp>) -> Self {
         self.at = at;
         self
+    }
+
+    /// Keeps times that cannot be read.
+    pub(crate) fn with_unread_times(
+        mut self,
+        format: Format,
+        object: &Value,
+        keys: &[&str],
+    ) -> Self {
+        let unread = unread_times(object, keys);
+        if !unread.is_empty() {
+            self.note = Some(UNREAD_TIME.to_owned());
+        }
+        self.with_fields(format, unread)
     }
 
     /// Tells that this role is none that is known.
@@ -156,6 +173,21 @@ impl Conversation {
         self.bytes
     }
 
+    /// Keeps times that cannot be read.
+    pub(crate) fn keep_unread_times(&mut self, object: &Value, keys: &[&str]) {
+        let unread = unread_times(object, keys);
+        if !unread.is_empty() {
+            self.note(UNREAD_TIME.to_owned());
+            self.keep(unread);
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        if self.notes.len() < MAX_NOTES || self.notes.contains_key(&note) {
+            *self.notes.entry(note).or_default() += 1;
+        }
+    }
+
     /// What of the source was not understood, in words for people.
     pub(crate) fn notes(&self) -> Vec<String> {
         let told = self.notes.iter().map(|(note, times)| match times {
@@ -166,10 +198,8 @@ impl Conversation {
     }
 
     pub(crate) fn say(&mut self, mut said: Said) {
-        if let Some(note) = said.note.take()
-            && (self.notes.len() < MAX_NOTES || self.notes.contains_key(&note))
-        {
-            *self.notes.entry(note).or_default() += 1;
+        if let Some(note) = said.note.take() {
+            self.note(note);
         }
         self.bytes = self.bytes.saturating_add(said.bytes());
         self.messages.push(said);
@@ -284,10 +314,15 @@ pub(crate) fn no_time() -> Timestamp {
     Timestamp::from_micros(0).expect("1970 is a time")
 }
 
-/// A time as sources write it: a text, or seconds, milliseconds, microseconds or nanoseconds since 1970.
+/// A time as sources write it: a text of RFC 3339 or the like, a date, RFC 2822, MongoDB's `{"$date": …}`, or
+/// seconds, milliseconds, microseconds or nanoseconds since 1970, also as a text.
 pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     match value {
-        Value::String(text) => text.parse().ok(),
+        Value::String(text) => time_of_text(text.trim()),
+        Value::Object(object) if object.len() == 1 => match object.get("$date")? {
+            Value::Object(long) => time(long.get("$numberLong")?),
+            date => time(date),
+        },
         Value::Number(number) => {
             let number = number.as_f64()?;
             // The year 5138 in seconds is 1973 in milliseconds.
@@ -302,6 +337,34 @@ pub(crate) fn time(value: &Value) -> Option<Timestamp> {
         }
         _ => None,
     }
+}
+
+/// The times under some keys that cannot be read, to be kept.
+pub(crate) fn unread_times(object: &Value, keys: &[&str]) -> Map {
+    let unread = |key: &&str| {
+        let value = object.get(*key).filter(|value| !value.is_null())?;
+        time(value).is_none().then(|| ((*key).to_owned(), value.clone()))
+    };
+    keys.iter().filter_map(unread).collect()
+}
+
+fn time_of_text(text: &str) -> Option<Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        return time(&serde_json::Number::from_f64(number)?.into());
+    }
+    let utc = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT")).map(str::trim_end);
+    let whole = match utc {
+        Some(time) if time.contains(':') => format!("{time}Z"),
+        _ => format!("{text}T00:00:00Z"),
+    };
+    if let Ok(time) = whole.parse() {
+        return Some(time);
+    }
+    let time = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Timestamp::from_micros(i64::try_from(time.unix_timestamp_nanos() / 1_000).ok()?).ok()
 }
 
 /// A key's time.

@@ -1,5 +1,6 @@
 //! What readers hand on while they read.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use shs_store::{Session, StreamedTranscript, Transcript};
@@ -7,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::bounded::bytes_of_map;
+use crate::conversation::no_time;
 use crate::limits::MAX_WAITING_BYTES;
 use crate::{Format, Limits, Place, Problem, Severity};
 
@@ -74,6 +76,8 @@ pub(crate) struct Sink {
     room: Arc<Semaphore>,
     runtime: Handle,
     limits: Limits,
+    /// Conversations without any time, which were not told yet.
+    timeless: Cell<u64>,
 }
 
 /// The memory that conversations may take which wait to be stored. When it is dropped, nobody waits
@@ -91,7 +95,7 @@ impl Sink {
     pub(crate) fn new(tx: mpsc::Sender<Found>, runtime: Handle, limits: Limits) -> (Self, Room) {
         let room = Arc::new(Semaphore::new(PERMITS as usize));
         let kept = Room(Arc::clone(&room));
-        (Self { tx, room, runtime, limits }, kept)
+        (Self { tx, room, runtime, limits, timeless: Cell::new(0) }, kept)
     }
 
     /// What a conversation may become.
@@ -110,8 +114,22 @@ impl Sink {
         if let Some(why) = self.limits.too_many(messages) {
             return self.failed(place, why);
         }
+        let session = coming.session();
+        if [session.created_at, session.updated_at] == [no_time(); 2] {
+            self.timeless.set(self.timeless.get() + 1);
+        }
         let room = self.room_for(coming.bytes())?;
         self.send(Found::Conversation { place, format, coming, room })
+    }
+
+    /// Tells how many conversations had no time, since the last time that this was told.
+    pub(crate) fn tell_timeless(&self, place: &Place) -> Result<(), Gone> {
+        let what = match self.timeless.take() {
+            0 => return Ok(()),
+            1 => "one conversation has no time; 1970-01-01 stands for it".to_owned(),
+            count => format!("{count} conversations have no times; 1970-01-01 stands for them"),
+        };
+        self.note(place.clone(), what)
     }
 
     /// Waits until there is as much memory as a text of JSON takes before it is a conversation.

@@ -45,7 +45,7 @@ fn rows(
             return Ok(Err(gone));
         }
     }
-    Ok(reader.finish(sink))
+    Ok(reader.finish(sink).and_then(|()| sink.tell_timeless(place)))
 }
 
 #[cfg(not(feature = "parquet"))]

@@ -23,9 +23,10 @@ pub(crate) fn read(
     sink: &Sink,
 ) -> Result<(), Gone> {
     match read_text(text, place, told, sink) {
-        Ok(done) => done,
-        Err(damage) => tell(damage, place, sink),
+        Ok(done) => done?,
+        Err(damage) => tell(damage, place, sink)?,
     }
+    sink.tell_timeless(place)
 }
 
 fn tell(damage: Damage, place: &Place, sink: &Sink) -> Result<(), Gone> {
@@ -185,7 +186,11 @@ fn take_all(
 fn take(reader: &mut Reader, mut raw: Raw, place: Place, sink: &Sink) -> Result<(), Gone> {
     if raw.is_too_long {
         let limit = MAX_VALUE_BYTES / (1024 * 1024);
-        return sink.failed(place, format!("longer than {limit} MiB, which is the limit"));
+        let what = format!(
+            "longer than {limit} MiB, which is the limit of one conversation; shs copy and shs backup move longer ones \
+             between stores"
+        );
+        return sink.failed(place, what);
     }
     // What is small is read at once; of what is not, it is found out first what it would become.
     let is_large = without_mark(&raw.bytes).len() > SMALL_BYTES;

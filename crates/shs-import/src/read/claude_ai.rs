@@ -29,6 +29,7 @@ pub(super) fn read(value: &Value, limits: &Limits, emit: &mut Emit<'_>) -> Resul
     let mut trunk = Conversation::new(FORMAT, id);
     trunk.set_title(str_at(value, "/name"));
     trunk.set_times(time_at(value, "created_at"), time_at(value, "updated_at"));
+    trunk.keep_unread_times(value, &["created_at", "updated_at"]);
     trunk.keep(without(object, &["uuid", "name", "created_at", "updated_at", "chat_messages"]));
 
     // Exports from before there were branches name no parents: there, the order says who answers whom.
@@ -114,4 +115,5 @@ fn said(id: &str, message: &Value) -> Said {
         .with_time(time_at(message, "created_at"))
         .with_fields(FORMAT, fields)
         .with_role_named(sender)
+        .with_unread_times(FORMAT, message, &["created_at"])
 }

@@ -103,7 +103,10 @@ impl Reader {
 
     pub(crate) fn take(&mut self, value: Value, place: Place, sink: &Sink) -> Result<(), Gone> {
         let is_bare = is_bare(&value);
-        let Some(format) = self.format.or_else(|| recognize(&value)) else {
+        let recognized = recognize(&value);
+        // Entries without messages stand among conversations.
+        let is_beside = self.has_understood && is_bare && recognized.is_none();
+        let Some(format) = self.format.filter(|_| !is_beside).or(recognized) else {
             return self.unknown(place, "it has none of their keys".to_owned(), is_bare, sink);
         };
         let mut emit = |one: Conversation| {

@@ -44,6 +44,7 @@ pub(super) fn read(
     let tags = tags.and_then(Value::as_array).into_iter().flatten();
     let tags = tags.filter_map(|tag| tag.as_str().or_else(|| str_at(tag, "/name")));
     trunk.set_tags(tags.map(str::to_owned).collect());
+    trunk.keep_unread_times(value, &["created_at", "updated_at"]);
     trunk.keep(without(object, &["id", "title", "chat", "created_at", "updated_at"]));
     let kept = without(chat, &["id", "title", "history", "messages"]);
     if !kept.is_empty() {
@@ -144,4 +145,5 @@ fn said(id: Option<&str>, message: &Value) -> Said {
         .with_time(time_at(message, "timestamp"))
         .with_fields(FORMAT, fields)
         .with_role_named(name)
+        .with_unread_times(FORMAT, message, &["timestamp"])
 }

@@ -144,8 +144,9 @@ async fn csv_rows_that_do_not_stand_together_replace_nothing() {
     let mut told = Vec::new();
     let report = overwrite.run(&store, text(rows), |problem| told.push(problem.to_string()));
     let report = report.await.unwrap();
-    assert_eq!((report.imported, report.failed, told.len()), (3, 2, 2), "{told:?}");
+    assert_eq!((report.imported, report.failed, told.len()), (3, 2, 3), "{told:?}");
     assert!(told[0].contains("line 4") && told[0].contains("sort by session_id"), "{told:?}");
+    assert!(told[2].contains("3 conversations have no times"), "{told:?}");
     assert_eq!(said(&transcript(&store, "s").await.messages), [("user", "1")]);
 
     let (report, problems) =

@@ -44,7 +44,8 @@ pub(super) fn said(id: &str, message: &Value) -> Option<Said> {
     let said = Said::new(new)
         .with_id(str_at(message, "/id").or(Some(id)))
         .with_time(time_at(message, "create_time").or_else(|| time_at(message, "update_time")));
-    Some(said.with_fields(FORMAT, without(object, &taken)).with_role_named(name))
+    let said = said.with_fields(FORMAT, without(object, &taken)).with_role_named(name);
+    Some(said.with_unread_times(FORMAT, message, &["create_time"]))
 }
 
 /// Reads the content; whether all of it is in the draft then.

@@ -37,6 +37,7 @@ pub(super) fn read(mut value: Value, limits: &Limits, emit: &mut Emit<'_>) -> Re
     let mut trunk = Conversation::new(FORMAT, id);
     trunk.set_title(str_at(value, "/title"));
     trunk.set_times(time_at(value, "create_time"), time_at(value, "update_time"));
+    trunk.keep_unread_times(value, &["create_time", "update_time"]);
     trunk.keep(without(
         object,
         &[

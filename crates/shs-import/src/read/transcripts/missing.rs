@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::{Map, Value};
 use shs_store::{MessageId, Timestamp};
 
-use crate::conversation::no_time;
+use crate::conversation::{self, no_time};
 
 /// Gives what is missing, from the beginning of a session to its end.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ impl Missing {
         session: &mut Map<String, Value>,
         first_time: Option<Timestamp>,
     ) -> Self {
+        ["created_at", "updated_at", "ended_at"].iter().for_each(|key| written_out(session, key));
         let created = time(session.get("created_at"))
             .or(first_time)
             .or_else(|| time(session.get("updated_at")));
@@ -44,6 +45,7 @@ impl Missing {
                 self.bent = Some("the id of a message");
             }
         }
+        written_out(message, "timestamp");
         match message.get("timestamp").and_then(Value::as_str) {
             Some(given) => given.clone_into(&mut self.at),
             None if is_missing(message, "timestamp") => {
@@ -113,7 +115,17 @@ impl Ids {
 }
 
 pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
-    value?.as_str()?.parse().ok()
+    conversation::time(value?)
+}
+
+/// Writes a time that is not as we write it as a time that is; what is none stays.
+fn written_out(object: &mut Map<String, Value>, key: &str) {
+    if let Some(value) = object.get_mut(key)
+        && value.as_str().is_none_or(|text| text.parse::<Timestamp>().is_err())
+        && let Some(time) = conversation::time(value)
+    {
+        *value = time.to_string().into();
+    }
 }
 
 /// Puts a value under a key, and keeps what was there; whether there was something.

@@ -13,9 +13,10 @@ use super::pieces;
 use crate::bounded::{Budget, bytes_of_map};
 use crate::found::Coming;
 
-/// A text longer than this is read again by the store, rather than held as messages: they take
-/// several times as much.
+/// A text longer than this, or with more messages, is read again by the store, rather than held as
+/// messages: they take several times as much.
 const STREAMED_BYTES: usize = 4 * 1024 * 1024;
+const STREAMED_MESSAGES: usize = 20_000;
 /// What a message of such a text takes while it is read: its id, to see whether it comes twice.
 const BYTES_OF_ID: usize = 64;
 
@@ -102,7 +103,7 @@ fn take_messages(
     messages: usize,
     session: impl Fn(&Missing) -> Result<Session, Unread>,
 ) -> Result<Coming, Unread> {
-    if text.text.len() <= STREAMED_BYTES {
+    if text.text.len() <= STREAMED_BYTES && messages <= STREAMED_MESSAGES {
         let mut read = Vec::with_capacity(messages);
         let all = text.for_each(&mut |message| {
             read.push(message);
