@@ -37,7 +37,7 @@ async fn openai_has_arguments_in_strings_and_tools_and_weights() {
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "Paris?", "name": "alice"},
-                {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function",
+                {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function",
                     "function": {"name": "weather", "arguments": "{\"city\":\"Paris\"}"}}]},
                 {"role": "tool", "content": "{\"sky\":\"clear\"}", "tool_call_id": "c1"},
                 {"role": "assistant", "content": "Clear.", "weight": 1},

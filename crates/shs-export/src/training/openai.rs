@@ -31,7 +31,7 @@ impl<'a> Line<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Message<'a> {
     role: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `null` beside calls alone: readers take the key for granted.
     content: Option<Content<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,

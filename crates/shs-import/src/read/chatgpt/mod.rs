@@ -5,6 +5,7 @@ mod message;
 use std::collections::HashMap;
 
 use serde_json::Value;
+use shs_store::Role;
 use shs_wire::str_at;
 
 use self::message::said;
@@ -51,12 +52,18 @@ pub(super) fn read(mut value: Value, limits: &Limits, emit: &mut Emit<'_>) -> Re
         ],
     ));
 
+    let model = str_at(value, "/default_model_slug").filter(|model| *model != "auto");
+
     // A node's JSON is gone when its message is there: in memory is one of the two.
     let mut messages: HashMap<String, Said> = HashMap::with_capacity(mapping.len());
     let mut parents: Vec<(String, Option<String>)> = Vec::with_capacity(mapping.len());
     for (id, node) in mapping {
         let parent = str_at(&node, "/parent").map(str::to_owned);
-        if let Some(said) = node.get("message").and_then(|message| said(&id, message)) {
+        if let Some(mut said) = node.get("message").and_then(|message| said(&id, message)) {
+            // What names no model of its own comes from the conversation's.
+            if said.message.role == Role::Assistant && said.message.model.is_none() {
+                said.message.model = model.map(str::to_owned);
+            }
             messages.insert(id.clone(), said);
         }
         parents.push((id, parent));
