@@ -20,6 +20,9 @@
 //! the other; a ZIP or a folder is read file by file. Everything is read piece by piece, within
 //! [limits].
 //!
+//! A text is taken for a form only if its messages are what the form says: a name of who speaks and a text or blocks
+//! of it, under the form's keys. Anything else is refused with the sign by which it is another form.
+//!
 //! # What becomes of it
 //!
 //! - Ids and times are kept. A conversation without an id gets one that is made of its content, a message one of its place; so
@@ -32,7 +35,8 @@
 //!   the import wrote to it, by the mark under [`ORIGIN_KEY`], or if all that is stored is the beginning of what comes. Any other that
 //!   differs is left as it is, and so is what belongs to another user, unless [another mode](Import::with_mode) is chosen.
 //! - Nothing is dropped in silence: each [`Problem`] has its [`Place`]. Behind a damaged line or value, reading goes on; where a
-//!   text is cut off, what stands before it is imported.
+//!   text is cut off, what stands before it is imported. What is not understood of a conversation, such as a role or a time, is
+//!   kept in the metadata and noted; a broken character becomes U+FFFD. [`Report::notes`] counts notes.
 //!
 //! # Limits
 //! What an input becomes is limited, whatever its size. What is beyond a limit is not imported, and
