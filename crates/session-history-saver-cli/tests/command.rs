@@ -290,7 +290,8 @@ fn tail_ends_when_nobody_reads_any_more() {
     let mut tail = support::command(folder.path(), &["tail", "-n", "1", "--json"]);
     let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("A refund"));
+    // An import stores conversations at once, so which of them came last is not known.
+    assert!(lines.next().unwrap().unwrap().contains("billing-"));
     // Nothing more comes.
     drop(lines);
     assert!(tail.wait().unwrap().success());
