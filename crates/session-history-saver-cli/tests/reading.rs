@@ -70,8 +70,8 @@ fn tail_writes_nothing_and_sees_what_comes() {
         done(&folder, &["--store", name, "import", "../in.json"]);
         let before = state(&folder);
         let mut tail = support::command(&folder, &["--store", name, "--json", "tail", "-n", "1"]);
-        // An import stores conversations at once, so which of them came last is not known.
         let mut tail = tail.stdout(Stdio::piped()).spawn().unwrap();
+        // An import stores conversations at once, so which of them came last is not known.
         let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
         assert!(lines.next().unwrap().unwrap().contains("billing-"));
         assert_eq!(state(&folder), before, "{name}");

@@ -274,6 +274,9 @@ impl SqliteStore {
             Err(Error::new(ErrorKind::Internal, "opening was ended").with_source(error))
         })?;
         let place = Arc::new(Place::prepare(&options.path)?);
+        if arrival.is_alone() && open::in_use::lacks_log(&options.path) {
+            tracing::warn!(path = %options.path.display(), "{}", open::in_use::LACKS_LOG);
+        }
         let connection = open::first_writer(&options).await?;
         place.opened();
         tracing::info!(path = %options.path.display(), alone = arrival.is_alone(), "opened a database");

@@ -272,7 +272,15 @@ async fn a_copy_of_an_open_database_without_its_log_is_no_backup() {
         let error = restored(copy).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("without its log"), "{error}");
+        // Nor does it become one by a backup of itself.
+        let error =
+            backup(copy, folder.path().join("laundered"), Existing::Refuse).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("without its log"), "{error}");
+        let findings = verify(copy).await.unwrap();
+        assert!(findings.iter().any(|found| found.to_string().contains("without its log")));
     }
+    assert!(verify(&path).await.unwrap().is_empty(), "the database itself has its log");
     second.close().await.unwrap();
     assert_eq!(restored(&copied("of-none")).await.unwrap(), 1);
 

@@ -24,7 +24,8 @@ use crate::row::unsigned;
 /// # Errors
 /// - [`NotFound`](ErrorKind::NotFound) if there is no database.
 /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a file at `target`, unless it is to be [replaced](Existing::Replace).
-/// - [`InvalidInput`](ErrorKind::InvalidInput) if `target` is the database itself, or no file.
+/// - [`InvalidInput`](ErrorKind::InvalidInput) if `target` is the database itself, or no file; or if the database is a copy,
+///   without the log, of one that was open.
 /// - [`Unavailable`](ErrorKind::Unavailable) if the copy cannot be written; [`Corrupt`](ErrorKind::Corrupt) if the database is damaged, or
 ///   is none of this library's; [`Unsupported`](ErrorKind::Unsupported) if a newer or an older version wrote it: this version
 ///   brings an older one up to date when it opens it.
@@ -46,6 +47,14 @@ pub async fn backup(
 
 async fn make(database: &Path, target: &Path, existing: Existing) -> Result<BackedUp> {
     check_target(database, target, existing)?;
+    if in_use::lacks_log(database) {
+        let detail = format!(
+            "{}: {}; back up the database itself, or open this one to write, if it is all that there is",
+            database.display(),
+            in_use::LACKS_LOG
+        );
+        return Err(Error::invalid(detail));
+    }
     let mut connection = reader::open(database).await?;
     let draft = in_background(target, {
         let (database, target) = (database.to_owned(), target.to_owned());

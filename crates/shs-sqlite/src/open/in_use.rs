@@ -5,11 +5,14 @@
 //! that nobody closed keeps it.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use sqlx::SqliteConnection;
 
 use super::migrate::number;
+use super::presence::behind_link;
+use crate::keep::with;
 use crate::write::execute;
 
 /// Says that a database is this library's: "SHS1".
@@ -47,6 +50,25 @@ pub(crate) fn unmark_file(file: &mut File) -> io::Result<()> {
 pub(crate) fn is_marked(head: &[u8]) -> bool {
     head.get(AT..HEAD).is_some_and(|id| id == (OPEN as u32).to_be_bytes())
 }
+
+/// Whether a file is marked and there is no log: a copy that was made while the database was open, or one whose log was
+/// removed.
+///
+/// Where there is a log, nothing is read: whoever closes a file that SQLite has open in this process takes its locks from
+/// it.
+pub(crate) fn lacks_log(database: &Path) -> bool {
+    let database = behind_link(database);
+    if with(&database, "-wal").exists() {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = File::open(database).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.is_ok() && is_marked(&head)
+}
+
+/// What is wrong with such a file.
+pub(crate) const LACKS_LOG: &str = "it was copied while the database was open, without its log, or its log (-wal) was removed; the newest \
+    messages may be missing";
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use super::copies::{Copy, sync_folder_of, with};
 use super::restore::copy_raw;
 use super::verify::verify;
 use crate::error::Failure;
-use crate::open::{Presence, check_path, next_writer};
+use crate::open::{Presence, check_path, in_use, next_writer};
 use crate::options::SqliteOptions;
 use crate::write::{CatchUp, Memory, Operation, Transaction, execute, seal};
 
@@ -28,7 +28,7 @@ use crate::write::{CatchUp, Memory, Operation, Transaction, execute, seal};
 /// `recovered-N`. A message that cannot be read is moved, as it is, into `history.db.quarantine`, an object of JSON
 /// for each, where what is no text stands as hexadecimal digits; of a session that cannot be read, the whole row is copied
 /// there, and only the values that cannot be read are emptied. A row that can be read and is not as it was written, as its checksum
-/// says, is copied there too, and stays: what of it is wrong cannot be told. It all happens in one transaction, after the files were copied to
+/// says, is copied there too, and stays: what of it is wrong cannot be told. A file that lacks its log is accepted as it is. It all happens in one transaction, after the files were copied to
 /// `history.db.before-repair`. Pages that are damaged are beyond this: restore a backup.
 ///
 /// # Errors
@@ -102,6 +102,10 @@ async fn run(database: &Path, findings: &[Finding]) -> Result<(Option<PathBuf>, 
     } else if findings.iter().any(|finding| finding.what.contains("never used")) {
         // The file is written anew, without the pages that nothing uses.
         execute(&mut connection, "VACUUM").await.map_err(Failure::from)?;
+    }
+    if done.is_ok() {
+        // Nobody else is here, and what is there is accepted.
+        in_use::unmark(&mut connection).await.map_err(Failure::from)?;
     }
     let closed = connection.close().await.map_err(|error| Error::from(Failure::from(error)));
     done.and_then(|done| closed.map(|()| done))

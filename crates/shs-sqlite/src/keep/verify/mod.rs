@@ -17,7 +17,7 @@ use self::structure::Structure;
 pub(super) use self::structure::{expected, is_of_search};
 use super::reader;
 use crate::error::Failure;
-use crate::open::is_open;
+use crate::open::{in_use, is_open};
 use crate::write::execute;
 
 /// Checks a database, and returns what is not as it should be; nothing for a healthy one.
@@ -25,6 +25,7 @@ use crate::write::execute;
 /// All is looked at as it is at one moment, while others may read and write. Nothing is changed,
 /// and nothing is written next to the file: it is opened to read only. What is checked:
 ///
+/// - the file is not a copy, without the log, of a database that was open
 /// - the file's pages and indexes (`PRAGMA integrity_check`), and that the tables and indexes are those of this version; no
 ///   foreign keys are declared, so `PRAGMA foreign_key_check` has nothing to say, and references are looked up here
 /// - every value of every session and message can be read, is within the limits, and has the checksum it was written with
@@ -46,6 +47,7 @@ use crate::write::execute;
 pub async fn verify(database: impl AsRef<Path>) -> Result<Vec<Finding>> {
     let context = |error: Error| error.with_store(crate::SqliteStore::NAME).with_op("verify");
     let database = database.as_ref();
+    let lacks_log = in_use::lacks_log(database);
     loop {
         let was_open = is_open(database);
         let mut connection = reader::look_at(database).await.map_err(context)?;
@@ -56,7 +58,11 @@ pub async fn verify(database: impl AsRef<Path>) -> Result<Vec<Finding>> {
         // wrote.
         let is_clean = found.as_ref().is_ok_and(Vec::is_empty);
         if is_clean || was_open || !is_open(database) {
-            return found.map_err(context);
+            let mut found = found.map_err(context)?;
+            if lacks_log {
+                found.push(Finding::repairable(in_use::LACKS_LOG));
+            }
+            return Ok(found);
         }
     }
 }
