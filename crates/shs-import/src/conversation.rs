@@ -45,12 +45,12 @@ pub(crate) struct Said {
     /// The source's time.
     pub(crate) at: Option<Timestamp>,
     /// What of it was not understood, and is kept in its metadata.
-    pub(crate) note: Option<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Said {
     pub(crate) fn new(message: NewMessage) -> Self {
-        Self { message, id: None, at: None, note: None }
+        Self { message, id: None, at: None, notes: Vec::new() }
     }
 
     pub(crate) fn with_id(mut self, id: Option<&str>) -> Self {
@@ -72,7 +72,7 @@ impl Said {
     ) -> Self {
         let unread = unread_times(object, keys);
         if !unread.is_empty() {
-            self.note = Some(UNREAD_TIME.to_owned());
+            self.notes.push(UNREAD_TIME.to_owned());
         }
         self.with_fields(format, unread)
     }
@@ -82,7 +82,7 @@ impl Said {
         if known_role(name).is_none() {
             let name: String = name.chars().take(40).collect();
             let role = self.message.role;
-            self.note = Some(format!("the role {name:?} is not known, and is taken for {role}"));
+            self.notes.push(format!("the role {name:?} is not known, and is taken for {role}"));
         }
         self
     }
@@ -198,9 +198,7 @@ impl Conversation {
     }
 
     pub(crate) fn say(&mut self, mut said: Said) {
-        if let Some(note) = said.note.take() {
-            self.note(note);
-        }
+        std::mem::take(&mut said.notes).into_iter().for_each(|note| self.note(note));
         self.bytes = self.bytes.saturating_add(said.bytes());
         self.messages.push(said);
     }
@@ -238,7 +236,7 @@ impl Conversation {
         let mut ids = HashSet::new();
         let mut read: Vec<Message> = Vec::with_capacity(messages.len());
         for (number, said) in messages.into_iter().enumerate() {
-            let Said { message: mut new, id, at: time, note: _ } = said;
+            let Said { message: mut new, id, at: time, notes: _ } = said;
             at = time.unwrap_or(at);
             new.timestamp = at;
             new.id = message_id(id.as_deref(), number, &mut ids);

@@ -27,7 +27,7 @@ pub(crate) fn read(
         Err(error) if told == Some(Format::Csv) || error.is_io_error() => {
             return sink.failed(place.clone(), in_words(&error));
         }
-        Err(_) => return sink.failed(place.clone(), super::UNKNOWN),
+        Err(_) => return sink.failed(place.clone(), super::unknown_text()),
     };
     let names: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     let has = |name: &str| names.contains(&name);
@@ -36,7 +36,7 @@ pub(crate) fn read(
             Some(Format::Csv) => {
                 "the first row has to name session_id, role and content".to_owned()
             }
-            _ => super::UNKNOWN.to_owned(),
+            _ => super::unknown_text(),
         };
         return sink.failed(place.clone(), what);
     }

@@ -229,10 +229,7 @@ impl Unknown {
             let what = format!("this holds no messages{others}, and is no conversation");
             return sink.note(place, what);
         }
-        sink.failed(
-            place,
-            format!("this is no conversation in a known form{others}: {why}; {KNOWN}"),
-        )
+        sink.failed(place, unknown(&others, &why))
     }
 }
 
@@ -255,8 +252,16 @@ const TOO_MANY_UNNAMED: &str =
 /// The forms that are read of texts.
 const KNOWN: &str = "read are transcripts (this library's and the Python package's), csv, openai, sharegpt, alpaca, chatgpt, claude and \
     open-webui; --from names one";
-const UNKNOWN: &str = "this is no conversation in a known form: it has none of their keys or columns; read are transcripts \
-    (this library's and the Python package's), csv, openai, sharegpt, alpaca, chatgpt, claude and open-webui; --from names one";
+
+/// What is said of values that are in no known form, of one and perhaps of others.
+fn unknown(others: &str, why: &str) -> String {
+    format!("this is no conversation in a known form{others}: {why}; {KNOWN}")
+}
+
+/// What is said of a text that has none of the keys or columns that the forms have.
+fn unknown_text() -> String {
+    unknown("", "it has none of their keys or columns")
+}
 
 /// Whether a value has nothing in it that could be messages: no objects in lists or objects.
 fn is_bare(value: &Value) -> bool {

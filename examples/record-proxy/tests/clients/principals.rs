@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use session_history_saver::sqlite::SqliteStore;
 use session_history_saver::{
@@ -151,14 +152,6 @@ async fn whatever_ids_they_send_nobody_writes_to_what_is_another_ones() {
 }
 
 async fn sessions(store: &SqliteStore, scope: &Scope) -> Vec<SessionId> {
-    let mut query = SessionQuery::new().with_limit(1_000);
-    let mut ids = Vec::new();
-    loop {
-        let page = store.list_sessions(scope, &query).await.unwrap();
-        ids.extend(page.items.into_iter().map(|session| session.id));
-        match page.next {
-            Some(next) => query = query.with_after(next),
-            None => return ids,
-        }
-    }
+    let sessions = store.session_stream(scope, SessionQuery::new());
+    sessions.map_ok(|session| session.id).try_collect().await.unwrap()
 }
